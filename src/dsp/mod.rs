@@ -1,0 +1,3 @@
+//! Signal processing that knows nothing of mels or models.
+
+pub mod stft;

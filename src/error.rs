@@ -1,0 +1,127 @@
+//! The library's one error type: a variant for each thing that a caller can act on.
+//!
+//! Every message is one sentence in lower case without a full stop: which file, what was found, what was expected,
+//! what to do. The program's name is put before it once, by `main`.
+
+use std::{fmt, io, path::PathBuf};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What is wrong with a thing that the user gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The file (with the tensor, field or line in it) or the setting that is meant: `hello.npy`, `model.safetensors: denoiser.stft_in.weight`.
+    pub subject: String,
+    /// What was seen there: `80 bands`.
+    pub found: String,
+    /// What would have been right: `the model "builtin" wants 100`. Empty where `found` says all.
+    pub expected: String,
+    /// What to do about it: `give --convention hifigan-22k`. Empty where nothing can be done.
+    pub remedy: String,
+}
+
+impl Fault {
+    pub fn new(subject: impl fmt::Display, found: impl Into<String>) -> Self {
+        Self { subject: subject.to_string(), found: found.into(), expected: String::new(), remedy: String::new() }
+    }
+
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = expected.into();
+        self
+    }
+
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.found)?;
+        if !self.expected.is_empty() {
+            write!(f, ", expected {}", self.expected)?;
+        }
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub enum Error {
+    /// The operating system refused: `action` is a verb with its object, `cannot open`.
+    Io { path: PathBuf, action: &'static str, source: io::Error },
+    /// A mel file that is broken, or not what the model takes.
+    Mel(Fault),
+    /// A recording that cannot be decoded.
+    Audio(Fault),
+    /// A model file that is broken, or of a kind that this version does not know.
+    Model(Fault),
+    /// A mel convention that contradicts itself or the file.
+    Convention(Fault),
+    /// A batch manifest or input list that cannot be used.
+    Manifest(Fault),
+    /// A training, validation or reference data set that cannot be used.
+    Data(Fault),
+    /// Settings that are out of range or do not go together.
+    Settings(Fault),
+    /// A sound device that is missing, busy or gone.
+    Device(Fault),
+    /// An output that is there already.
+    Exists(PathBuf),
+    /// libtorch refused: out of memory, no such device.
+    Torch { action: String, source: tch::TchError },
+    /// The user asked to stop.
+    Interrupted,
+}
+
+impl Error {
+    /// For `map_err`: `File::open(&path).map_err(Error::io("cannot open", &path))`.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, action, source }
+    }
+
+    /// For `map_err` on tch's fallible calls.
+    pub fn torch(action: impl Into<String>) -> impl FnOnce(tch::TchError) -> Self {
+        let action = action.into();
+        move |source| Self::Torch { action, source }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Io { path, action, source } => write!(f, "{}: {action}: {source}", path.display()),
+            Self::Mel(fault)
+            | Self::Audio(fault)
+            | Self::Model(fault)
+            | Self::Convention(fault)
+            | Self::Manifest(fault)
+            | Self::Data(fault)
+            | Self::Settings(fault)
+            | Self::Device(fault) => fault.fmt(f),
+            Self::Exists(path) => {
+                write!(f, "{}: is there already; give -y to overwrite it or -n to skip it", path.display())
+            }
+            // libtorch appends a C++ stack trace, which helps nobody who reads one line.
+            Self::Torch { action, source } => {
+                let text = source.to_string();
+                write!(f, "{action}: libtorch says: {}", text.lines().next().unwrap_or_default())
+            }
+            Self::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Torch { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

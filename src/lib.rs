@@ -1,0 +1,7 @@
+//! audiodiff: a diffusion vocoder.
+
+pub mod dsp;
+pub mod error;
+pub mod mel;
+
+pub use error::{Error, Fault, Result};

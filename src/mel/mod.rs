@@ -1,0 +1,8 @@
+//! Mel spectrograms: what their numbers mean, how they are made from audio, and how they are kept in files.
+
+mod convention;
+pub mod filterbank;
+mod spectrogram;
+
+pub use convention::{Affine, BandStatistics, Framing, Layout, LogBase, MelConvention, MelScale};
+pub use spectrogram::{DeclaredMel, MelSpectrogram};

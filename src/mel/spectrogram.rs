@@ -1,0 +1,71 @@
+//! A mel spectrogram in memory: the values, and the convention by which they were made.
+
+use super::MelConvention;
+
+/// Log-mel values, frame after frame: `values[t * n_mels + m]`. In the native convention, natural logarithms of
+/// mel magnitudes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MelSpectrogram {
+    values: Vec<f32>,
+    n_mels: usize,
+}
+
+impl MelSpectrogram {
+    /// `values` is [T, M], frame-major.
+    ///
+    /// # Panics
+    /// If the length is no multiple of `n_mels`; that is the caller's slip, files are checked where they are read.
+    pub fn new(values: Vec<f32>, n_mels: usize) -> Self {
+        assert!(n_mels > 0 && values.len() % n_mels == 0, "{} values in rows of {n_mels}", values.len());
+        Self { values, n_mels }
+    }
+
+    pub fn n_mels(&self) -> usize {
+        self.n_mels
+    }
+
+    pub fn frames(&self) -> usize {
+        self.values.len() / self.n_mels
+    }
+
+    /// [M] of frame `t`.
+    pub fn frame(&self, t: usize) -> &[f32] {
+        &self.values[t * self.n_mels..(t + 1) * self.n_mels]
+    }
+
+    /// [T, M], frame-major.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    pub fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+
+    /// Frames `range` as a spectrogram of their own.
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        Self { values: self.values[range.start * self.n_mels..range.end * self.n_mels].to_vec(), n_mels: self.n_mels }
+    }
+
+    /// [M, T], the order that most Python programs store.
+    pub fn band_major(&self) -> Vec<f32> {
+        let frames = self.frames();
+        (0..self.n_mels).flat_map(|m| (0..frames).map(move |t| (t, m))).map(|(t, m)| self.values[t * self.n_mels + m]).collect()
+    }
+
+    /// From [M, T] values.
+    pub fn from_band_major(values: &[f32], n_mels: usize) -> Self {
+        assert!(n_mels > 0 && values.len() % n_mels == 0, "{} values in {n_mels} bands", values.len());
+        let frames = values.len() / n_mels;
+        let ordered = (0..frames).flat_map(|t| (0..n_mels).map(move |m| (t, m))).map(|(t, m)| values[m * frames + t]);
+        Self::new(ordered.collect(), n_mels)
+    }
+}
+
+/// A spectrogram and what its numbers mean, where that is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeclaredMel {
+    pub mel: MelSpectrogram,
+    /// What the file itself declares (audiodiff's own .safetensors do); `None` for a bare array.
+    pub convention: Option<MelConvention>,
+}

@@ -1,7 +1,9 @@
 //! audiodiff: a diffusion vocoder.
 
+pub mod batch;
 pub mod dsp;
 pub mod error;
 pub mod mel;
+pub mod whole_file;
 
 pub use error::{Error, Fault, Result};

@@ -1,5 +1,6 @@
 //! audiodiff: a diffusion vocoder.
 
+pub mod audio;
 pub mod dsp;
 pub mod error;
 pub mod mel;

@@ -38,8 +38,7 @@ pub fn filterbank(c: &MelConvention) -> Vec<f32> {
 }
 
 /// torchaudio's `melscale_fbanks` in its own single precision. The difference to exact triangles is below 1e-5, but the
-/// lowest bands are narrower than a bin: the bank's pseudo-inverse, which a model's encoder starts from, amplifies it a
-/// hundredfold.
+/// projection divides by what is left in almost empty bands, and tens of iterations amplify it.
 fn htk_single_precision(c: &MelConvention, weights: &mut [f32]) {
     let (low, high) = (to_mel(c.scale, c.f_min) as f32, to_mel(c.scale, c.f_max) as f32);
     let step = (high - low) / (c.n_mels + 1) as f32;

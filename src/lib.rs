@@ -2,6 +2,7 @@
 
 pub mod dsp;
 pub mod error;
+pub mod eval;
 pub mod mel;
 
 pub use error::{Error, Fault, Result};

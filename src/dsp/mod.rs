@@ -1,3 +1,4 @@
 //! Signal processing that knows nothing of mels or models.
 
+pub mod analysis;
 pub mod stft;

@@ -33,6 +33,60 @@ pub fn filterbank(c: &MelConvention) -> Vec<f32> {
     weights
 }
 
+/// A convention's bands without the zeros: a triangle is a short run of bins.
+#[derive(Debug, Clone)]
+pub struct Filterbank {
+    bins: usize,
+    /// First bin and weights of each band.
+    rows: Vec<(usize, Vec<f32>)>,
+}
+
+impl Filterbank {
+    pub fn new(convention: &MelConvention) -> Self {
+        let bins = convention.bins();
+        let rows = filterbank(convention)
+            .chunks_exact(bins)
+            .map(|row| {
+                let first = row.iter().position(|&w| w > 0.0).unwrap_or(0);
+                let end = row.iter().rposition(|&w| w > 0.0).map_or(first, |last| last + 1);
+                (first, row[first..end].to_vec())
+            })
+            .collect();
+        Self { bins, rows }
+    }
+
+    pub fn bins(&self) -> usize {
+        self.bins
+    }
+
+    pub fn n_mels(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// First bin and weights of band `m`; no weights where the triangle falls between two bins.
+    pub fn row(&self, m: usize) -> (usize, &[f32]) {
+        let (first, weights) = &self.rows[m];
+        (*first, weights)
+    }
+
+    /// A frame's band values: [F] -> [M].
+    pub fn bands(&self, spectrum: &[f32], out: &mut [f32]) {
+        for (o, (first, weights)) in out.iter_mut().zip(&self.rows) {
+            *o = weights.iter().zip(&spectrum[*first..]).map(|(w, s)| w * s).sum();
+        }
+    }
+
+    /// Band values spread over the bins by the triangles, the transpose of [`Filterbank::bands`]: [M] -> [F].
+    pub fn spread(&self, bands: &[f32], out: &mut [f32]) {
+        out.fill(0.0);
+        for (b, (first, weights)) in bands.iter().zip(&self.rows) {
+            for (o, w) in out[*first..].iter_mut().zip(weights) {
+                *o += b * w;
+            }
+        }
+    }
+}
+
 /// Hz to mel.
 pub fn to_mel(scale: MelScale, hz: f64) -> f64 {
     match scale {
@@ -48,5 +102,22 @@ pub fn to_hz(scale: MelScale, mel: f64) -> f64 {
         MelScale::Htk | MelScale::HtkMelTriangles => 700.0 * (10f64.powf(mel / 2595.0) - 1.0),
         MelScale::Slaney if mel < 15.0 => mel * 200.0 / 3.0,
         MelScale::Slaney => 1000.0 * ((mel - 15.0) * 6.4f64.ln() / 27.0).exp(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn native_filters_are_the_reference() {
+        let path = format!("{}/tests/golden/filters/filterbank.npy", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(path).unwrap();
+        let want: Vec<f32> = npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap(); // [F, M]
+        let got = filterbank(&MelConvention::native()); // [M, F]
+        for (i, w) in want.iter().enumerate() {
+            let g = got[i % 100 * 513 + i / 100];
+            assert!((g - w).abs() < 1e-5, "bin {} band {}: {g} instead of {w}", i / 100, i % 100);
+        }
     }
 }

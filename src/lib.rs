@@ -3,6 +3,7 @@
 pub mod diffusion;
 pub mod dsp;
 pub mod error;
+pub mod eval;
 pub mod mel;
 pub mod model;
 

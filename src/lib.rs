@@ -1,5 +1,6 @@
 //! audiodiff: a diffusion vocoder.
 
+pub mod audio;
 pub mod batch;
 pub mod diffusion;
 pub mod dsp;

@@ -5,5 +5,6 @@ pub mod dsp;
 pub mod error;
 pub mod mel;
 pub mod model;
+pub mod whole_file;
 
 pub use error::{Error, Fault, Result};

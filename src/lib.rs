@@ -5,6 +5,7 @@ pub mod batch;
 pub mod diffusion;
 pub mod dsp;
 pub mod error;
+pub mod eval;
 pub mod mel;
 pub mod model;
 pub mod whole_file;

@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// Least magnitude of the pseudo-inverse, which is negative in places.
-const MAGNITUDE_FLOOR: f32 = 1e-5;
+const MAGNITUDE_FLOOR: f64 = 1e-5;
 
 /// Fast Griffin-Lim as a network that knows nothing.
 pub struct GriffinLim {
     convention: MelConvention,
     /// [M, F]
-    pseudo_inverse: Vec<f32>,
+    pseudo_inverse: Vec<f64>,
 }
 
 impl GriffinLim {
@@ -65,17 +65,18 @@ impl Network for GriffinLim {
 
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<()>> {
         let bins = self.convention.bins();
-        let mut log_magnitude = vec![0.0; mel.frames() * bins];
-        for (t, row) in log_magnitude.chunks_exact_mut(bins).enumerate() {
+        let mut log_magnitude = Vec::with_capacity(mel.frames() * bins);
+        // In double precision: between loud bands the products cancel almost to nothing.
+        let mut magnitude = vec![0.0; bins];
+        for t in 0..mel.frames() {
+            magnitude.fill(0.0);
             for (m, weights) in mel.frame(t).iter().zip(self.pseudo_inverse.chunks_exact(bins)) {
-                let linear = m.exp();
-                for (out, weight) in row.iter_mut().zip(weights) {
+                let linear = f64::from(*m).exp();
+                for (out, weight) in magnitude.iter_mut().zip(weights) {
                     *out += linear * weight;
                 }
             }
-            for out in row {
-                *out = out.max(MAGNITUDE_FLOOR).ln();
-            }
+            log_magnitude.extend(magnitude.iter().map(|m| m.max(MAGNITUDE_FLOOR).ln() as f32));
         }
         Ok(Encoded { condition: (), log_magnitude })
     }

@@ -143,9 +143,11 @@ impl Encoder {
         }
     }
 
-    /// Natural log of the least-squares magnitude under the filter bank: [B, T, M] -> [B, T, F].
+    /// Natural log of the least-squares magnitude under the filter bank: [B, T, M] -> [B, T, F]. The sums cancel almost
+    /// to nothing beside loud bins, hence double precision.
     pub fn coarse(&self, mel: &Tensor) -> Tensor {
-        mel.exp().matmul(&self.pseudo_inverse).clamp_min(1e-5).log()
+        let magnitude = mel.to_kind(Kind::Double).exp().matmul(&self.pseudo_inverse).clamp_min(1e-5);
+        magnitude.log().to_kind(Kind::Float)
     }
 
     /// Works in `kind`; the log magnitude comes in f32.
@@ -163,11 +165,12 @@ impl Encoder {
     }
 }
 
-/// The Moore-Penrose inverse of the filter bank, [M, F]. In f32 and with libtorch's cut-off for small singular values:
-/// the lowest bands are narrower than a bin, so the bank has none too good a rank, and the weights grew up with this one.
+/// The Moore-Penrose inverse of the filter bank, [M, F], in double precision: its products cancel almost to nothing
+/// between loud bands.
 pub(super) fn pseudo_inverse(convention: &MelConvention) -> Tensor {
     let bank = Tensor::from_slice(&filterbank(convention)).view([convention.n_mels as i64, convention.bins() as i64]);
-    bank.linalg_pinv(f64::from(f32::EPSILON) * convention.bins() as f64, false).transpose(0, 1).contiguous()
+    let inverse = bank.to_kind(Kind::Double).linalg_pinv(f64::from(f32::EPSILON) * convention.bins() as f64, false);
+    inverse.transpose(0, 1).contiguous()
 }
 
 /// Whitened spectrum of x_t [B, T', 2K] -> whitened spectrum of x1 [B, T', 2K].

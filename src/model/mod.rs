@@ -13,5 +13,5 @@ pub use card::{
 pub use file::{BUILTIN_NAME, CARD_KEY, ModelFile, Storage, serialize};
 pub use griffin_lim::GriffinLim;
 pub use network::VocoderNetwork;
-pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};
+pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16, use_threads};
 pub use vocoder::{Condition, Vocoder};

@@ -2,8 +2,10 @@
 
 mod convention;
 pub mod extract;
+pub mod file;
 pub mod filterbank;
 mod spectrogram;
+pub mod stream;
 
 pub use convention::{Affine, BandStatistics, Framing, Layout, LogBase, MelConvention, MelScale};
 pub use extract::extract;

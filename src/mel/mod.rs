@@ -2,10 +2,12 @@
 
 mod convention;
 pub mod extract;
+pub mod file;
 pub mod filterbank;
 pub mod presets;
 mod spectrogram;
 pub mod user_convention;
+pub mod stream;
 
 pub use convention::{Affine, BandStatistics, Framing, Layout, LogBase, MelConvention, MelScale};
 pub use extract::extract;

@@ -6,8 +6,8 @@ pub mod file;
 pub mod filterbank;
 pub mod presets;
 mod spectrogram;
-pub mod user_convention;
 pub mod stream;
+pub mod user_convention;
 
 pub use convention::{Affine, BandStatistics, Framing, Layout, LogBase, MelConvention, MelScale};
 pub use extract::extract;

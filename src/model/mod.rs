@@ -12,7 +12,7 @@ pub use card::{
     CARD_VERSION, DenoiserSize, Effort, EncoderSize, Licenses, ModelCard, Provenance, Quality, SamplerDefaults,
 };
 pub use file::{BUILTIN_NAME, CARD_KEY, ModelFile, Storage, serialize};
-pub use griffin_lim::{GRIFFIN_LIM_NAME, GriffinLim};
+pub use griffin_lim::GriffinLim;
 pub use network::VocoderNetwork;
 pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};
 pub use vocoder::{Condition, Vocoder};

@@ -3,7 +3,9 @@
 mod convention;
 pub mod extract;
 pub mod filterbank;
+pub mod presets;
 mod spectrogram;
+pub mod user_convention;
 
 pub use convention::{Affine, BandStatistics, Framing, Layout, LogBase, MelConvention, MelScale};
 pub use extract::extract;

@@ -173,7 +173,7 @@ pub fn overlap_add(out: &mut [f32], start: isize, frame: &[f32]) {
 }
 
 /// Sample `i` of a signal that goes on beyond its ends.
-fn sample_at(audio: &[f32], i: isize, edge: Edge) -> f32 {
+pub(super) fn sample_at(audio: &[f32], i: isize, edge: Edge) -> f32 {
     let n = audio.len() as isize;
     if (0..n).contains(&i) {
         return audio[i as usize];

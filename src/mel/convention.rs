@@ -4,6 +4,7 @@
 //! convention and rendered by another. A convention is therefore data, stored with every model and every mel that
 //! audiodiff writes, and compared before anything is rendered.
 
+use crate::{Error, Fault, Result};
 use serde::{Deserialize, Serialize};
 
 /// The scale on which the bands are equally wide.
@@ -92,7 +93,11 @@ pub struct MelConvention {
     /// 1 for magnitudes, 2 for powers.
     pub power: f64,
     /// Added to re² + im² under the square root.
+    #[serde(default)]
     pub magnitude_epsilon: f64,
+    /// re² + im² below it are raised to it before the square root.
+    #[serde(default)]
+    pub power_floor: f64,
     /// The STFT divided by the window's Euclidean norm (torchaudio's `normalized=True`).
     pub window_norm: bool,
     pub log: LogBase,
@@ -122,6 +127,7 @@ impl MelConvention {
             area_norm: false,
             power: 1.0,
             magnitude_epsilon: 0.0,
+            power_floor: 0.0,
             window_norm: false,
             log: LogBase::Natural,
             floor: 1e-5,
@@ -151,6 +157,136 @@ impl MelConvention {
         match self.framing {
             Framing::Centred => frames.saturating_sub(1) * self.hop,
             Framing::HalfHop | Framing::PadEnd => frames * self.hop,
+        }
+    }
+
+    /// The first sample of frame `t`'s `n_fft` samples; the window lies in their middle.
+    pub fn frame_start(&self, t: usize) -> isize {
+        let begin = (t * self.hop) as isize;
+        match self.framing {
+            Framing::Centred => begin - (self.n_fft / 2) as isize,
+            Framing::HalfHop => begin - ((self.n_fft - self.hop) / 2) as isize,
+            // The window, not the transform, begins with the hop; where the zeros around it lie changes the phase alone.
+            Framing::PadEnd => begin - ((self.n_fft - self.win_length) / 2) as isize,
+        }
+    }
+
+    /// The band value `value` as it is stored in band `m`: floored, its logarithm, mapped, clipped, standardised.
+    pub fn stored(&self, m: usize, value: f64) -> f64 {
+        let mut v = self.log.of(value.max(self.floor));
+        if let Some(affine) = &self.affine {
+            v = affine.scale * v + affine.offset;
+            if let Some([low, high]) = affine.clip {
+                v = v.clamp(low, high);
+            }
+        }
+        match &self.statistics {
+            Some(s) => (v - s.mean[m]) / s.std[m],
+            None => v,
+        }
+    }
+
+    /// The band value that stands stored as `stored` in band `m`; where it was floored or clipped, the edge.
+    pub fn linear(&self, m: usize, stored: f64) -> f64 {
+        let mut v = stored;
+        if let Some(s) = &self.statistics {
+            v = v * s.std[m] + s.mean[m];
+        }
+        if let Some(affine) = &self.affine {
+            v = (v - affine.offset) / affine.scale;
+        }
+        self.log.inverse(v)
+    }
+
+    /// Whether a mel can be computed by it at all.
+    ///
+    /// # Errors
+    /// `Error::Convention` with the field that is impossible or contradicts another.
+    pub fn validate(&self) -> Result<()> {
+        let fault = |field: &str, found: String, expected: &str| {
+            Err(Error::Convention(Fault::new(format!("convention {}: {field}", self.name), found).expected(expected)))
+        };
+        let nyquist = f64::from(self.sample_rate) / 2.0;
+        if !(1000..=384_000).contains(&self.sample_rate) {
+            return fault("sample_rate", format!("{} Hz", self.sample_rate), "1000 to 384000 Hz");
+        }
+        if !(16..=65_536).contains(&self.n_fft) || self.n_fft % 2 != 0 {
+            return fault("n_fft", self.n_fft.to_string(), "an even number from 16 to 65536");
+        }
+        if self.win_length < 2 || self.win_length > self.n_fft {
+            return fault("win_length", self.win_length.to_string(), &format!("2 to n_fft ({})", self.n_fft));
+        }
+        if self.hop == 0 || self.hop > self.win_length {
+            return fault("hop", self.hop.to_string(), &format!("1 to win_length ({})", self.win_length));
+        }
+        if self.n_mels == 0 || self.n_mels > self.bins() {
+            return fault("n_mels", self.n_mels.to_string(), &format!("1 to the STFT's bins ({})", self.bins()));
+        }
+        if !(self.f_min >= 0.0 && self.f_min < nyquist) {
+            return fault("f_min", format!("{} Hz", self.f_min), &format!("0 to below half the rate ({nyquist} Hz)"));
+        }
+        if !(self.f_max > self.f_min && self.f_max <= nyquist) {
+            let range = format!("above f_min ({} Hz), up to half the rate ({nyquist} Hz)", self.f_min);
+            return fault("f_max", format!("{} Hz", self.f_max), &range);
+        }
+        if !(self.power > 0.0 && self.power <= 4.0) {
+            return fault("power", self.power.to_string(), "1 (magnitudes) or 2 (powers)");
+        }
+        for (field, value) in [("magnitude_epsilon", self.magnitude_epsilon), ("power_floor", self.power_floor)] {
+            if !(0.0..=1.0).contains(&value) {
+                return fault(field, value.to_string(), "0 to 1");
+            }
+        }
+        if !(self.floor > 0.0 && self.floor < 1.0) {
+            return fault("floor", self.floor.to_string(), "above 0 (the logarithm of 0 is not finite) and below 1");
+        }
+        if let Some(Affine { scale, offset, clip }) = self.affine {
+            if !scale.is_finite() || scale == 0.0 {
+                return fault("affine.scale", scale.to_string(), "a finite number other than 0");
+            }
+            if !offset.is_finite() {
+                return fault("affine.offset", offset.to_string(), "a finite number");
+            }
+            if let Some([low, high]) = clip
+                && !(low < high && low.is_finite() && high.is_finite())
+            {
+                return fault("affine.clip", format!("{low} to {high}"), "a lower and a higher finite number");
+            }
+        }
+        if let Some(BandStatistics { mean, std }) = &self.statistics {
+            for (field, values) in [("statistics.mean", mean), ("statistics.std", std)] {
+                if values.len() != self.n_mels {
+                    let expected = format!("one for each of the {} bands", self.n_mels);
+                    return fault(field, format!("{} values", values.len()), &expected);
+                }
+            }
+            if let Some(v) = mean.iter().find(|v| !v.is_finite()) {
+                return fault("statistics.mean", v.to_string(), "finite numbers");
+            }
+            if let Some(v) = std.iter().find(|v| !(v.is_finite() && **v > 0.0)) {
+                return fault("statistics.std", v.to_string(), "finite numbers above 0");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LogBase {
+    /// The logarithm of a band value.
+    pub fn of(self, value: f64) -> f64 {
+        match self {
+            Self::Natural => value.ln(),
+            Self::Ten => value.log10(),
+            Self::Decibel => 20.0 * value.log10(),
+        }
+    }
+
+    /// The band value of a logarithm.
+    pub fn inverse(self, log: f64) -> f64 {
+        match self {
+            Self::Natural => log.exp(),
+            Self::Ten => 10f64.powf(log),
+            Self::Decibel => 10f64.powf(log / 20.0),
         }
     }
 }

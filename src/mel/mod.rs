@@ -1,8 +1,12 @@
 //! Mel spectrograms: what their numbers mean, how they are made from audio, and how they are kept in files.
 
 mod convention;
+pub mod extract;
 pub mod filterbank;
+pub mod presets;
 mod spectrogram;
+pub mod user_convention;
 
 pub use convention::{Affine, BandStatistics, Framing, Layout, LogBase, MelConvention, MelScale};
+pub use extract::extract;
 pub use spectrogram::{DeclaredMel, MelSpectrogram};

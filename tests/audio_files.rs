@@ -81,7 +81,7 @@ fn every_format_is_read_whole_and_mixed() {
         ("tone.aiff", 1e-5),
         ("tone-ima.wav", 5.3e-3),
         ("tone-ms.wav", 3.9e-4),
-        ("tone.mp3", 2.5e-3),
+        ("tone.mp3", 1.8e-4),
         ("tone.ogg", 2.5e-3),
     ] {
         let recording = audio::read(fixture(name)).unwrap_or_else(|error| panic!("{error}"));

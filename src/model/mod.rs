@@ -2,6 +2,7 @@
 
 mod card;
 mod file;
+mod griffin_lim;
 mod network;
 mod runtime;
 mod vocoder;
@@ -10,6 +11,7 @@ pub use card::{
     CARD_VERSION, DenoiserSize, Effort, EncoderSize, Licenses, ModelCard, Provenance, Quality, SamplerDefaults,
 };
 pub use file::{BUILTIN_NAME, CARD_KEY, ModelFile, Storage, serialize};
+pub use griffin_lim::GriffinLim;
 pub use network::VocoderNetwork;
-pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};
+pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16, use_threads};
 pub use vocoder::{Condition, Vocoder};

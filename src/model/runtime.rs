@@ -99,3 +99,8 @@ pub struct RuntimeOptions {
     pub device: DeviceChoice,
     pub precision: Precision,
 }
+
+/// Has libtorch compute with `count` threads from now on, in the calling thread's operators.
+pub fn use_threads(count: usize) {
+    tch::set_num_threads(i32::try_from(count).unwrap_or(i32::MAX));
+}

@@ -23,6 +23,10 @@ pub struct Vocoder {
     kind: Kind,
 }
 
+// SAFETY: rendering only reads the tensors, and libtorch lets any number of threads read one: its reference counts are
+// atomic. (tch leaves `Sync` out because tensors can also be changed through a shared reference; nothing here does.)
+unsafe impl Sync for Vocoder {}
+
 /// A window's conditioning, ready for each block.
 pub struct Condition {
     blocks: Vec<Tensor>,

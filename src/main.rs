@@ -1,3 +1,33 @@
-fn main() {
-    println!("{} {:?}", tch::get_num_threads(), tch::Tensor::from_slice(&[1.0f32, 2.0]).sum(tch::Kind::Float));
+//! The program: parse, run, print the error once, choose the exit code.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::hyphenated(std::env::args_os());
+    let cli = match cli::Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help into a pipe that is closed already is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    if let Err(error) = cli::interrupt::install() {
+        cli::report_error(&error);
+        return cli::Outcome::Failed.into();
+    }
+    match cli::run(cli) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            let outcome = cli::Outcome::of_error(&error);
+            if outcome != cli::Outcome::Done {
+                cli::report_error(&error);
+            }
+            outcome.into()
+        }
+    }
 }

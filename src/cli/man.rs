@@ -1,0 +1,42 @@
+//! `audiodiff man`: the manual pages, from the command line's own definition.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use audiodiff::{Error, Fault, Result};
+use clap::{Args, CommandFactory as _};
+
+use super::{Cli, Outcome};
+
+/// Print the manual page (audiodiff man | man -l -)
+#[derive(Args)]
+pub struct ManFlags {
+    /// The page of this subcommand
+    command: Option<String>,
+    /// Write all pages into this folder instead
+    #[arg(short, long, value_name = "DIR", conflicts_with = "command")]
+    output: Option<PathBuf>,
+}
+
+pub fn run(flags: ManFlags) -> Result<Outcome> {
+    let mut definition = Cli::command();
+    definition.build();
+    if let Some(folder) = flags.output {
+        std::fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+        clap_mangen::generate_to(definition, &folder).map_err(Error::io("cannot write into", &folder))?;
+        return Ok(Outcome::Done);
+    }
+    let command = match &flags.command {
+        None => definition,
+        Some(name) => definition
+            .find_subcommand(name)
+            .ok_or_else(|| Error::Settings(Fault::new(name, "is no subcommand").remedy("see audiodiff --help")))?
+            .clone(),
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page).map_err(Error::io("cannot make", "the manual page"))?;
+    io::stdout().write_all(&page).map_err(Error::io("cannot write", "standard output"))?;
+    Ok(Outcome::Done)
+}

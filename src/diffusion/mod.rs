@@ -1,0 +1,20 @@
+//! The diffusion: from noise to a waveform that has the given mel.
+//!
+//! The clock runs from t = 0 (noise) to t = 1 (clean): `x_t = (1 - t) x0 + t x1`, with x0 Gaussian noise shaped like the mel
+//! and x1 the waveform. A network predicts x1 from x_t; a [`Projection`] makes the prediction agree with the mel; fresh
+//! noise takes it to the next t. (Flow matching, Lipman et al. 2022, with prediction of the clean end; other code runs
+//! the clock backwards.)
+
+mod envelope;
+mod network;
+mod noise;
+mod projection;
+mod renderer;
+mod sampler;
+
+pub use envelope::Envelope;
+pub use network::{Encoded, Grid, Network};
+pub use noise::{Noise, SeededNoise};
+pub use projection::{Past, Projection, ProjectionPlan};
+pub use renderer::{ChunkLayout, MelSource, Renderer, WholeMel};
+pub use sampler::{Observer, SamplerSettings, Silent, Stage};

@@ -1,0 +1,43 @@
+//! What the sampler asks of a network. Another network, or a test double with a known answer, drops in here.
+
+use crate::{Result, mel::{MelConvention, MelSpectrogram}};
+
+/// The STFT in which a network sees the waveform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    pub n_fft: usize,
+    pub hop: usize,
+}
+
+/// What a network knows of a window of mel before the first step; none of it depends on t.
+pub struct Encoded<C> {
+    /// Whatever the network wants to see again at each step.
+    pub condition: C,
+    /// [T, F]: natural log magnitude of the STFT of the mel's convention, the network's guess.
+    pub log_magnitude: Vec<f32>,
+}
+
+pub trait Network {
+    type Condition;
+
+    /// The mel that the network takes.
+    fn convention(&self) -> &MelConvention;
+
+    fn grid(&self) -> Grid;
+
+    /// Weight of the estimate's own magnitude (against the encoder's) in the projection, 0 to 1.
+    fn blend(&self) -> f32 {
+        0.5
+    }
+
+    /// Momentum of the projection's fast Griffin-Lim iterations.
+    fn momentum(&self) -> f32 {
+        0.99
+    }
+
+    fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Self::Condition>>;
+
+    /// Predicts the clean waveform's spectrum from the spectrum of a point of the path, both divided by the envelope:
+    /// [T', 2K] -> [T', 2K], in each row K real parts, then K imaginary parts. `t` in [0, 1).
+    fn denoise(&self, whitened: &[f32], condition: &Self::Condition, t: f32) -> Result<Vec<f32>>;
+}

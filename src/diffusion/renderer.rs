@@ -1,0 +1,250 @@
+//! The one path from mel to sound: an iterator over pieces of waveform, rendered chunk by chunk.
+//!
+//! A chunk is rendered in a window: `past` frames already emitted, the chunk, `ahead` frames of look-ahead that are
+//! rendered and thrown away. In every step and every projection iteration the past is overwritten with what was emitted,
+//! so the new audio grows out of the old with matching phase; the last `fade` samples of each chunk are held back and
+//! cross-faded into the next. Memory is flat in the length of the input.
+
+use super::{
+    Encoded, Envelope, Network, Noise, Observer, Past, Projection, ProjectionPlan, SamplerSettings, SeededNoise, Silent,
+    sampler::{Sampler, Window},
+};
+use crate::{Error, Fault, Result, mel::MelSpectrogram};
+use serde::{Deserialize, Serialize};
+
+/// How the mel is cut. Chunks of 12 to 96 frames sound alike; longer ones cost less, shorter ones answer sooner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ChunkLayout {
+    /// Mel frames of new audio in a window.
+    pub chunk: usize,
+    /// Mel frames of emitted audio before it.
+    pub past: usize,
+    /// Mel frames of look-ahead after it.
+    pub ahead: usize,
+    /// Audio samples of cross-fade between chunks.
+    pub fade: usize,
+}
+
+impl Default for ChunkLayout {
+    fn default() -> Self {
+        Self { chunk: 96, past: 16, ahead: 8, fade: 256 }
+    }
+}
+
+impl ChunkLayout {
+    /// # Errors
+    /// [`Error::Settings`] where a chunk could not be told from its seams.
+    pub fn validated(self, hop: usize) -> Result<Self> {
+        let fault = |found: String, expected: &str| Err(Error::Settings(Fault::new("chunk layout", found).expected(expected)));
+        if !(2..=4096).contains(&self.chunk) || self.past > 1024 || self.ahead > 1024 {
+            return fault(format!("{self:?}"), "2 to 4096 frames a chunk, at most 1024 of past and of look-ahead");
+        }
+        if self.fade > hop * (self.chunk - 1) || (self.fade > 0 && self.past == 0) {
+            return fault(format!("{self:?}"), "a fade shorter than the chunk, and some past to fade from");
+        }
+        Ok(self)
+    }
+}
+
+/// Where the mel comes from: a file, or another process that is still writing.
+pub trait MelSource {
+    /// Up to `frames` more frames, fewer only at the end; nothing when there are no more. Blocks while a live source has
+    /// not yet written them.
+    fn read(&mut self, frames: usize) -> Result<MelSpectrogram>;
+}
+
+impl<S: MelSource + ?Sized> MelSource for Box<S> {
+    fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
+        (**self).read(frames)
+    }
+}
+
+/// A mel that is there as a whole.
+pub struct WholeMel {
+    mel: MelSpectrogram,
+    next: usize,
+}
+
+impl WholeMel {
+    pub fn new(mel: MelSpectrogram) -> Self {
+        Self { mel, next: 0 }
+    }
+}
+
+impl MelSource for WholeMel {
+    fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
+        let end = (self.next + frames).min(self.mel.frames());
+        let out = self.mel.slice(self.next..end);
+        self.next = end;
+        Ok(out)
+    }
+}
+
+/// An iterator over pieces of waveform: 1 to `chunk` hops of `f32` samples each, (T - 1) hop in all. After an error it
+/// ends.
+pub struct Renderer<'n, N: Network, S, Z = SeededNoise, O = Silent> {
+    network: &'n N,
+    source: S,
+    noise: Z,
+    observer: O,
+    settings: SamplerSettings,
+    layout: ChunkLayout,
+    sampler: Sampler,
+    plan: ProjectionPlan,
+    hop: usize,
+    /// Denoiser frames a mel frame.
+    up: usize,
+    state: State,
+}
+
+/// Everything that changes from chunk to chunk.
+#[derive(Default)]
+struct State {
+    /// Mel frames that a later window needs, from absolute frame `first_frame` on.
+    mel: Vec<f32>,
+    first_frame: usize,
+    /// The source has given its last frame.
+    source_ended: bool,
+    /// Absolute frame of the next chunk's first new sample.
+    start: usize,
+    /// Emitted and held-back audio, from absolute frame `first_frame` on.
+    known: Vec<f32>,
+    /// How many samples at the end of `known` are held back.
+    tail: usize,
+    finished: bool,
+}
+
+impl<'n, N: Network, S: MelSource> Renderer<'n, N, S> {
+    /// Renders in the calling thread; `threads` more than one share the projection's frames.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] where a setting is out of range.
+    pub fn new(network: &'n N, source: S, settings: SamplerSettings, layout: ChunkLayout, threads: usize) -> Result<Self> {
+        let noise = SeededNoise { seed: settings.seed };
+        Self::with(network, source, settings, layout, threads, noise, Silent)
+    }
+}
+
+impl<'n, N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<'n, N, S, Z, O> {
+    /// With noise of the caller's own and somebody who looks on.
+    pub fn with(
+        network: &'n N,
+        source: S,
+        settings: SamplerSettings,
+        layout: ChunkLayout,
+        threads: usize,
+        noise: Z,
+        observer: O,
+    ) -> Result<Self> {
+        let (convention, grid) = (network.convention(), network.grid());
+        Ok(Self {
+            network,
+            source,
+            noise,
+            observer,
+            settings: settings.validated()?,
+            layout: layout.validated(convention.hop)?,
+            sampler: Sampler::new(Envelope::new(convention, grid), grid),
+            plan: ProjectionPlan::new(convention, threads),
+            hop: convention.hop,
+            up: convention.hop / grid.hop,
+            state: State::default(),
+        })
+    }
+
+    /// Settings for the chunks to come.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] where one is out of range.
+    pub fn set_settings(&mut self, settings: SamplerSettings) -> Result<()> {
+        self.settings = settings.validated()?;
+        Ok(())
+    }
+
+    pub fn settings(&self) -> SamplerSettings {
+        self.settings
+    }
+
+    pub fn observer(&mut self) -> &mut O {
+        &mut self.observer
+    }
+
+    /// Starts at absolute mel frame `frame` of a source that begins there: the noise is the one that the frame has in
+    /// the whole, so a seek sounds like the whole rendering but for the first chunk's missing past.
+    pub fn starting_at(mut self, frame: usize) -> Self {
+        self.state = State { first_frame: frame, start: frame, ..State::default() };
+        self
+    }
+
+    /// The next piece of waveform; empty where there is none.
+    fn chunk(&mut self) -> Result<Vec<f32>> {
+        let (hop, n_mels, layout) = (self.hop, self.network.convention().n_mels, self.layout);
+        let state = &mut self.state;
+        // The frames at both ends of the chunk and its look-ahead, and one more that tells whether this is the last.
+        let wanted = state.start + layout.chunk + layout.ahead + 2;
+        while !state.source_ended && state.first_frame + state.mel.len() / n_mels < wanted {
+            let more = self.source.read(wanted - state.first_frame - state.mel.len() / n_mels)?;
+            state.source_ended = more.frames() == 0;
+            state.mel.extend_from_slice(more.values());
+        }
+        let frames = state.mel.len() / n_mels;
+        if frames < 2 {
+            // No frame or a single one stands for no sample at all.
+            state.finished = true;
+            return Ok(vec![]);
+        }
+        let last = state.first_frame + frames - 1;
+        let stop = last.min(state.start + layout.chunk + layout.ahead);
+        let end = last.min(state.start + layout.chunk);
+        let mel = MelSpectrogram::new(state.mel[..(stop - state.first_frame + 1) * n_mels].to_vec(), n_mels);
+
+        let Encoded { condition, log_magnitude } = self.network.encode(&mel)?;
+        let fade = layout.fade.min(state.known.len());
+        let past = Past { audio: &state.known, fade };
+        let (blend, momentum) = (self.network.blend(), self.network.momentum());
+        let window = Window {
+            condition,
+            envelope: self.sampler.envelope.of(&mel),
+            projection: Projection::new(&self.plan, &mel, &log_magnitude, blend, momentum, past),
+            first_frame: (state.first_frame * self.up) as u64,
+            n: (mel.frames() - 1) * hop,
+        };
+        let x = self.sampler.sample(self.network, &window, &self.noise, &self.settings, &mut self.observer)?;
+        drop(window);
+
+        let begin = state.known.len() - state.tail;
+        if stop == last {
+            state.finished = true;
+            return Ok(x[begin..].to_vec());
+        }
+        let known_end = (end - state.first_frame) * hop;
+        let emitted = x[begin..known_end - layout.fade].to_vec();
+        state.known.truncate(begin);
+        state.known.extend_from_slice(&x[begin..known_end]);
+        state.tail = layout.fade;
+        state.start = end;
+        let first = end.saturating_sub(layout.past).max(state.first_frame);
+        state.known.drain(..(first - state.first_frame) * hop);
+        state.mel.drain(..(first - state.first_frame) * n_mels);
+        state.first_frame = first;
+        Ok(emitted)
+    }
+}
+
+impl<N: Network, S: MelSource, Z: Noise, O: Observer> Iterator for Renderer<'_, N, S, Z, O> {
+    type Item = Result<Vec<f32>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state.finished {
+            return None;
+        }
+        match self.chunk() {
+            Ok(audio) if audio.is_empty() => None,
+            Ok(audio) => Some(Ok(audio)),
+            Err(error) => {
+                self.state.finished = true;
+                Some(Err(error))
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a model file says of itself: one JSON text under the key `audiodiff` in the metadata of a safetensors file.
+
+use crate::{Fault, diffusion::SamplerSettings, mel::MelConvention};
+use serde::{Deserialize, Serialize};
+
+/// The version of the card that this program writes, and the only one that it reads.
+pub const CARD_VERSION: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    pub version: u32,
+    pub name: String,
+    pub encoder: EncoderSize,
+    pub denoiser: DenoiserSize,
+    /// The mel that the model takes.
+    pub mel: MelConvention,
+    pub sampler: SamplerDefaults,
+    pub training: Provenance,
+    pub licenses: Licenses,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderSize {
+    pub channels: usize,
+    pub layers: usize,
+    /// Hidden width of a block's MLP in units of `channels`.
+    pub mlp: usize,
+}
+
+impl Default for EncoderSize {
+    fn default() -> Self {
+        Self { channels: 256, layers: 6, mlp: 3 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DenoiserSize {
+    pub channels: usize,
+    pub layers: usize,
+    pub cond_channels: usize,
+    pub time_channels: usize,
+    pub n_fft: usize,
+    pub hop: usize,
+    pub mlp: usize,
+}
+
+impl Default for DenoiserSize {
+    fn default() -> Self {
+        Self { channels: 192, layers: 8, cond_channels: 256, time_channels: 256, n_fft: 512, hop: 128, mlp: 3 }
+    }
+}
+
+/// How much work a second of sound is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    Draft,
+    Standard,
+    Best,
+}
+
+/// The work behind one quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Effort {
+    pub steps: usize,
+    pub iterations: usize,
+    pub final_iterations: usize,
+}
+
+/// What the model was measured to do best with.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamplerDefaults {
+    pub draft: Effort,
+    pub standard: Effort,
+    pub best: Effort,
+    /// Weight of the estimate's own magnitude in the projection.
+    pub blend: f32,
+    /// Momentum of fast Griffin-Lim.
+    pub momentum: f32,
+}
+
+impl Default for SamplerDefaults {
+    fn default() -> Self {
+        let effort = |steps| Effort { steps, iterations: 8, final_iterations: 16 };
+        Self { draft: effort(2), standard: effort(4), best: effort(8), blend: 0.5, momentum: 0.99 }
+    }
+}
+
+impl SamplerDefaults {
+    pub fn settings(&self, quality: Quality, seed: u64) -> SamplerSettings {
+        let Effort { steps, iterations, final_iterations } = match quality {
+            Quality::Draft => self.draft,
+            Quality::Standard => self.standard,
+            Quality::Best => self.best,
+        };
+        SamplerSettings { steps, iterations, final_iterations, seed }
+    }
+}
+
+/// Where the weights come from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    pub recipe: String,
+    pub hours_of_audio: f64,
+    pub data: Vec<String>,
+    /// Name and value of what was measured on held-out clips.
+    #[serde(default)]
+    pub scores: std::collections::BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Licenses {
+    pub code: String,
+    pub weights: String,
+    pub data: String,
+}
+
+impl ModelCard {
+    /// A card for new weights of the default size.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            version: CARD_VERSION,
+            name: name.into(),
+            encoder: EncoderSize::default(),
+            denoiser: DenoiserSize::default(),
+            mel: MelConvention::native(),
+            sampler: SamplerDefaults::default(),
+            training: Provenance::default(),
+            licenses: Licenses::default(),
+        }
+    }
+
+    /// Reads and checks the JSON text; `subject` names the file.
+    pub(super) fn parse(text: &str, subject: &str) -> Result<Self, Fault> {
+        /// What can be read of every version.
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let bad = |error: serde_json::Error| {
+            Fault::new(subject, format!("its `audiodiff` metadata cannot be read: {error}"))
+                .expected(format!("a model card of version {CARD_VERSION}"))
+        };
+        let Version { version } = serde_json::from_str(text).map_err(bad)?;
+        if version != CARD_VERSION {
+            return Err(Fault::new(subject, format!("model card version {version}"))
+                .expected(format!("version {CARD_VERSION}"))
+                .remedy("get an audiodiff as new as the model"));
+        }
+        let card: Self = serde_json::from_str(text).map_err(bad)?;
+        card.check(subject)?;
+        Ok(card)
+    }
+
+    /// Sizes that the program's numerics rest on, and limits that keep a forged card from asking for all memory.
+    fn check(&self, subject: &str) -> Result<(), Fault> {
+        let native = MelConvention::native();
+        if self.mel != (MelConvention { name: self.mel.name.clone(), ..native }) {
+            return Err(Fault::new(subject, format!("field `mel`: convention {}", self.mel.name))
+                .expected("the convention of 24 kHz models (f5-tts)")
+                .remedy("this version renders no other one natively"));
+        }
+        let sizes = [
+            ("encoder.channels", self.encoder.channels, 8..=4096),
+            ("encoder.layers", self.encoder.layers, 0..=64),
+            ("encoder.mlp", self.encoder.mlp, 1..=16),
+            ("denoiser.channels", self.denoiser.channels, 8..=4096),
+            ("denoiser.layers", self.denoiser.layers, 1..=64),
+            ("denoiser.cond_channels", self.denoiser.cond_channels, self.encoder.channels..=self.encoder.channels),
+            ("denoiser.time_channels", self.denoiser.time_channels, 4..=4096),
+            ("denoiser.mlp", self.denoiser.mlp, 1..=16),
+            ("denoiser.n_fft", self.denoiser.n_fft, 64..=self.mel.n_fft),
+            ("denoiser.hop", self.denoiser.hop, 16..=self.mel.hop),
+        ];
+        for (field, found, range) in sizes {
+            if !range.contains(&found) {
+                return Err(Fault::new(subject, format!("field `{field}` is {found}"))
+                    .expected(format!("{} to {}", range.start(), range.end())));
+            }
+        }
+        let DenoiserSize { n_fft, hop, .. } = self.denoiser;
+        if self.mel.n_fft % n_fft != 0 || self.mel.hop % hop != 0 || n_fft % 2 != 0 || n_fft < 2 * hop {
+            return Err(Fault::new(subject, format!("fields `denoiser.n_fft` and `denoiser.hop` are {n_fft} and {hop}"))
+                .expected(format!("divisors of {} and {} with at least half overlap", self.mel.n_fft, self.mel.hop)));
+        }
+        let SamplerDefaults { draft, standard, best, blend, momentum } = self.sampler;
+        for (name, Effort { steps, iterations, final_iterations }) in [("draft", draft), ("standard", standard), ("best", best)] {
+            if (SamplerSettings { steps, iterations, final_iterations, seed: 0 }).validated().is_err() {
+                return Err(Fault::new(subject, format!("field `sampler.{name}` is out of range")));
+            }
+        }
+        if !(0.0..=1.0).contains(&blend) || !(0.0..=1.0).contains(&momentum) {
+            return Err(Fault::new(subject, format!("fields `sampler.blend` and `sampler.momentum` are {blend} and {momentum}"))
+                .expected("0 to 1"));
+        }
+        Ok(())
+    }
+}

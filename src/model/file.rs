@@ -1,0 +1,163 @@
+//! Model files: safetensors with one metadata entry, `audiodiff`, that holds the [`ModelCard`] as JSON.
+
+use super::{card::ModelCard, network::VocoderNetwork};
+use crate::{Error, Fault, Result};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::{collections::HashMap, path::Path};
+use tch::{Device, Kind, Tensor, nn};
+
+/// The metadata key under which the card lies.
+pub const CARD_KEY: &str = "audiodiff";
+
+/// The model that lies in the program itself.
+pub(super) static BUILTIN: &[u8] = include_bytes!("../../models/default.safetensors");
+
+/// The name by which the built-in model is asked for and spoken of.
+pub const BUILTIN_NAME: &str = "builtin";
+
+/// A model as it lies in a file, before any number is touched.
+pub struct ModelFile<'a> {
+    /// Path, or `builtin`, for messages.
+    subject: String,
+    pub card: ModelCard,
+    tensors: SafeTensors<'a>,
+}
+
+impl ModelFile<'static> {
+    /// # Errors
+    /// [`Error::Model`] where the program itself was damaged.
+    pub fn builtin() -> Result<Self> {
+        Self::parse(BUILTIN, BUILTIN_NAME)
+    }
+}
+
+impl<'a> ModelFile<'a> {
+    /// `bytes` of the whole file; `subject` names it in messages.
+    ///
+    /// # Errors
+    /// [`Error::Model`] names the tensor or field that is wrong.
+    pub fn parse(bytes: &'a [u8], subject: &str) -> Result<Self> {
+        let not_safetensors = |error: safetensors::SafeTensorError| {
+            Error::Model(
+                Fault::new(subject, format!("cannot be read as safetensors ({error})"))
+                    .expected("a whole model file of audiodiff")
+                    .remedy("copy or download it again"),
+            )
+        };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
+        let card = header.metadata().as_ref().and_then(|entries| entries.get(CARD_KEY)).ok_or_else(|| {
+            Error::Model(
+                Fault::new(subject, format!("has no metadata entry `{CARD_KEY}`"))
+                    .expected("a model file of audiodiff")
+                    .remedy("weights of other programs cannot be used"),
+            )
+        })?;
+        let card = ModelCard::parse(card, subject).map_err(Error::Model)?;
+        Ok(Self { subject: subject.into(), card, tensors })
+    }
+
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Names, shapes and number types of all tensors, by name.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>, String)> {
+        let row = |(name, view): (String, TensorView)| (name, view.shape().to_vec(), format!("{:?}", view.dtype()));
+        let mut rows: Vec<_> = self.tensors.tensors().into_iter().map(row).collect();
+        rows.sort();
+        rows
+    }
+
+    /// Number of weights.
+    pub fn parameters(&self) -> usize {
+        self.tensors.iter().map(|(_, view)| view.shape().iter().product::<usize>()).sum()
+    }
+
+    /// A tensor's numbers as f32, in C order; `None` where it has none of that name.
+    pub fn values(&self, name: &str) -> Option<Vec<f32>> {
+        self.tensors.tensor(name).ok().and_then(|view| values(&view))
+    }
+
+    /// The network with these weights in f32 on `device`, and the store that owns them.
+    ///
+    /// # Errors
+    /// [`Error::Model`] names the tensor that is missing, superfluous, misshapen or not finite.
+    pub fn network(&self, device: Device) -> Result<(nn::VarStore, VocoderNetwork)> {
+        let fault = |name: &str, found: String| Fault::new(format!("{}: tensor {name}", self.subject), found);
+        let store = nn::VarStore::new(device);
+        let network = VocoderNetwork::new(&store, &self.card);
+        let variables: HashMap<String, Tensor> = store.variables();
+        if let Some((name, _)) = self.tensors.iter().find(|(name, _)| !variables.contains_key(*name)) {
+            return Err(Error::Model(fault(name, "is none of this network's".into()).expected("what the card describes")));
+        }
+        for (name, mut variable) in variables {
+            let view = self.tensors.tensor(&name).map_err(|_| Error::Model(fault(&name, "is missing".into())))?;
+            let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+            if shape != variable.size() {
+                let expected = format!("{:?}, as the card describes", variable.size());
+                return Err(Error::Model(fault(&name, format!("has shape {shape:?}")).expected(expected)));
+            }
+            let values = values(&view).ok_or_else(|| {
+                Error::Model(fault(&name, format!("holds {:?}", view.dtype())).expected("F16, BF16 or F32"))
+            })?;
+            if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+                return Err(Error::Model(fault(&name, format!("number {at} is {}", values[at])).expected("finite numbers")));
+            }
+            tch::no_grad(|| variable.copy_(&Tensor::from_slice(&values).view(shape.as_slice())));
+        }
+        Ok((store, network))
+    }
+}
+
+/// Reads all of `path`.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(Error::io("cannot read the model", path))
+}
+
+fn values(view: &TensorView) -> Option<Vec<f32>> {
+    let data = view.data();
+    let halves = || data.chunks_exact(2).map(|b| [b[0], b[1]]);
+    Some(match view.dtype() {
+        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Dtype::F16 => halves().map(|b| half::f16::from_le_bytes(b).to_f32()).collect(),
+        Dtype::BF16 => halves().map(|b| half::bf16::from_le_bytes(b).to_f32()).collect(),
+        _ => return None,
+    })
+}
+
+/// The number type in which weights are kept on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    Single,
+    Half,
+}
+
+/// The bytes of a model file with the weights of `store`.
+///
+/// # Errors
+/// [`Error::Model`] where a weight is not finite or too large for the number type.
+pub fn serialize(store: &nn::VarStore, card: &ModelCard, storage: Storage) -> Result<Vec<u8>> {
+    let mut buffers: Vec<(String, Vec<usize>, Vec<u8>)> = vec![];
+    for (name, tensor) in store.variables() {
+        let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
+        let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
+        let values = Vec::<f32>::try_from(&flat).map_err(Error::torch(format!("reading tensor {name}")))?;
+        let limit = if storage == Storage::Half { half::f16::MAX.to_f32() } else { f32::MAX };
+        if let Some(v) = values.iter().find(|v| !(v.abs() <= limit)) {
+            return Err(Error::Model(Fault::new(format!("tensor {name}"), format!("holds {v}")).expected("finite weights")));
+        }
+        let bytes = match storage {
+            Storage::Single => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Storage::Half => values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect(),
+        };
+        buffers.push((name, shape, bytes));
+    }
+    buffers.sort();
+    let dtype = if storage == Storage::Half { Dtype::F16 } else { Dtype::F32 };
+    let fault = |error: safetensors::SafeTensorError| Error::Model(Fault::new("model file", error.to_string()));
+    let views = buffers.iter().map(|(name, shape, bytes)| Ok((name, TensorView::new(dtype, shape.clone(), bytes)?)));
+    let views: Vec<_> = views.collect::<Result<_, safetensors::SafeTensorError>>().map_err(fault)?;
+    let text = serde_json::to_string(card).map_err(|e| Error::Model(Fault::new("model card", e.to_string())))?;
+    safetensors::serialize(views, Some(HashMap::from([(CARD_KEY.to_string(), text)]))).map_err(fault)
+}

@@ -1,0 +1,15 @@
+//! Networks on libtorch, the files they come from, and the device they run on.
+
+mod card;
+mod file;
+mod network;
+mod runtime;
+mod vocoder;
+
+pub use card::{
+    CARD_VERSION, DenoiserSize, Effort, EncoderSize, Licenses, ModelCard, Provenance, Quality, SamplerDefaults,
+};
+pub use file::{BUILTIN_NAME, CARD_KEY, ModelFile, Storage, serialize};
+pub use network::VocoderNetwork;
+pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};
+pub use vocoder::{Condition, Vocoder};

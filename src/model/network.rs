@@ -1,0 +1,264 @@
+//! The network on libtorch: plain tensor code, the same for training and for rendering, on every device.
+//!
+//! Blocks are ConvNeXt's (Liu et al. 2022) in the arrangement of Vocos (Siuzdak 2023), with the time embedding as scale and
+//! shift. Tensors are [B, T, C]; weight paths spell the checkpoint's own tensor names.
+
+use super::card::{DenoiserSize, EncoderSize, ModelCard};
+use crate::mel::filterbank::filterbank;
+use tch::{Device, Kind, Tensor, nn};
+
+const LAYER_NORM_EPSILON: f64 = 1e-5;
+
+/// `x W^T + b`, computed in the number type of `x`.
+#[derive(Debug)]
+pub(super) struct Linear {
+    pub weight: Tensor,
+    pub bias: Tensor,
+}
+
+impl Linear {
+    fn new(path: nn::Path, input: usize, output: usize) -> Self {
+        Self { weight: weight(&path, &[output as i64, input as i64]), bias: zeros(&path, "bias", output) }
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let kind = x.kind();
+        x.linear(&self.weight.to_kind(kind), Some(self.bias.to_kind(kind)))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct LayerNorm {
+    pub weight: Tensor,
+    pub bias: Tensor,
+}
+
+impl LayerNorm {
+    fn new(path: nn::Path, channels: usize) -> Self {
+        let weight = path.var("weight", &[channels as i64], nn::Init::Const(1.0));
+        Self { weight, bias: zeros(&path, "bias", channels) }
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let kind = x.kind();
+        let (weight, bias) = (self.weight.to_kind(kind), self.bias.to_kind(kind));
+        x.layer_norm(self.weight.size(), Some(weight), Some(bias), LAYER_NORM_EPSILON, true)
+    }
+}
+
+/// A convolution along frames, [B, T, C] -> [B, T, C'], padded with zeros to keep T.
+#[derive(Debug)]
+pub(super) struct FrameConv {
+    pub weight: Tensor,
+    pub bias: Tensor,
+    groups: i64,
+}
+
+impl FrameConv {
+    fn new(path: nn::Path, input: usize, output: usize, kernel: usize, groups: usize) -> Self {
+        let shape = [output as i64, (input / groups) as i64, kernel as i64];
+        Self { weight: weight(&path, &shape), bias: zeros(&path, "bias", output), groups: groups as i64 }
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let kind = x.kind();
+        let padding = self.weight.size()[2] / 2;
+        let (weight, bias) = (self.weight.to_kind(kind), self.bias.to_kind(kind));
+        x.transpose(1, 2).conv1d(&weight, Some(bias), 1, padding, 1, self.groups).transpose(1, 2)
+    }
+}
+
+/// New weights: normal with a deviation of 0.02, nothing beyond two deviations' worth of surprise matters at that size.
+fn weight(path: &nn::Path, shape: &[i64]) -> Tensor {
+    path.var("weight", shape, nn::Init::Randn { mean: 0.0, stdev: 0.02 })
+}
+
+fn zeros(path: &nn::Path, name: &str, size: usize) -> Tensor {
+    path.var(name, &[size as i64], nn::Init::Const(0.0))
+}
+
+/// Depth-wise convolution, LayerNorm, + projected conditioning, x (1 + scale) + shift from the time embedding, MLP with
+/// SiLU, layer scale, residual: [B, T, C] -> [B, T, C].
+#[derive(Debug)]
+pub(super) struct Block {
+    pub depthwise: FrameConv,
+    pub norm: LayerNorm,
+    pub condition: Option<Linear>,
+    pub time: Option<Linear>,
+    pub expand: Linear,
+    pub contract: Linear,
+    pub layer_scale: Tensor,
+}
+
+impl Block {
+    fn new(path: nn::Path, channels: usize, mlp: usize, condition: Option<usize>, time: Option<usize>) -> Self {
+        Self {
+            depthwise: FrameConv::new(&path / "dwconv", channels, channels, 7, channels),
+            norm: LayerNorm::new(&path / "norm", channels),
+            condition: condition.map(|c| Linear::new(&path / "cond", c, channels)),
+            time: time.map(|c| Linear::new(&path / "time", c, 2 * channels)),
+            expand: Linear::new(&path / "pwconv1", channels, channels * mlp),
+            contract: Linear::new(&path / "pwconv2", channels * mlp, channels),
+            layer_scale: path.var("gamma", &[channels as i64], nn::Init::Const(0.1)),
+        }
+    }
+
+    /// `condition` [B, T, C] is projected already; `modulation` is (1 + scale, shift), [B, 1, C] each.
+    fn forward(&self, x: &Tensor, condition: Option<&Tensor>, modulation: Option<&(Tensor, Tensor)>) -> Tensor {
+        let mut h = self.norm.forward(&self.depthwise.forward(x));
+        if let Some(condition) = condition {
+            h += condition;
+        }
+        if let Some((scale, shift)) = modulation {
+            h = h * scale + shift;
+        }
+        x + self.contract.forward(&self.expand.forward(&h).silu()) * self.layer_scale.to_kind(x.kind())
+    }
+}
+
+/// Log mel [B, T, M] -> features [B, T, C] and log magnitude of the mel's STFT [B, T, F].
+#[derive(Debug)]
+pub(super) struct Encoder {
+    pub mel_in: FrameConv,
+    pub magnitude_in: Linear,
+    pub norm_in: LayerNorm,
+    pub norm_out: LayerNorm,
+    pub blocks: Vec<Block>,
+    pub magnitude_out: Linear,
+    /// [M, F]
+    pub pseudo_inverse: Tensor,
+}
+
+impl Encoder {
+    fn new(path: nn::Path, size: EncoderSize, card: &ModelCard) -> Self {
+        let (bins, blocks) = (card.mel.bins(), &path / "blocks");
+        Self {
+            mel_in: FrameConv::new(&path / "mel_in", card.mel.n_mels, size.channels, 3, 1),
+            magnitude_in: Linear::new(&path / "mag_in", bins, size.channels),
+            norm_in: LayerNorm::new(&path / "norm_in", size.channels),
+            norm_out: LayerNorm::new(&path / "norm_out", size.channels),
+            blocks: (0..size.layers).map(|i| Block::new(&blocks / i, size.channels, size.mlp, None, None)).collect(),
+            magnitude_out: Linear::new(&path / "mag_out", size.channels, bins),
+            pseudo_inverse: pseudo_inverse(card).to_device(path.device()),
+        }
+    }
+
+    /// Natural log of the least-squares magnitude under the filter bank: [B, T, M] -> [B, T, F]. The sums cancel almost
+    /// to nothing beside loud bins, hence double precision.
+    pub fn coarse(&self, mel: &Tensor) -> Tensor {
+        let magnitude = mel.to_kind(Kind::Double).exp().matmul(&self.pseudo_inverse).clamp_min(1e-5);
+        magnitude.log().to_kind(Kind::Float)
+    }
+
+    /// Works in `kind`; the log magnitude comes in f32.
+    pub fn forward(&self, mel: &Tensor, kind: Kind) -> (Tensor, Tensor) {
+        let coarse = self.coarse(mel);
+        let quarter = |x: &Tensor| (x * 0.25).to_kind(kind);
+        let h = self.mel_in.forward(&quarter(mel)) + self.magnitude_in.forward(&quarter(&coarse));
+        let mut h = self.norm_in.forward(&h);
+        for block in &self.blocks {
+            h = block.forward(&h, None, None);
+        }
+        let h = self.norm_out.forward(&h);
+        let log_magnitude = coarse + self.magnitude_out.forward(&h).to_kind(Kind::Float);
+        (h, log_magnitude)
+    }
+}
+
+/// The Moore-Penrose inverse of the filter bank, [M, F], in double precision: its products cancel almost to nothing
+/// between loud bands.
+fn pseudo_inverse(card: &ModelCard) -> Tensor {
+    let bank = Tensor::from_slice(&filterbank(&card.mel)).view([card.mel.n_mels as i64, card.mel.bins() as i64]);
+    let inverse = bank.to_kind(Kind::Double).linalg_pinv(f64::from(f32::EPSILON) * card.mel.bins() as f64, false);
+    inverse.transpose(0, 1).contiguous()
+}
+
+/// Whitened spectrum of x_t [B, T', 2K] -> whitened spectrum of x1 [B, T', 2K].
+#[derive(Debug)]
+pub(super) struct Denoiser {
+    pub spectrum_in: Linear,
+    pub norm_in: LayerNorm,
+    pub blocks: Vec<Block>,
+    pub norm_out: LayerNorm,
+    pub spectrum_out: Linear,
+    pub time_in: Linear,
+    pub time_out: Linear,
+    size: DenoiserSize,
+}
+
+impl Denoiser {
+    fn new(path: nn::Path, size: DenoiserSize) -> Self {
+        let DenoiserSize { channels, cond_channels, time_channels, mlp, .. } = size;
+        let (width, blocks, time) = (size.n_fft + 2, &path / "blocks", &path / "time_mlp");
+        let block = |i| Block::new(&blocks / i, channels, mlp, Some(cond_channels), Some(time_channels));
+        Self {
+            spectrum_in: Linear::new(&path / "stft_in", width, channels),
+            norm_in: LayerNorm::new(&path / "norm_in", channels),
+            blocks: (0..size.layers).map(block).collect(),
+            norm_out: LayerNorm::new(&path / "norm_out", channels),
+            spectrum_out: Linear::new(&path / "stft_out", channels, width),
+            time_in: Linear::new(&time / 0, time_channels, 2 * time_channels),
+            time_out: Linear::new(&time / 2, 2 * time_channels, time_channels),
+            size,
+        }
+    }
+
+    /// Each block's view of the features [B, T', C]; none of it depends on t.
+    pub fn project(&self, features: &Tensor) -> Vec<Tensor> {
+        self.blocks.iter().filter_map(|b| b.condition.as_ref()).map(|c| c.forward(features)).collect()
+    }
+
+    /// Each block's (1 + scale, shift), [B, 1, C], for times `t` [B].
+    pub fn modulations(&self, t: &Tensor, kind: Kind) -> Vec<(Tensor, Tensor)> {
+        let half = self.size.time_channels as i64 / 2;
+        let exponent = Tensor::arange(half, (Kind::Float, t.device())) * (-(10_000f64.ln()) / (half - 1) as f64);
+        let angle = t.unsqueeze(1) * 1000.0 * exponent.exp().unsqueeze(0);
+        let embedding = Tensor::cat(&[angle.sin(), angle.cos()], 1).to_kind(kind);
+        let embedding = self.time_out.forward(&self.time_in.forward(&embedding).silu());
+        let of_block = |time: &Linear| {
+            let both = time.forward(&embedding).unsqueeze(1).chunk(2, -1);
+            (&both[0] + 1.0, both[1].shallow_clone())
+        };
+        self.blocks.iter().filter_map(|b| b.time.as_ref()).map(of_block).collect()
+    }
+
+    /// `spectrum` [B, T', 2K] in f32; the result too.
+    pub fn forward(&self, spectrum: &Tensor, conditions: &[Tensor], modulations: &[(Tensor, Tensor)], kind: Kind) -> Tensor {
+        // Soft clip: the whitened spectrum has heavy tails.
+        let clipped = spectrum / (spectrum.abs() * 0.1 + 1.0);
+        let mut h = self.norm_in.forward(&self.spectrum_in.forward(&clipped.to_kind(kind)));
+        for ((block, condition), modulation) in self.blocks.iter().zip(conditions).zip(modulations) {
+            h = block.forward(&h, Some(condition), Some(modulation));
+        }
+        self.spectrum_out.forward(&self.norm_out.forward(&h)).to_kind(Kind::Float)
+    }
+}
+
+/// Encoder and denoiser, their weights in a `VarStore` under the checkpoint's names.
+#[derive(Debug)]
+pub struct VocoderNetwork {
+    pub(super) encoder: Encoder,
+    pub(super) denoiser: Denoiser,
+}
+
+impl VocoderNetwork {
+    /// New weights in `store`.
+    pub fn new(store: &nn::VarStore, card: &ModelCard) -> Self {
+        let root = store.root();
+        Self {
+            encoder: Encoder::new(&root / "encoder", card.encoder, card),
+            denoiser: Denoiser::new(&root / "denoiser", card.denoiser),
+        }
+    }
+
+    /// Features at the mel's frames [B, T, C] -> at the denoiser's [B, T', C], linear with end points aligned.
+    pub(super) fn upsampled(features: &Tensor, up: i64) -> Tensor {
+        let frames = features.size()[1];
+        let size = (frames - 1) * up + 1;
+        features.transpose(1, 2).to_kind(Kind::Float).upsample_linear1d([size], true, None::<f64>).transpose(1, 2)
+    }
+
+    pub fn device(&self) -> Device {
+        self.encoder.pseudo_inverse.device()
+    }
+}

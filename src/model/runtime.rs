@@ -1,0 +1,101 @@
+//! Where and in which numbers the network computes.
+
+use crate::{Error, Fault, Result};
+use tch::{Cuda, Device};
+
+/// The device that the user asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first CUDA device, else the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Self::Auto),
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", index)) if index.parse::<usize>().is_ok() => Ok(Self::Cuda(index.parse().unwrap_or_default())),
+            _ => Err(format!("{text}: expected auto, cpu, cuda or cuda:N")),
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// # Errors
+    /// [`Error::Settings`] where there is no such device.
+    pub fn resolve(self) -> Result<Device> {
+        let count = || usize::try_from(Cuda::device_count()).unwrap_or(0);
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Auto => Ok(Device::cuda_if_available()),
+            Self::Cuda(index) if Cuda::is_available() && index < count() => Ok(Device::Cuda(index)),
+            Self::Cuda(index) => Err(Error::Settings(
+                Fault::new(format!("device cuda:{index}"), format!("this libtorch sees {} CUDA devices", count()))
+                    .remedy("give --device cpu, or build with a CUDA libtorch (`audiodiff doctor` says which is in use)"),
+            )),
+        }
+    }
+}
+
+/// The number type of the network's matrix products; all else is f32.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// bf16 where the hardware multiplies it natively, else f32.
+    #[default]
+    Auto,
+    F32,
+    Bf16,
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl Precision {
+    /// `F32` or `Bf16`, never `Auto`.
+    pub fn resolve(self, device: Device) -> Self {
+        match self {
+            Self::Auto if device.is_cuda() || cpu_has_bf16() => Self::Bf16,
+            Self::Auto => Self::F32,
+            chosen => chosen,
+        }
+    }
+}
+
+/// Whether the CPU multiplies bf16 matrices natively: AVX512-BF16, which every CPU with AMX has too.
+pub fn cpu_has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// Where and how to compute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RuntimeOptions {
+    pub device: DeviceChoice,
+    pub precision: Precision,
+}

@@ -1,0 +1,124 @@
+//! A model ready to render.
+
+use super::{
+    card::ModelCard,
+    file::{self, BUILTIN_NAME, ModelFile},
+    network::VocoderNetwork,
+    runtime::{Precision, RuntimeOptions},
+};
+use crate::{
+    Error, Result,
+    diffusion::{Encoded, Grid, Network},
+    mel::{MelConvention, MelSpectrogram},
+};
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+
+/// Encoder and denoiser with trained weights, on one device, in one number type.
+pub struct Vocoder {
+    network: VocoderNetwork,
+    card: ModelCard,
+    id: String,
+    device: Device,
+    kind: Kind,
+}
+
+/// A window's conditioning, ready for each block.
+pub struct Condition {
+    blocks: Vec<Tensor>,
+}
+
+impl Vocoder {
+    /// The model that lies in the program.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] where the device is not there.
+    pub fn builtin(options: &RuntimeOptions) -> Result<Self> {
+        Self::from_bytes(file::BUILTIN, BUILTIN_NAME, options)
+    }
+
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Model`] where the file cannot be used, [`Error::Settings`] where the device is not there.
+    pub fn load(path: &Path, options: &RuntimeOptions) -> Result<Self> {
+        Self::from_bytes(&file::read(path)?, &path.display().to_string(), options)
+    }
+
+    fn from_bytes(bytes: &[u8], subject: &str, options: &RuntimeOptions) -> Result<Self> {
+        let model = ModelFile::parse(bytes, subject)?;
+        let device = options.device.resolve()?;
+        let (mut store, network) = model.network(device)?;
+        store.freeze();
+        let kind = match options.precision.resolve(device) {
+            Precision::Bf16 => Kind::BFloat16,
+            _ => Kind::Float,
+        };
+        if kind == Kind::BFloat16 {
+            store.bfloat16();
+        }
+        let id = format!("{}-{}", model.card.name, &blake3::hash(bytes).to_hex()[..16]);
+        Ok(Self { network, card: model.card, id, device, kind })
+    }
+
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// Name and hash of the weights, for manifests.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// `F32` or `Bf16`.
+    pub fn precision(&self) -> Precision {
+        if self.kind == Kind::Float { Precision::F32 } else { Precision::Bf16 }
+    }
+
+    fn rows(&self, tensor: &Tensor) -> Result<Vec<f32>> {
+        let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
+        Vec::try_from(&flat).map_err(Error::torch("reading the network's output"))
+    }
+}
+
+impl Network for Vocoder {
+    type Condition = Condition;
+
+    fn convention(&self) -> &MelConvention {
+        &self.card.mel
+    }
+
+    fn grid(&self) -> Grid {
+        Grid { n_fft: self.card.denoiser.n_fft, hop: self.card.denoiser.hop }
+    }
+
+    fn blend(&self) -> f32 {
+        self.card.sampler.blend
+    }
+
+    fn momentum(&self) -> f32 {
+        self.card.sampler.momentum
+    }
+
+    fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Condition>> {
+        let _guard = tch::no_grad_guard();
+        let shape = [1, mel.frames() as i64, mel.n_mels() as i64];
+        let mel = Tensor::from_slice(mel.values()).view(shape).to_device(self.device);
+        let (features, log_magnitude) = self.network.encoder.forward(&mel, self.kind);
+        let up = (self.card.mel.hop / self.card.denoiser.hop) as i64;
+        let features = VocoderNetwork::upsampled(&features, up).to_kind(self.kind);
+        let blocks = self.network.denoiser.project(&features);
+        Ok(Encoded { condition: Condition { blocks }, log_magnitude: self.rows(&log_magnitude)? })
+    }
+
+    fn denoise(&self, whitened: &[f32], condition: &Condition, t: f32) -> Result<Vec<f32>> {
+        let _guard = tch::no_grad_guard();
+        let width = self.card.denoiser.n_fft as i64 + 2;
+        let spectrum = Tensor::from_slice(whitened).view([1, -1, width]).to_device(self.device);
+        let t = Tensor::from_slice(&[t]).to_device(self.device);
+        let modulations = self.network.denoiser.modulations(&t, self.kind);
+        self.rows(&self.network.denoiser.forward(&spectrum, &condition.blocks, &modulations, self.kind))
+    }
+}

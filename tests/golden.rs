@@ -1,0 +1,178 @@
+//! Every stage against the values of the reference implementation; `golden/README.md` gives their tolerances.
+
+use audiodiff::{
+    diffusion::*,
+    mel::{MelConvention, MelSpectrogram, filterbank::filterbank},
+    model::{DeviceChoice, Precision, RuntimeOptions, Vocoder},
+};
+
+const N_FRAMES: usize = 65;
+
+/// The file's numbers in C order, and its shape.
+fn golden(name: &str) -> (Vec<f32>, Vec<u64>) {
+    let path = format!("{}/tests/golden/{name}.npy", env!("CARGO_MANIFEST_DIR"));
+    let file = npyz::NpyFile::new(std::fs::File::open(&path).unwrap()).unwrap();
+    let shape = file.shape().to_vec();
+    assert_eq!(file.order(), npyz::Order::C);
+    (file.into_vec::<f32>().unwrap(), shape)
+}
+
+fn values(name: &str) -> Vec<f32> {
+    golden(name).0
+}
+
+/// [rows, columns] -> [columns, rows]
+fn transposed(x: &[f32], columns: usize) -> Vec<f32> {
+    let rows = x.len() / columns;
+    (0..columns).flat_map(|c| (0..rows).map(move |r| x[r * columns + c])).collect()
+}
+
+/// Largest absolute difference over the largest absolute value.
+fn relative_error(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len());
+    let scale = want.iter().fold(0.0f32, |a, v| a.max(v.abs()));
+    got.iter().zip(want).fold(0.0f32, |a, (g, w)| a.max((g - w).abs())) / scale
+}
+
+#[track_caller]
+fn assert_near(got: &[f32], want: &[f32], tolerance: f32) {
+    let error = relative_error(got, want);
+    eprintln!("relative error {error:e} of {tolerance:e}");
+    assert!(error <= tolerance, "relative error {error}, tolerance {tolerance}");
+}
+
+fn mel() -> MelSpectrogram {
+    MelSpectrogram::from_band_major(&values("mel/mel"), 100)
+}
+
+fn vocoder() -> Vocoder {
+    Vocoder::builtin(&RuntimeOptions { device: DeviceChoice::Cpu, precision: Precision::F32 }).unwrap()
+}
+
+/// The reference's noise, [K, T', 2] a step.
+struct GoldenNoise(Vec<Vec<f32>>);
+
+impl GoldenNoise {
+    fn load() -> Self {
+        Self((0..4).map(|i| values(&format!("prior/noise_{i}"))).collect())
+    }
+}
+
+impl Noise for GoldenNoise {
+    fn fill(&self, step: usize, frame: u64, out: &mut [f32]) {
+        let frames = self.0[step].len() / out.len();
+        for (k, pair) in out.chunks_exact_mut(2).enumerate() {
+            let at = (k * frames + frame as usize) * 2;
+            pair.copy_from_slice(&self.0[step][at..at + 2]);
+        }
+    }
+}
+
+/// Keeps every waveform of a trajectory.
+#[derive(Default)]
+struct Keep(Vec<(usize, Stage, Vec<f32>)>);
+
+impl Observer for Keep {
+    fn see(&mut self, step: usize, _: f32, stage: Stage, x: &[f32]) {
+        self.0.push((step, stage, x.to_vec()));
+    }
+}
+
+const REFERENCE: SamplerSettings = SamplerSettings { steps: 4, iterations: 8, final_iterations: 16, seed: 0 };
+
+fn render(layout: ChunkLayout, threads: usize) -> (Vec<f32>, Keep) {
+    let (network, noise) = (vocoder(), GoldenNoise::load());
+    let source = WholeMel::new(mel());
+    let mut renderer = Renderer::with(&network, source, REFERENCE, layout, threads, noise, Keep::default()).unwrap();
+    let audio = renderer.by_ref().map(|chunk| chunk.unwrap()).collect::<Vec<_>>().concat();
+    (audio, std::mem::take(renderer.observer()))
+}
+
+#[test]
+fn filters() {
+    let native = MelConvention::native();
+    assert_near(&transposed(&filterbank(&native), native.bins()), &values("filters/filterbank"), 1e-5);
+    let grid = Grid { n_fft: 512, hop: 128 };
+    // The envelope of one band at a time is the weight matrix, band by band.
+    let (want, floor) = (values("filters/envelope_weights"), 2e-5);
+    for m in 0..100 {
+        let mut frame = vec![f32::NEG_INFINITY; 100];
+        frame[m] = 0.0;
+        let got = Envelope::new(&native, grid).of(&MelSpectrogram::new(frame, 100));
+        for (k, g) in got.iter().enumerate() {
+            assert!((g - floor - want[k * 100 + m]).abs() < 1e-5, "band {m} bin {k}");
+        }
+    }
+}
+
+#[test]
+fn encode() {
+    let encoded = vocoder().encode(&mel()).unwrap();
+    assert_near(&encoded.log_magnitude, &transposed(&values("encode/log_mag"), N_FRAMES), 1e-3);
+    let envelope = Envelope::new(&MelConvention::native(), Grid { n_fft: 512, hop: 128 }).of(&mel());
+    assert_near(&envelope, &transposed(&values("encode/env"), 2 * N_FRAMES - 1), 1e-3);
+}
+
+#[test]
+fn prior_and_whole_sample() {
+    let (audio, seen) = render(ChunkLayout { chunk: 96, ..ChunkLayout::default() }, 1);
+    assert_eq!((seen.0[0].0, seen.0[0].1), (0, Stage::Noisy));
+    assert_near(&seen.0[0].2, &values("prior/x0"), 1e-4);
+    assert_near(&audio, &values("sample/audio"), 1e-2);
+}
+
+#[test]
+fn denoise() {
+    // The network's own share of the path: whitening, prediction, colouring.
+    use audiodiff::dsp::stft::Stft;
+    use rustfft::num_complex::Complex32;
+    let (network, stft) = (vocoder(), Stft::new(512, 128));
+    let envelope = Envelope::new(network.convention(), network.grid()).of(&mel());
+    let spectrum = stft.forward(&values("denoise/x_t"));
+    let mut whitened = vec![];
+    for (s, e) in spectrum.chunks_exact(257).zip(envelope.chunks_exact(257)) {
+        whitened.extend(s.iter().zip(e).map(|(s, e)| s.re / e));
+        whitened.extend(s.iter().zip(e).map(|(s, e)| s.im / e));
+    }
+    let encoded = network.encode(&mel()).unwrap();
+    let out = network.denoise(&whitened, &encoded.condition, values("denoise/t")[0]).unwrap();
+    let mut estimate = vec![];
+    for (row, e) in out.chunks_exact(514).zip(envelope.chunks_exact(257)) {
+        estimate.extend((0..257).map(|k| Complex32::new(row[k] * e[k], row[257 + k] * e[k])));
+    }
+    assert_near(&stft.inverse(&estimate, 16_384), &values("denoise/x1"), 1e-3);
+}
+
+#[test]
+fn project() {
+    let log_magnitude = transposed(&values("encode/log_mag"), N_FRAMES);
+    for threads in [1, 2] {
+        let plan = ProjectionPlan::new(&MelConvention::native(), threads);
+        let projection = Projection::new(&plan, &mel(), &log_magnitude, 0.5, 0.99, Past::default());
+        for (iterations, tolerance) in [(0, 1e-3), (1, 1e-3), (8, 1e-2)] {
+            let mut x = values("denoise/x1");
+            projection.project(&mut x, iterations);
+            assert_near(&x, &values(&format!("project/y_{iterations}")), tolerance);
+        }
+    }
+}
+
+#[test]
+fn chunks() {
+    let (audio, _) = render(ChunkLayout { chunk: 24, past: 16, ahead: 8, fade: 256 }, 1);
+    let want = values("render/audio");
+    assert_near(&audio[..4096], &want[..4096], 1e-3);
+    // A frame near the seam is a fork: 1e-7 on the mel moves 500 samples by 0.08.
+    let scale = want.iter().fold(0.0f32, |a, v| a.max(v.abs()));
+    let worst = audio.iter().zip(&want).fold(0.0f32, |a, (g, w)| a.max((g - w).abs()));
+    assert!(worst / scale <= 0.15, "{}", worst / scale);
+}
+
+#[test]
+fn threads_do_not_change_the_sound() {
+    let layout = ChunkLayout { chunk: 24, ..ChunkLayout::default() };
+    // Not bit for bit: the frames of two threads are added up in another order.
+    let (one, two) = (render(layout, 1).0, render(layout, 2).0);
+    assert_near(&one[..4096], &two[..4096], 1e-3);
+    assert_eq!(render(layout, 2).0, two, "the same settings give the same samples, bit for bit");
+}

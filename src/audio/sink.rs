@@ -63,15 +63,13 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// Opens temporary files in the folder of `path`; `path` itself is touched by `finish` only, which replaces it.
+    /// Opens temporary files in the folder of `path`; `path` itself is touched by `finish` only, which replaces what was
+    /// there.
     pub fn create(path: impl Into<PathBuf>, settings: FileSinkSettings) -> Result<Self> {
-        let path = path.into();
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let file = WholeFile::create(&path)?;
-        let scratch = tempfile::spooled_tempfile_in(SCRATCH_IN_MEMORY, folder);
+        let file = WholeFile::create(path)?;
+        // Without a name from the start: it goes with the process, however that ends.
+        let folder = file.path().parent().filter(|folder| !folder.as_os_str().is_empty());
+        let scratch = tempfile::spooled_tempfile_in(SCRATCH_IN_MEMORY, folder.unwrap_or(Path::new(".")));
         let meter = LevelMeter::new(settings.sample_rate, settings.loudness.is_some())?;
         Ok(Self { settings, file, scratch, meter, samples: 0, bytes: Vec::new() })
     }

@@ -16,7 +16,7 @@ use crate::{
     },
     diffusion::{ChunkLayout, Network, Renderer, SamplerSettings, WholeMel},
     mel::MelConvention,
-    model::{GriffinLim, Vocoder, use_threads},
+    model::{GriffinLim, Vocoder},
 };
 
 /// What turns mels into sound.
@@ -65,8 +65,6 @@ pub struct RenderSettings {
     pub loudness: Option<f64>,
     /// Hz; the model's where `None`.
     pub rate: Option<u32>,
-    /// Threads for each item.
-    pub threads: usize,
 }
 
 /// Renders files with one model.
@@ -139,7 +137,6 @@ impl FileRenderer {
         let wanted = resampled_len(source.samples, source.rate, rate);
         let resampler = StreamResampler::new(self.engine.convention().sample_rate, rate)?;
         let exact = ExactLength { left: wanted, resampler, buffer: Vec::new(), write };
-        use_threads(settings.threads);
         match &self.engine {
             Engine::Diffusion(vocoder) => pull(vocoder.as_ref(), source, settings, ticket, exact),
             Engine::GriffinLim(baseline) => pull(baseline, source, settings, ticket, exact),
@@ -156,7 +153,7 @@ fn pull<N: Network>(
 ) -> Result<()> {
     let rate = f64::from(network.convention().sample_rate);
     let mel = WholeMel::new(source.mel);
-    for chunk in Renderer::new(network, mel, settings.sampler, settings.chunks, settings.threads)? {
+    for chunk in Renderer::new(network, mel, settings.sampler, settings.chunks)? {
         let chunk = chunk?;
         output.write(&chunk)?;
         ticket.advance(chunk.len() as f64 / rate)?;

@@ -16,7 +16,6 @@ use audiodiff::{
     },
     diffusion::ChunkLayout,
     mel::{self, Layout},
-    model::use_threads,
 };
 use clap::{Args, ValueEnum};
 
@@ -237,8 +236,7 @@ impl RenderFlags {
         if self.quality.seed == SeedChoice::Random {
             terminal.note(format_args!("seed {seed}"));
         }
-        use_threads(threads);
-        let engine = self.model.engine()?;
+        let engine = self.model.engine(threads)?;
         let settings = RenderSettings {
             sampler: self.quality.sampler(&engine, seed)?,
             chunks: ChunkLayout::default(),
@@ -251,7 +249,6 @@ impl RenderFlags {
             gain: self.sound.gain.unwrap_or(0.0),
             loudness: self.sound.loudness,
             rate: self.sound.rate,
-            threads,
         };
         terminal.detail(format_args!("model {}, {jobs} jobs of {threads} threads, {settings:?}", engine.id()));
         Ok((FileRenderer { engine, settings }, jobs))

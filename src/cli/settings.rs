@@ -114,16 +114,13 @@ impl From<PrecisionChoice> for Precision {
 }
 
 impl ModelFlags {
-    fn runtime(&self) -> RuntimeOptions {
-        RuntimeOptions { device: self.device, precision: self.precision.into() }
-    }
-
-    /// Loads what was chosen.
-    pub fn engine(&self) -> Result<Engine> {
+    /// Loads what was chosen; `threads` share the work on one window.
+    pub fn engine(&self, threads: usize) -> Result<Engine> {
+        let options = RuntimeOptions { device: self.device, precision: self.precision.into(), threads };
         match &self.model {
-            ModelChoice::Builtin => Ok(Engine::Diffusion(Box::new(Vocoder::builtin(&self.runtime())?))),
-            ModelChoice::File(path) => Ok(Engine::Diffusion(Box::new(Vocoder::load(path, &self.runtime())?))),
-            ModelChoice::GriffinLim => Ok(Engine::GriffinLim(GriffinLim::new()?)),
+            ModelChoice::Builtin => Ok(Engine::Diffusion(Box::new(Vocoder::builtin(&options)?))),
+            ModelChoice::File(path) => Ok(Engine::Diffusion(Box::new(Vocoder::load(path, &options)?))),
+            ModelChoice::GriffinLim => Ok(Engine::GriffinLim(GriffinLim::new(threads)?)),
         }
     }
 }

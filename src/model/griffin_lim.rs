@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Error, Result,
     diffusion::{Encoded, Grid, Network},
+    dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram},
 };
 
@@ -22,6 +23,7 @@ pub struct GriffinLim {
     convention: MelConvention,
     /// [M, F]
     pseudo_inverse: Vec<f64>,
+    threads: Threads,
 }
 
 impl GriffinLim {
@@ -30,15 +32,15 @@ impl GriffinLim {
 
     pub const ID: &str = "griffin-lim";
 
-    /// For the native convention.
+    /// For the native convention; `threads` share the work on one window.
     ///
     /// # Errors
     /// [`Error::Torch`] where libtorch cannot invert the filter bank.
-    pub fn new() -> Result<Self> {
+    pub fn new(threads: usize) -> Result<Self> {
         let convention = MelConvention::native();
         let inverse = pseudo_inverse(&convention).contiguous().view(-1);
         let pseudo_inverse = Vec::try_from(&inverse).map_err(Error::torch("reading the filter bank's inverse"))?;
-        Ok(Self { convention, pseudo_inverse })
+        Ok(Self { convention, pseudo_inverse, threads: Threads::new(threads) })
     }
 }
 
@@ -52,6 +54,10 @@ impl Network for GriffinLim {
     fn grid(&self) -> Grid {
         let DenoiserSize { n_fft, hop, .. } = DenoiserSize::default();
         Grid { n_fft, hop }
+    }
+
+    fn threads(&self) -> &Threads {
+        &self.threads
     }
 
     /// Nothing of the noise's own magnitude.
@@ -102,12 +108,12 @@ mod tests {
                 (1..40).map(|k| (phase * k as f32).sin() * 0.1 / k as f32).sum()
             })
             .collect();
-        let network = GriffinLim::new().unwrap();
+        let network = GriffinLim::new(1).unwrap();
         let mel = mel::extract(&audio, network.convention()).unwrap();
         let Effort { steps, .. } = GriffinLim::EFFORT;
         let settings = SamplerSettings { steps, iterations: 0, final_iterations: iterations, seed: 0 };
         let renderer =
-            Renderer::new(&network, WholeMel::new(mel.clone()), settings, ChunkLayout::default(), 1).unwrap();
+            Renderer::new(&network, WholeMel::new(mel.clone()), settings, ChunkLayout::default()).unwrap();
         let rendered: Vec<f32> = renderer.map(Result::unwrap).collect::<Vec<_>>().concat();
         assert_eq!(rendered.len(), (mel.frames() - 1) * 256);
         let again = mel::extract(&rendered, network.convention()).unwrap();

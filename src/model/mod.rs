@@ -1,6 +1,7 @@
 //! Networks on libtorch, the files they come from, and the device they run on.
 
 mod card;
+mod cpu;
 mod file;
 mod griffin_lim;
 mod network;
@@ -13,5 +14,5 @@ pub use card::{
 pub use file::{BUILTIN_NAME, CARD_KEY, ModelFile, Storage, serialize};
 pub use griffin_lim::GriffinLim;
 pub use network::VocoderNetwork;
-pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16, use_threads};
+pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};
 pub use vocoder::{Condition, Vocoder};

@@ -53,7 +53,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
     match cli.command {
         Command::Render(flags) => render::run(flags, &terminal),
         Command::Models(flags) => models::run(flags),
-        Command::Doctor(flags) => doctor::run(flags, &terminal),
+        Command::Doctor(flags) => doctor::run(&flags),
         Command::Completions(flags) => completions::run(flags),
         Command::Man(flags) => man::run(flags),
     }

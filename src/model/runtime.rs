@@ -107,8 +107,3 @@ impl Default for RuntimeOptions {
         Self { device: DeviceChoice::default(), precision: Precision::default(), threads: 1 }
     }
 }
-
-/// Has libtorch compute with `count` threads from now on, in the calling thread's operators.
-pub fn use_threads(count: usize) {
-    tch::set_num_threads(i32::try_from(count).unwrap_or(i32::MAX));
-}

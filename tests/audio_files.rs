@@ -74,22 +74,24 @@ fn message(result: audiodiff::Result<audio::Recording>) -> String {
 
 #[test]
 fn every_format_is_read_whole_and_mixed() {
-    // Tolerances: half a step of 16 bits for the lossless ones; what 4-bit ADPCM, 64 kbit/s MP3 and Vorbis at quality 4
-    // leave of a pure tone, with the first and last 600 samples (a block of each codec) apart.
+    // Root mean square of the difference, with the first and last 600 samples (a block of each codec) apart: a third of
+    // a step of 16 bits for the lossless ones; for the others what the decoders of SoX and lame leave of the same files, and a fifth.
     for (name, tolerance) in [
-        ("tone.flac", 2e-5),
-        ("tone.aiff", 2e-5),
-        ("tone-ima.wav", 0.02),
-        ("tone-ms.wav", 0.02),
-        ("tone.mp3", 0.01),
-        ("tone.ogg", 0.02),
+        ("tone.flac", 1e-5),
+        ("tone.aiff", 1e-5),
+        ("tone-ima.wav", 5.3e-3),
+        ("tone-ms.wav", 3.9e-4),
+        ("tone.mp3", 1.8e-4),
+        ("tone.ogg", 2.5e-3),
     ] {
         let recording = audio::read(fixture(name)).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((recording.sample_rate, recording.source.channels), (RATE, 2), "{name}");
         assert_eq!(recording.samples.len(), LENGTH, "{name}");
         assert_eq!(recording.source.samples, LENGTH as u64, "{name}");
         let inner = 600..LENGTH - 600;
-        let difference = worst(&recording.samples[inner.clone()], &tone()[inner]);
+        let squares: f32 =
+            recording.samples[inner.clone()].iter().zip(&tone()[inner.clone()]).map(|(a, b)| (a - b).powi(2)).sum();
+        let difference = (squares / inner.len() as f32).sqrt();
         assert!(difference < tolerance, "{name}: {difference}");
         assert!((recording.source.peak - 0.5).abs() < 0.03, "{name}: {}", recording.source.peak);
     }
@@ -206,8 +208,8 @@ fn broken_recordings_get_one_clear_sentence() {
         ("no-sound.wav", pcm16(&[]), "holds no sound"),
         ("zero-rate.wav", patched(24, &[0; 4]), "sample rate of 0 Hz"),
         ("absurd-rate.wav", patched(24, &[0xFF; 4]), "sample rate of 4294967295 Hz"),
-        ("no-channels.wav", patched(22, &[0, 0]), "no-channels.wav"),
-        ("many-channels.wav", patched(22, &[0xFF, 0xFF]), "many-channels.wav"),
+        ("no-channels.wav", patched(22, &[0, 0]), "has 0 channels"),
+        ("many-channels.wav", patched(22, &[0xFF, 0xFF]), "has 65535 channels"),
         ("huge-format.wav", patched(16, &[0xF0, 0xFF, 0xFF, 0x7F]), "format chunk claims"),
         ("half-header.wav", good[..30].to_vec(), "format chunk promises"),
         ("text.wav", b"This is no recording at all, just words in a file.".to_vec(), "no recording that can be read"),
@@ -271,9 +273,9 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
 #[test]
 fn mutated_recordings_are_read_or_refused() {
     const EACH: usize = 700;
-    // The decoders' tables and the probe's buffers, and four times the 0.5 s of the largest fixture; a believed claim
-    // would be hundreds of megabytes.
-    const ALLOWED: usize = 48 << 20;
+    // The largest honest packet: an ADPCM block of 65,535 bytes in 32 channels becomes 131,000 samples of each, 17 MB,
+    // which lie there as integers, as floats and in a vector that grows by doubling. A believed claim would be gigabytes.
+    const ALLOWED: usize = 96 << 20;
     let folder = tempfile::tempdir().unwrap();
     let mut random = Random(2024);
     let names = ["tone.flac", "tone.mp3", "tone.ogg", "tone.aiff", "tone-ima.wav", "tone-ms.wav"];
@@ -285,7 +287,8 @@ fn mutated_recordings_are_read_or_refused() {
         for _ in 0..EACH {
             let mut bytes = original.clone();
             mutate(&mut bytes, &mut random);
-            let path = written(folder.path(), "mutated", &bytes);
+            // A new name each time: ext4 waits for the disk when a file is emptied and written again.
+            let path = written(folder.path(), &tried.to_string(), &bytes);
             let before = IN_USE.load(Ordering::Relaxed);
             MOST.store(before, Ordering::Relaxed);
             match audio::read(&path) {
@@ -302,6 +305,7 @@ fn mutated_recordings_are_read_or_refused() {
             }
             let used = MOST.load(Ordering::Relaxed).saturating_sub(before);
             assert!(used < ALLOWED, "{used} bytes for {} of a file", bytes.len());
+            fs::remove_file(&path).unwrap();
             tried += 1;
         }
     }

@@ -199,7 +199,7 @@ fn an_error_of_the_listener_ends_the_run() {
         || Error::Io { path: "m".into(), action: "cannot write", source: std::io::ErrorKind::StorageFull.into() };
     let result = run(&Reverser::default(), &batch.plan().items, 1, &AtomicBool::new(false), |event| match event {
         Event::Finished(_) => Err(full()),
-        Event::Advanced { .. } => Ok(()),
+        Event::Opened { .. } | Event::Advanced { .. } => Ok(()),
     });
     assert!(matches!(result, Err(Error::Io { .. })));
 }

@@ -194,6 +194,14 @@ fn wave_data_size(size: u32, outer: u64, body: u64, file_len: u64) -> Option<u64
 }
 
 impl ChunkFile {
+    pub fn channels(&self) -> usize {
+        match (self.container, self.format.get(..4)) {
+            (Container::Wave, Some(&[_, _, low, high])) => usize::from(u16::from_le_bytes([low, high])),
+            (Container::Aiff { .. }, Some(&[high, low, _, _])) => usize::from(u16::from_be_bytes([high, low])),
+            (_, _) => 0,
+        }
+    }
+
     /// Samples of each channel where the header's count is worth more than the bytes: ADPCM fills its last block up,
     /// and AIFF's count is not optional. The `fact` of a PCM file is often a leftover of an edit.
     pub fn exact_frames(&self) -> Option<u64> {

@@ -1,8 +1,11 @@
 //! Sound in and out: recordings in, WAV files, pipes and the sound device out. cpal, hound, symphonia, rubato and ebur128
 //! have their home here; what they call a frame (one sample of every channel) is never called so outside.
 
+pub mod adapt;
 mod chunks;
+pub mod device;
 pub mod level;
+pub mod player;
 pub mod reader;
 pub mod resample;
 pub mod sink;

@@ -229,9 +229,7 @@ impl AudioReader {
                 let found = format!("changes from {} channels at {} Hz", self.source.channels, self.source.sample_rate);
                 return Err(fault(&self.path, &format!("{found} to {channels} at {rate} Hz"), "one format throughout", ""));
             }
-            if channels == 0 || channels > MOST_CHANNELS {
-                return Err(fault(&self.path, &format!("has {channels} channels"), &format!("1 to {MOST_CHANNELS}"), ""));
-            }
+            check_channels(&self.path, channels)?;
             if let Some(total) = self.total {
                 let left = usize::try_from(total.saturating_sub(self.source.samples)).unwrap_or(usize::MAX);
                 self.interleaved.truncate(left.saturating_mul(channels));
@@ -338,6 +336,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 /// A WAV or AIFF must hold what its header promises.
 fn check_presence(path: &Path, layout: &ChunkFile) -> Result<()> {
+    check_channels(path, layout.channels())?;
     match layout.promised {
         Some(promised) if layout.present < promised => {
             let found = format!("breaks off: {} of {promised} bytes of sound are there", layout.present);
@@ -346,6 +345,13 @@ fn check_presence(path: &Path, layout: &ChunkFile) -> Result<()> {
         _ if layout.present == 0 => Err(fault(path, "holds no sound", "at least one sample", "")),
         _ => Ok(()),
     }
+}
+
+fn check_channels(path: &Path, channels: usize) -> Result<()> {
+    if (1..=MOST_CHANNELS).contains(&channels) {
+        return Ok(());
+    }
+    Err(fault(path, &format!("has {channels} channels"), &format!("1 to {MOST_CHANNELS}"), ""))
 }
 
 /// Symphonia's readers report a number that makes no sense as an I/O error of kind `Other` or `InvalidData`.

@@ -12,7 +12,7 @@ use super::{
     level::{LevelMeter, LevelReport, from_db},
     wav::{Quantizer, SampleFormat, StreamHeader, WavFile, WavMetadata, append_metadata},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, whole_file::WholeFile};
 
 /// Bytes of scratch that stay in memory: 87 s of sound at 24 kHz.
 const SCRATCH_IN_MEMORY: usize = 8 << 20;
@@ -54,9 +54,8 @@ pub struct FileReport {
 
 /// A WAV file in the making. Dropped before `finish`, it leaves nothing behind.
 pub struct FileSink {
-    path: PathBuf,
     settings: FileSinkSettings,
-    file: tempfile::NamedTempFile,
+    file: WholeFile,
     scratch: tempfile::SpooledTempFile,
     meter: LevelMeter,
     samples: u64,
@@ -64,24 +63,22 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// Opens temporary files in the folder of `path`; `path` itself is touched by `finish` only, which replaces it.
+    /// Opens temporary files in the folder of `path`; `path` itself is touched by `finish` only, which replaces what was
+    /// there.
     pub fn create(path: impl Into<PathBuf>, settings: FileSinkSettings) -> Result<Self> {
-        let path = path.into();
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("cannot create", &path))?;
-        let scratch = tempfile::spooled_tempfile_in(SCRATCH_IN_MEMORY, folder);
+        let file = WholeFile::create(path)?;
+        // Without a name from the start: it goes with the process, however that ends.
+        let folder = file.path().parent().filter(|folder| !folder.as_os_str().is_empty());
+        let scratch = tempfile::spooled_tempfile_in(SCRATCH_IN_MEMORY, folder.unwrap_or(Path::new(".")));
         let meter = LevelMeter::new(settings.sample_rate, settings.loudness.is_some())?;
-        Ok(Self { path, settings, file, scratch, meter, samples: 0, bytes: Vec::new() })
+        Ok(Self { settings, file, scratch, meter, samples: 0, bytes: Vec::new() })
     }
 
     pub fn write(&mut self, samples: &[f32]) -> Result<()> {
         self.meter.push(samples)?;
         self.bytes.clear();
         self.bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
-        self.scratch.write_all(&self.bytes).map_err(Error::io("cannot write", &self.path))?;
+        self.scratch.write_all(&self.bytes).map_err(Error::io("cannot write", self.file.path()))?;
         self.samples += samples.len() as u64;
         Ok(())
     }
@@ -94,17 +91,15 @@ impl FileSink {
     /// Decides on the gain, converts, syncs and puts the file in its place.
     pub fn finish(mut self) -> Result<FileReport> {
         let (gain, level) = self.meter.decide(self.settings.gain_db, self.settings.loudness, self.settings.format);
-        let path = self.path.clone();
-        let clipped = self.convert(gain).map_err(Error::io("cannot write", &path))?;
-        self.file.as_file().sync_all().map_err(Error::io("cannot write", &path))?;
-        self.file.persist(&path).map_err(|error| Error::Io { path, action: "cannot create", source: error.error })?;
+        let clipped = self.convert(gain).map_err(Error::io("cannot write", self.file.path()))?;
+        self.file.finish()?;
         Ok(FileReport { samples: self.samples, peak: self.meter.peak() * gain, level, clipped })
     }
 
     /// The second pass: scratch to WAV. Samples that were held at full scale are counted.
     fn convert(&mut self, gain: f32) -> io::Result<u64> {
         let FileSinkSettings { format, sample_rate, seed, ref metadata, .. } = self.settings;
-        let mut output = io::BufWriter::new(self.file.as_file_mut());
+        let mut output = io::BufWriter::new(&mut self.file);
         let mut wav = WavFile::new(&mut output, format, sample_rate, seed)?;
         self.scratch.seek(SeekFrom::Start(0))?;
         self.bytes.resize(CONVERTED * 4, 0);

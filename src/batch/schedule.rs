@@ -49,6 +49,11 @@ pub struct Ticket<'a> {
 }
 
 impl Ticket<'_> {
+    /// To be called once it is known how many seconds of sound the item will be.
+    pub fn expect(&self, audio_s: f64) {
+        let _ = self.events.send(Event::Opened { audio_s });
+    }
+
     /// To be called after each chunk, with its seconds of sound.
     ///
     /// # Errors
@@ -66,6 +71,8 @@ impl Ticket<'_> {
 /// What happens in a run.
 #[derive(Debug)]
 pub enum Event {
+    /// An item was read: so much sound it will be.
+    Opened { audio_s: f64 },
     /// So much more sound was rendered.
     Advanced { audio_s: f64 },
     /// An item is done or has failed; in the order in which that happens.
@@ -113,6 +120,20 @@ pub fn run<R: RenderItem>(
         Ok(())
     })?;
     if finished < items.len() { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// Runs `work`, which is no item with an output of its own, in the calling thread, with a ticket whose events go to
+/// `on_event` in another one.
+pub fn run_alone<T>(
+    stop: &AtomicBool,
+    on_event: impl Fn(Event) + Send,
+    work: impl FnOnce(&Ticket) -> Result<T>,
+) -> Result<T> {
+    std::thread::scope(|scope| {
+        let (sender, events) = channel();
+        scope.spawn(move || events.into_iter().for_each(on_event));
+        work(&Ticket { stop, given_up: &AtomicBool::new(false), events: sender })
+    })
 }
 
 /// The item's entry; none where it was interrupted.

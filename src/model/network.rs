@@ -4,7 +4,7 @@
 //! shift. Tensors are [B, T, C]; weight paths spell the checkpoint's own tensor names.
 
 use super::card::{DenoiserSize, EncoderSize, ModelCard};
-use crate::mel::filterbank::filterbank;
+use crate::mel::{MelConvention, filterbank::filterbank};
 use tch::{Device, Kind, Tensor, nn};
 
 const LAYER_NORM_EPSILON: f64 = 1e-5;
@@ -139,7 +139,7 @@ impl Encoder {
             norm_out: LayerNorm::new(&path / "norm_out", size.channels),
             blocks: (0..size.layers).map(|i| Block::new(&blocks / i, size.channels, size.mlp, None, None)).collect(),
             magnitude_out: Linear::new(&path / "mag_out", size.channels, bins),
-            pseudo_inverse: pseudo_inverse(card).to_device(path.device()),
+            pseudo_inverse: pseudo_inverse(&card.mel).to_device(path.device()),
         }
     }
 
@@ -167,9 +167,9 @@ impl Encoder {
 
 /// The Moore-Penrose inverse of the filter bank, [M, F], in double precision: its products cancel almost to nothing
 /// between loud bands.
-fn pseudo_inverse(card: &ModelCard) -> Tensor {
-    let bank = Tensor::from_slice(&filterbank(&card.mel)).view([card.mel.n_mels as i64, card.mel.bins() as i64]);
-    let inverse = bank.to_kind(Kind::Double).linalg_pinv(f64::from(f32::EPSILON) * card.mel.bins() as f64, false);
+pub(super) fn pseudo_inverse(convention: &MelConvention) -> Tensor {
+    let bank = Tensor::from_slice(&filterbank(convention)).view([convention.n_mels as i64, convention.bins() as i64]);
+    let inverse = bank.to_kind(Kind::Double).linalg_pinv(f64::from(f32::EPSILON) * convention.bins() as f64, false);
     inverse.transpose(0, 1).contiguous()
 }
 

@@ -1,0 +1,359 @@
+//! An array as a file holds it, and the way from there to a mel: which axis is which, and is every value a number.
+
+use super::{MelFile, ReadOptions, encoding::Encoding, safetensors};
+use crate::{
+    Error, Fault, Result,
+    mel::{DeclaredMel, Layout, MelConvention, MelSpectrogram},
+};
+use std::collections::BTreeMap;
+
+/// More than 31 hours of the native convention: 4 GiB.
+const MOST_VALUES: usize = 1 << 30;
+
+/// An array of a file, its values not looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawArray {
+    pub shape: Vec<usize>,
+    /// In C order (last axis fastest), whatever the file's order.
+    pub values: Vec<f32>,
+    /// As stored: `float16`, `float32 (big-endian)`.
+    pub dtype: String,
+    /// Its name in an .npz or .safetensors.
+    pub tensor: Option<String>,
+    /// The text entries of a .safetensors; empty for NumPy's files.
+    pub metadata: BTreeMap<String, String>,
+    /// Names the file and the array in errors.
+    subject: String,
+}
+
+impl RawArray {
+    pub(super) fn new(subject: String, shape: Vec<usize>, values: Vec<f32>, encoding: Encoding) -> Self {
+        Self { shape, values, dtype: encoding.to_string(), tensor: None, metadata: BTreeMap::new(), subject }
+    }
+
+    /// Fails where fewer values came than `size` promises.
+    pub(super) fn require(&self, size: Size) -> Result<()> {
+        if self.values.len() == size.values {
+            return Ok(());
+        }
+        let found = format!("ends after {} of {} values", self.values.len(), size.values);
+        Err(Error::Mel(Fault::new(&self.subject, found).remedy("the file was cut off: copy or write it again")))
+    }
+
+    /// From Fortran order (first axis fastest) to C order.
+    pub(super) fn reorder(&mut self) {
+        // The strides of the axes in what was read, and the index of the value that comes next in C order.
+        let strides: Vec<usize> =
+            self.shape.iter().scan(1, |stride, n| Some(std::mem::replace(stride, *stride * n))).collect();
+        let (mut index, mut at) = (vec![0; self.shape.len()], 0);
+        let mut ordered = Vec::with_capacity(self.values.len());
+        while ordered.len() < self.values.len() {
+            ordered.push(self.values[at]);
+            for axis in (0..self.shape.len()).rev() {
+                index[axis] += 1;
+                at += strides[axis];
+                if index[axis] < self.shape[axis] {
+                    break;
+                }
+                at -= index[axis] * strides[axis];
+                index[axis] = 0;
+            }
+        }
+        self.values = ordered;
+    }
+
+    /// The convention that the file declares, where it does.
+    ///
+    /// # Errors
+    /// `Error::Convention` where the declaration cannot be read or contradicts itself.
+    pub fn convention(&self) -> Result<Option<MelConvention>> {
+        let Some(text) = self.metadata.get(safetensors::CONVENTION_KEY) else { return Ok(None) };
+        let convention: MelConvention = serde_json::from_str(text).map_err(|error| {
+            let subject = format!("{}: metadata entry {}", self.subject, safetensors::CONVENTION_KEY);
+            let expected = "a mel convention in JSON";
+            Error::Convention(Fault::new(subject, format!("cannot be read ({error})")).expected(expected))
+        })?;
+        convention.validate().map_err(|error| match error {
+            Error::Convention(fault) => {
+                Error::Convention(Fault { subject: format!("{}: {}", self.subject, fault.subject), ..fault })
+            }
+            other => other,
+        })?;
+        Ok(Some(convention))
+    }
+
+    /// The mel that the array holds. A declared convention's band count comes before the wanted one: what a file says of
+    /// itself is right, whoever reads it.
+    ///
+    /// # Errors
+    /// `Error::Mel` where no axis has the bands, a value is not finite, or there is no frame; `Error::Convention` as
+    /// [`RawArray::convention`], and where the declaration does not fit the array.
+    pub fn into_mel(self, options: &ReadOptions) -> Result<MelFile> {
+        let convention = self.convention()?;
+        if let Some(c) = &convention
+            && !self.shape.contains(&c.n_mels)
+        {
+            let found = format!("its metadata declares the convention {} of {} bands", c.name, c.n_mels);
+            let shape = format!("an axis of that many in its shape {:?}", self.shape);
+            return Err(Error::Convention(Fault::new(&self.subject, found).expected(shape)));
+        }
+        let wanted = Axes {
+            n_mels: convention.as_ref().map(|c| c.n_mels).or(options.n_mels),
+            forced: options.layout,
+            usual: convention.as_ref().map(|c| c.layout),
+        };
+        let found = wanted.find(&self.shape, &self.subject)?;
+        if let Some(first) = self.values.iter().position(|v| !v.is_finite()) {
+            let count = self.values[first..].iter().filter(|v| !v.is_finite()).count();
+            return Err(not_finite(&self.subject, found.locate(first), self.values[first], count));
+        }
+        let notes = found.note.iter().map(|note| format!("{}: {note}", self.subject)).collect();
+        let mel = match found.layout {
+            Layout::BandsFirst => MelSpectrogram::from_band_major(&self.values, found.n_mels),
+            Layout::FramesFirst => MelSpectrogram::new(self.values, found.n_mels),
+        };
+        Ok(MelFile {
+            declared: DeclaredMel { mel, convention },
+            layout: found.layout,
+            shape: self.shape,
+            dtype: self.dtype,
+            tensor: self.tensor,
+            notes,
+        })
+    }
+}
+
+/// The first value that is no number, at a frame and a band.
+pub(in crate::mel) fn not_finite(subject: &str, (frame, band): (usize, usize), value: f32, count: usize) -> Error {
+    let more = match count {
+        1 => String::new(),
+        _ => format!(" ({count} values are not finite)"),
+    };
+    let what = if value.is_nan() { "NaN".into() } else { value.to_string() };
+    let fault = Fault::new(subject, format!("the value of band {band} in frame {frame} is {what}{more}"));
+    Error::Mel(fault.expected("finite numbers").remedy("look at the program that made it"))
+}
+
+/// What is known of an array's axes before its shape is seen.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::mel) struct Axes {
+    pub n_mels: Option<usize>,
+    /// The user says so.
+    pub forced: Option<Layout>,
+    /// Taken where the shape leaves it open.
+    pub usual: Option<Layout>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::mel) struct FoundAxes {
+    pub layout: Layout,
+    pub n_mels: usize,
+    pub frames: usize,
+    /// What was assumed.
+    pub note: Option<String>,
+}
+
+impl Axes {
+    pub fn find(self, shape: &[usize], subject: &str) -> Result<FoundAxes> {
+        let fault = |found: String, expected: String, remedy: &str| {
+            Err(Error::Mel(Fault::new(subject, found).expected(expected).remedy(remedy)))
+        };
+        let bands = self.n_mels.map_or("bands".into(), |n| n.to_string());
+        let right = format!("[{bands}, frames], [frames, {bands}] or either as a batch of one");
+        let (a, b) = match *shape {
+            [a, b] | [1, a, b] => (a, b),
+            [batch, ..] if shape.len() == 3 => {
+                let found = format!("shape {shape:?} is a batch of {batch}");
+                return fault(found, right, "split it into a file for each: mel[0], mel[1], …");
+            }
+            _ => return fault(format!("shape {shape:?}"), right, ""),
+        };
+        let by_layout = |layout| if layout == Layout::BandsFirst { (a, b) } else { (b, a) };
+        let (layout, note) = match (self.n_mels, self.forced) {
+            (None, Some(layout)) => (layout, None),
+            (None, None) => match self.usual {
+                Some(layout) => (layout, None),
+                None => {
+                    let found = format!("shape {shape:?} does not tell bands from frames");
+                    return fault(found, String::new(), "give --layout bands-first or frames-first");
+                }
+            },
+            (Some(n), Some(layout)) if by_layout(layout).0 == n => (layout, None),
+            (Some(n), Some(layout)) => {
+                let (found, other) = by_layout(layout);
+                let remedy = match other {
+                    other if other == n => "leave --layout out",
+                    _ => "if another program made it, name its convention with --convention",
+                };
+                let order = if layout == Layout::BandsFirst { "bands first" } else { "frames first" };
+                return fault(format!("shape {shape:?} with {order} has {found} bands"), n.to_string(), remedy);
+            }
+            (Some(n), None) if a == n && b == n => match self.usual {
+                Some(layout) => (layout, None),
+                None => {
+                    let note = format!("both axes of {shape:?} have {n} entries; the first is taken for the bands");
+                    (Layout::BandsFirst, Some(note + " (--layout frames-first takes the other)"))
+                }
+            },
+            (Some(n), None) if a == n => (Layout::BandsFirst, None),
+            (Some(n), None) if b == n => (Layout::FramesFirst, None),
+            (Some(n), None) => {
+                let remedy = "if another program made it, name its convention with --convention";
+                return fault(format!("shape {shape:?} has no axis of {n} bands"), right, remedy);
+            }
+        };
+        let (n_mels, frames) = by_layout(layout);
+        if n_mels == 0 || frames == 0 {
+            return fault(format!("shape {shape:?} holds no frame"), String::new(), "");
+        }
+        Ok(FoundAxes { layout, n_mels, frames, note })
+    }
+}
+
+impl FoundAxes {
+    /// Frame and band of a value in C order.
+    pub fn locate(&self, index: usize) -> (usize, usize) {
+        match self.layout {
+            Layout::BandsFirst => (index % self.frames, index / self.frames),
+            Layout::FramesFirst => (index / self.n_mels, index % self.n_mels),
+        }
+    }
+}
+
+/// How much an array holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::mel) struct Size {
+    pub values: usize,
+    pub bytes: u64,
+}
+
+/// The size that a shape means, before anything of it is read.
+pub(in crate::mel) fn elements(shape: &[usize], encoding: Encoding, subject: &str) -> Result<Size> {
+    // Zeros are multiplied last, so that they hide no overflow.
+    let product = shape.iter().filter(|n| **n > 0).try_fold(1usize, |product, n| product.checked_mul(*n));
+    match product {
+        Some(values) if values <= MOST_VALUES => {
+            let values = if shape.contains(&0) { 0 } else { values };
+            Ok(Size { values, bytes: (values * encoding.size()) as u64 })
+        }
+        _ => {
+            let fault = Fault::new(subject, format!("claims the shape {}", describe(shape, encoding)));
+            Err(Error::Mel(fault.expected(format!("at most {MOST_VALUES} values, 31 hours of a mel")).remedy("split it")))
+        }
+    }
+}
+
+/// `[100, 65] float32`
+pub(super) fn describe(shape: &[usize], encoding: Encoding) -> String {
+    format!("{shape:?} {encoding}")
+}
+
+/// The array to read among `names`, which are not empty: `wanted`, or the only one, or the one named `mel`.
+pub(super) fn choose<'a>(names: &[&'a str], wanted: Option<&str>, path: &str) -> Result<&'a str> {
+    let find = |name: &str| names.iter().find(|n| **n == name).copied();
+    let list = || {
+        const MOST: usize = 12;
+        let shown = names.iter().take(MOST).map(|name| name.chars().take(60).collect::<String>());
+        let more = if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
+        shown.collect::<Vec<_>>().join(", ") + &more
+    };
+    if let Some(wanted) = wanted {
+        return find(wanted).ok_or_else(|| {
+            Error::Mel(Fault::new(path, format!("holds no array {wanted}")).expected(format!("one of {}", list())))
+        });
+    }
+    match names {
+        [only] => Ok(only),
+        _ => find(safetensors::TENSOR).ok_or_else(|| {
+            let found = format!("holds {} arrays, none of them named {}: {}", names.len(), safetensors::TENSOR, list());
+            Error::Mel(Fault::new(path, found).remedy("choose one with --tensor NAME"))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const F32: Encoding = Encoding::F32LE;
+
+    fn find(shape: &[usize], n_mels: Option<usize>, forced: Option<Layout>) -> Result<FoundAxes> {
+        Axes { n_mels, forced, usual: None }.find(shape, "x.npy")
+    }
+
+    #[test]
+    fn axes_are_found_by_the_band_count() {
+        use Layout::{BandsFirst, FramesFirst};
+        for (shape, layout, frames) in [
+            (&[100, 7][..], BandsFirst, 7),
+            (&[7, 100], FramesFirst, 7),
+            (&[1, 100, 7], BandsFirst, 7),
+            (&[1, 7, 100], FramesFirst, 7),
+            (&[1, 100], FramesFirst, 1),
+            (&[100, 1], BandsFirst, 1),
+            (&[1, 1, 100], FramesFirst, 1),
+        ] {
+            let found = find(shape, Some(100), None).unwrap();
+            assert_eq!(found, FoundAxes { layout, n_mels: 100, frames, note: None }, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn a_square_is_bands_first_and_says_so() {
+        let found = find(&[100, 100], Some(100), None).unwrap();
+        assert_eq!(found.layout, Layout::BandsFirst);
+        assert!(found.note.unwrap().contains("--layout"));
+        let forced = find(&[100, 100], Some(100), Some(Layout::FramesFirst)).unwrap();
+        assert_eq!((forced.layout, forced.note), (Layout::FramesFirst, None));
+        let declared = Axes { n_mels: Some(100), forced: None, usual: Some(Layout::FramesFirst) };
+        let declared = declared.find(&[100, 100], "x.npy").unwrap();
+        assert_eq!((declared.layout, declared.note), (Layout::FramesFirst, None));
+    }
+
+    #[test]
+    fn wrong_shapes_are_named_with_what_to_do() {
+        let message = |shape: &[usize], layout| find(shape, Some(100), layout).unwrap_err().to_string();
+        assert_eq!(
+            message(&[80, 412], None),
+            "x.npy: shape [80, 412] has no axis of 100 bands, expected [100, frames], [frames, 100] or either as a batch of \
+             one; if another program made it, name its convention with --convention"
+        );
+        let batch = message(&[4, 100, 9], None);
+        assert!(batch.contains("shape [4, 100, 9] is a batch of 4") && batch.contains("split it"), "{batch}");
+        let turned = message(&[9, 100], Some(Layout::BandsFirst));
+        assert!(turned.contains("has 9 bands, expected 100; leave --layout out"), "{turned}");
+        for shape in [&[][..], &[100], &[1, 1, 100, 9], &[100, 0], &[0, 100]] {
+            find(shape, Some(100), None).unwrap_err();
+        }
+        assert!(find(&[9, 12], None, None).unwrap_err().to_string().contains("give --layout"));
+    }
+
+    #[test]
+    fn absurd_shapes_are_refused_before_anything_is_multiplied_out() {
+        for shape in [&[usize::MAX, 2][..], &[1 << 40, 1 << 40], &[0, usize::MAX, usize::MAX], &[1 << 31]] {
+            elements(shape, F32, "x.npy").unwrap_err();
+        }
+        assert_eq!(elements(&[100, 0, 7], F32, "x.npy").unwrap(), Size { values: 0, bytes: 0 });
+        assert_eq!(elements(&[], F32, "x.npy").unwrap(), Size { values: 1, bytes: 4 });
+    }
+
+    #[test]
+    fn fortran_order_becomes_c_order() {
+        let mut array = RawArray::new("x".into(), vec![2, 3, 2], (0..12u8).map(f32::from).collect(), F32);
+        array.reorder();
+        // numpy.arange(12).reshape(2, 3, 2, order="F").ravel()
+        assert_eq!(array.values, [0.0, 6.0, 2.0, 8.0, 4.0, 10.0, 1.0, 7.0, 3.0, 9.0, 5.0, 11.0]);
+    }
+
+    #[test]
+    fn an_array_is_chosen_by_name() {
+        assert_eq!(choose(&["x"], None, "f").unwrap(), "x");
+        assert_eq!(choose(&["x", "mel"], None, "f").unwrap(), "mel");
+        assert_eq!(choose(&["x", "mel"], Some("x"), "f").unwrap(), "x");
+        assert_eq!(
+            choose(&["x", "y"], None, "f").unwrap_err().to_string(),
+            "f: holds 2 arrays, none of them named mel: x, y; choose one with --tensor NAME"
+        );
+        assert_eq!(choose(&["x", "y"], Some("z"), "f").unwrap_err().to_string(), "f: holds no array z, expected one of x, y");
+    }
+}

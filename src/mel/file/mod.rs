@@ -1,0 +1,178 @@
+//! Mel spectrograms in files: .npy, .npz and .safetensors.
+//!
+//! What a file is, its first bytes tell; its name only decides what to call it where they don't. Nothing that a header
+//! claims is believed before it is compared with the file's own length, and no memory is taken for it.
+
+mod array;
+mod encoding;
+mod npy;
+mod npz;
+mod safetensors;
+
+pub use array::RawArray;
+pub(super) use array::{Axes, FoundAxes, not_finite};
+pub(super) use encoding::{Encoding, read_up_to};
+pub(super) use npy::{Header as NpyHeader, read_header as read_npy_header};
+
+use super::{DeclaredMel, Layout, MelConvention, MelSpectrogram};
+use crate::{Error, Fault, Result, whole_file::WholeFile};
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+/// What the reader of a mel file knows beforehand.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReadOptions {
+    /// The bands to look for among the axes. A file that declares its convention is read by that.
+    pub n_mels: Option<usize>,
+    /// The order of the axes; found by the band count where `None`.
+    pub layout: Option<Layout>,
+    /// The array to read in an .npz or .safetensors that holds several.
+    pub tensor: Option<String>,
+}
+
+/// A mel, and how the file held it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MelFile {
+    pub declared: DeclaredMel,
+    pub layout: Layout,
+    pub shape: Vec<usize>,
+    /// As stored: `float16`, `float32 (big-endian)`.
+    pub dtype: String,
+    /// Its name in an .npz or .safetensors.
+    pub tensor: Option<String>,
+    /// What was assumed where the file left it open; a sentence each, for the user.
+    pub notes: Vec<String>,
+}
+
+/// Reads a mel of any of the three kinds: float16, float32 or float64 (bfloat16 in .safetensors), either byte order, C or
+/// Fortran order, [M, T], [T, M] or either as a batch of one.
+///
+/// # Errors
+/// `Error::Io` where the file cannot be read; `Error::Mel` where it is broken, of another type or shape, or has a value that
+/// is not finite; `Error::Convention` where it declares an impossible one.
+pub fn read(path: &Path, options: &ReadOptions) -> Result<MelFile> {
+    read_array(path, options.tensor.as_deref())?.into_mel(options)
+}
+
+/// Reads one array, whatever its shape and values: `tensor`, or the only one, or the one named `mel`.
+///
+/// # Errors
+/// As [`read`], but for shape and values.
+pub fn read_array(path: &Path, tensor: Option<&str>) -> Result<RawArray> {
+    let name = path.display().to_string();
+    let fault = |found: &str| Fault::new(&name, found);
+    let metadata = fs::metadata(path).map_err(Error::io("cannot open", path))?;
+    if !metadata.is_file() {
+        // Opening a pipe would wait for its writer.
+        let what = if metadata.is_dir() { "is a folder" } else { "is no regular file" };
+        return Err(Error::Mel(fault(what).expected("a .npy, .npz or .safetensors file")));
+    }
+    let mut file = File::open(path).map_err(Error::io("cannot open", path))?;
+    let length = metadata.len();
+    if length == 0 {
+        return Err(Error::Mel(fault("is empty")));
+    }
+    let mut start = [0; 16];
+    let got = read_up_to(&mut file, &mut start).map_err(Error::io("cannot read", path))?;
+    let start = &start[..got];
+    file.seek(SeekFrom::Start(0)).map_err(Error::io("cannot read", path))?;
+
+    let extension = extension(path);
+    if start.starts_with(npy::MAGIC) {
+        read_npy(file, length, &name, tensor)
+    } else if start.starts_with(npz::MAGIC) || start.starts_with(npz::EMPTY_MAGIC) {
+        npz::read(file, &name, tensor)
+    } else if safetensors::is_one(start, length) || extension == "safetensors" {
+        // Where only the name says so, the reader says what is wrong.
+        safetensors::read(file, &name, tensor)
+    } else {
+        let found = match extension.as_str() {
+            "npy" => r"does not begin with \x93NUMPY as an .npy file does",
+            "npz" => "does not begin with PK as an .npz file does",
+            _ if start.starts_with(&[0x80]) => "is a Python pickle",
+            _ => "is none of the kinds of mel file",
+        };
+        Err(Error::Mel(fault(found).expected("a .npy, .npz or .safetensors file").remedy("save it with numpy.save")))
+    }
+}
+
+fn read_npy(mut file: File, length: u64, path: &str, tensor: Option<&str>) -> Result<RawArray> {
+    if let Some(tensor) = tensor {
+        let found = format!("is an .npy file, whose one array has no name, so not {tensor}");
+        return Err(Error::Mel(Fault::new(path, found).remedy("leave --tensor out")));
+    }
+    let header = npy::read_header(&mut file, path)?;
+    let (has, promised) = (length.saturating_sub(header.length), header.size.bytes);
+    if has != promised {
+        let (kind, remedy) = if has < promised {
+            ("fewer", "the file was cut off: copy or write it again")
+        } else {
+            ("more", "arrays one after the other are a stream: give them on standard input")
+        };
+        let found = format!("holds {has} bytes of values, {kind} than its header promises");
+        let expected = format!("{promised} ({})", array::describe(&header.shape, header.encoding));
+        return Err(Error::Mel(Fault::new(path, found).expected(expected).remedy(remedy)));
+    }
+    let values = header.encoding.read(&mut file, header.size.values).map_err(Error::io("cannot read", path))?;
+    let mut array = RawArray::new(path.to_string(), header.shape, values, header.encoding);
+    array.require(header.size)?; // it may have shrunk since
+    if header.fortran_order {
+        array.reorder();
+    }
+    Ok(array)
+}
+
+/// Writes a mel by its convention's layout as float32 in C order: .npy with the header that NumPy writes, or .safetensors
+/// with the tensor `mel` and the convention as JSON in the metadata. The file appears whole or not at all.
+///
+/// # Errors
+/// `Error::Settings` for another extension; `Error::Mel` where a value is not finite; `Error::Convention` where the band
+/// counts differ; `Error::Io`.
+pub fn write(path: &Path, mel: &MelSpectrogram, convention: &MelConvention) -> Result<()> {
+    let subject = path.display().to_string();
+    if mel.n_mels() != convention.n_mels {
+        let fault = Fault::new(&subject, format!("the mel has {} bands", mel.n_mels()));
+        let expected = format!("{} by the convention {}", convention.n_mels, convention.name);
+        return Err(Error::Convention(fault.expected(expected)));
+    }
+    if let Some(i) = mel.values().iter().position(|v| !v.is_finite()) {
+        return Err(not_finite(&subject, (i / mel.n_mels(), i % mel.n_mels()), mel.values()[i], 1));
+    }
+    let extension = extension(path);
+    if !matches!(extension.as_str(), "npy" | "safetensors") {
+        let fault = Fault::new(&subject, "is no name that a mel file is written under");
+        return Err(Error::Settings(fault.expected(".npy or .safetensors")));
+    }
+    // Renaming a file over a device or pipe would replace it.
+    if fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        return Err(Error::Settings(Fault::new(&subject, "is there and is no regular file")));
+    }
+
+    let (shape, bytes) = stored(mel, convention.layout);
+    let mut file = WholeFile::create(path)?;
+    let written = if extension == "npy" {
+        let mut out = BufWriter::new(&mut file);
+        npy::write_header(&mut out, shape).and_then(|()| out.write_all(&bytes)).and_then(|()| out.flush())
+    } else {
+        let json = serde_json::to_string(convention).map_err(std::io::Error::other);
+        json.and_then(|json| safetensors::write(&mut file, shape, &bytes, json))
+    };
+    written.map_err(Error::io("cannot write", path))?;
+    file.finish()
+}
+
+/// Shape and little-endian float32 bytes of a mel in a layout.
+fn stored(mel: &MelSpectrogram, layout: Layout) -> ([usize; 2], Vec<u8>) {
+    let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    match layout {
+        Layout::BandsFirst => ([mel.n_mels(), mel.frames()], bytes(&mel.band_major())),
+        Layout::FramesFirst => ([mel.frames(), mel.n_mels()], bytes(mel.values())),
+    }
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
+}

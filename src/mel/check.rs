@@ -209,7 +209,9 @@ impl<'a> Comparison<'a> {
                 return Err(self.other("looks normalised to the range 0 to 1".into()));
             }
             if at_zero > 0.02 || mean < 0.1 * max {
-                return Err(self.other("looks like magnitudes without a logarithm (none is negative, most are near 0)".into()));
+                return Err(
+                    self.other("looks like magnitudes without a logarithm (none is negative, most are near 0)".into())
+                );
             }
         }
         // A flat spectrum alone spans 3 nats over the bands, for the triangles grow with frequency.
@@ -287,7 +289,10 @@ impl<'a> Comparison<'a> {
         let loudest = self.loudest.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut findings = Vec::new();
         if self.below > 0 {
-            let text = format!("{} of {values} values lie below the floor of {}, the lowest at {:.2}", self.below, c.name, self.min);
+            let text = format!(
+                "{} of {values} values lie below the floor of {}, the lowest at {:.2}",
+                self.below, c.name, self.min
+            );
             findings.push(self.finding(Concern::BelowFloor, text));
         }
         if self.above > 0 {
@@ -297,12 +302,16 @@ impl<'a> Comparison<'a> {
         let is_empty = |m: usize| self.loudest[m] < (self.low[m] + 1.0).max(loudest - nats::EMPTY);
         let top = (0..self.loudest.len()).rev().find(|m| !is_empty(*m)).unwrap_or(0);
         if top < self.loudest.len() / 2 {
-            let text = format!("nothing above {:.1} kHz; the sound will be as dull as the mel", upper_edge(c, top) / 1000.0);
+            let text =
+                format!("nothing above {:.1} kHz; the sound will be as dull as the mel", upper_edge(c, top) / 1000.0);
             findings.push(self.finding(Concern::BandLimited, text));
         }
         let tone = full_scale_tone(c).ln();
         if loudest < tone - nats::QUIET {
-            let text = format!("its loudest value lies {:.0} dB below a full-scale tone", (tone - loudest) * 20.0 / 10f64.ln());
+            let text = format!(
+                "its loudest value lies {:.0} dB below a full-scale tone",
+                (tone - loudest) * 20.0 / 10f64.ln()
+            );
             findings.push(self.finding(Concern::Quiet, text));
         }
         let span = loudest - self.lowest_level;
@@ -314,7 +323,8 @@ impl<'a> Comparison<'a> {
         let padding = self.padding();
         if padding > 1 {
             let (last, frames) = (self.mel.values().last().copied().unwrap_or_default(), self.mel.frames());
-            let text = format!("the last {padding} of {frames} frames are {last} throughout, padding that will be heard");
+            let text =
+                format!("the last {padding} of {frames} frames are {last} throughout, padding that will be heard");
             findings.push(self.finding(Concern::Padded, text));
         }
         findings
@@ -552,13 +562,19 @@ mod tests {
         // librosa.power_to_db(..., ref=numpy.max, top_db=80)
         let top = |mel: &MelSpectrogram| mel.values().iter().copied().fold(f32::MIN, f32::max);
         let relative = |mel: &MelSpectrogram| map(mel, |v| ((v - top(mel)) * decibel).max(-80.0));
-        all_contain(refusals(relative), &["looks like decibels", "is cut off at -80.000, f5-tts at -11.513, and looks like decibels"]);
+        all_contain(
+            refusals(relative),
+            &["looks like decibels", "is cut off at -80.000, f5-tts at -11.513, and looks like decibels"],
+        );
     }
 
     #[test]
     fn magnitudes_are_refused() {
         for gain in [1.0, 0.05, 10.0] {
-            all_contain(refusals(|mel| map(mel, |v| v.exp() * gain)), &["magnitudes without a logarithm", "normalised"]);
+            all_contain(
+                refusals(|mel| map(mel, |v| v.exp() * gain)),
+                &["magnitudes without a logarithm", "normalised"],
+            );
         }
     }
 
@@ -588,7 +604,9 @@ mod tests {
         for (name, audio) in recordings() {
             let mel = extract(&audio, &MelConvention { log: LogBase::Ten, ..native.clone() }).unwrap();
             match check("x.npy", &mel, &native) {
-                Ok(findings) => assert!(findings.iter().any(|f| f.concern == Concern::NarrowRange), "{name}: {findings:?}"),
+                Ok(findings) => {
+                    assert!(findings.iter().any(|f| f.concern == Concern::NarrowRange), "{name}: {findings:?}")
+                }
                 Err(Error::Convention(_)) => {}
                 Err(other) => panic!("{name}: {other}"),
             }

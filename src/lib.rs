@@ -1,8 +1,11 @@
 //! audiodiff: a diffusion vocoder.
 
+pub mod audio;
+pub mod batch;
 pub mod diffusion;
 pub mod dsp;
 pub mod error;
+pub mod eval;
 pub mod mel;
 pub mod model;
 pub mod whole_file;

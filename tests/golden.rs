@@ -2,6 +2,7 @@
 
 use audiodiff::{
     diffusion::*,
+    dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram, filterbank::filterbank},
     model::{DeviceChoice, Precision, RuntimeOptions, Vocoder},
 };
@@ -45,8 +46,8 @@ fn mel() -> MelSpectrogram {
     MelSpectrogram::from_band_major(&values("mel/mel"), 100)
 }
 
-fn vocoder() -> Vocoder {
-    Vocoder::builtin(&RuntimeOptions { device: DeviceChoice::Cpu, precision: Precision::F32 }).unwrap()
+fn vocoder(threads: usize) -> Vocoder {
+    Vocoder::builtin(&RuntimeOptions { device: DeviceChoice::Cpu, precision: Precision::F32, threads }).unwrap()
 }
 
 /// The reference's noise, [K, T', 2] a step.
@@ -81,9 +82,9 @@ impl Observer for Keep {
 const REFERENCE: SamplerSettings = SamplerSettings { steps: 4, iterations: 8, final_iterations: 16, seed: 0 };
 
 fn render(layout: ChunkLayout, threads: usize) -> (Vec<f32>, Keep) {
-    let (network, noise) = (vocoder(), GoldenNoise::load());
+    let (network, noise) = (vocoder(threads), GoldenNoise::load());
     let source = WholeMel::new(mel());
-    let mut renderer = Renderer::with(&network, source, REFERENCE, layout, threads, noise, Keep::default()).unwrap();
+    let mut renderer = Renderer::with(&network, source, REFERENCE, layout, noise, Keep::default()).unwrap();
     let audio = renderer.by_ref().map(|chunk| chunk.unwrap()).collect::<Vec<_>>().concat();
     (audio, std::mem::take(renderer.observer()))
 }
@@ -107,7 +108,7 @@ fn filters() {
 
 #[test]
 fn encode() {
-    let encoded = vocoder().encode(&mel()).unwrap();
+    let encoded = vocoder(2).encode(&mel()).unwrap();
     assert_near(&encoded.log_magnitude, &transposed(&values("encode/log_mag"), N_FRAMES), 1e-3);
     let envelope = Envelope::new(&MelConvention::native(), Grid { n_fft: 512, hop: 128 }).of(&mel());
     assert_near(&envelope, &transposed(&values("encode/env"), 2 * N_FRAMES - 1), 1e-3);
@@ -126,7 +127,7 @@ fn denoise() {
     // The network's own share of the path: whitening, prediction, colouring.
     use audiodiff::dsp::stft::Stft;
     use rustfft::num_complex::Complex32;
-    let (network, stft) = (vocoder(), Stft::new(512, 128));
+    let (network, stft) = (vocoder(2), Stft::new(512, 128));
     let envelope = Envelope::new(network.convention(), network.grid()).of(&mel());
     let spectrum = stft.forward(&values("denoise/x_t"));
     let mut whitened = vec![];
@@ -147,11 +148,11 @@ fn denoise() {
 fn project() {
     let log_magnitude = transposed(&values("encode/log_mag"), N_FRAMES);
     for threads in [1, 2] {
-        let plan = ProjectionPlan::new(&MelConvention::native(), threads);
+        let plan = ProjectionPlan::new(&MelConvention::native());
         let projection = Projection::new(&plan, &mel(), &log_magnitude, 0.5, 0.99, Past::default());
         for (iterations, tolerance) in [(0, 1e-3), (1, 1e-3), (8, 1e-2)] {
             let mut x = values("denoise/x1");
-            projection.project(&mut x, iterations);
+            projection.project(&mut x, iterations, &Threads::new(threads));
             assert_near(&x, &values(&format!("project/y_{iterations}")), tolerance);
         }
     }

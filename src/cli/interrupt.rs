@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks everything to stop at the next good moment, the second stops at once.
+//! Ctrl-C and SIGTERM. While something is rendered, the first asks it to stop at the next good moment and the second
+//! stops at once; before and after, the first does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,20 +8,23 @@ use audiodiff::{Error, Fault, Result};
 use super::Outcome;
 
 static STOP: AtomicBool = AtomicBool::new(false);
-
-/// True once the user asked to stop. Loops look at it between chunks.
-pub fn stop() -> &'static AtomicBool {
-    &STOP
-}
+static WAITS: AtomicBool = AtomicBool::new(false);
 
 /// Installs the handlers, once, before anything is started.
 pub fn install() -> Result<()> {
     ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::SeqCst) {
+        if STOP.swap(true, Ordering::SeqCst) || !WAITS.load(Ordering::SeqCst) {
             exit_at_once();
         }
     })
     .map_err(|error| Error::Settings(Fault::new("signals", format!("cannot be handled ({error})"))))
+}
+
+/// From now on the first signal only sets the flag, which becomes true once the user asks to stop. Whoever calls this
+/// looks at it between chunks.
+pub fn stop_flag() -> &'static AtomicBool {
+    WAITS.store(true, Ordering::SeqCst);
+    &STOP
 }
 
 /// Without destructors: a worker that hangs in one would keep the process alive.

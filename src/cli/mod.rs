@@ -6,6 +6,7 @@ mod doctor;
 pub mod interrupt;
 mod man;
 mod models;
+mod progress;
 mod render;
 mod settings;
 mod terminal;
@@ -51,7 +52,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
     let terminal = Terminal::new(&cli.verbosity);
     match cli.command {
         Command::Render(flags) => render::run(flags, &terminal),
-        Command::Models(flags) => models::run(flags, &terminal),
+        Command::Models(flags) => models::run(flags),
         Command::Doctor(flags) => doctor::run(flags, &terminal),
         Command::Completions(flags) => completions::run(flags),
         Command::Man(flags) => man::run(flags),

@@ -1,13 +1,29 @@
 //! `audiodiff render`: mel spectrograms and recordings to WAV files.
 
-use std::path::PathBuf;
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io::{self, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
 
-use audiodiff::Result;
+use audiodiff::{
+    Error, Result,
+    audio::SampleFormat,
+    batch::{
+        Entry, Event, Existing, FileRenderer, Inputs, Manifest, Plan, RenderSettings, SourceSettings, Status, Target,
+        read_list, resume, run as run_batch, run_alone, streamed,
+    },
+    diffusion::ChunkLayout,
+    mel::{self, Layout},
+};
 use clap::{Args, ValueEnum};
 
 use super::{
-    Outcome,
-    settings::{ModelFlags, QualityFlags, ShardChoice, wrong},
+    Outcome, interrupt,
+    progress::Progress,
+    settings::{ModelFlags, QualityFlags, SeedChoice, ShardChoice, wrong},
     terminal::Terminal,
 };
 
@@ -17,7 +33,8 @@ pub struct RenderFlags {
     /// Mel files (.npy .npz .safetensors), recordings (WAV FLAC MP3 OGG), folders of these, or - for a list on standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// The WAV file, a folder for <input's name>.wav, or - for standard output; beside the input where not given
+    /// The WAV file, a folder for <input's name>.wav, or - for standard output; <input's name>.wav in the
+    /// current folder where not given
     #[arg(short, long, value_name = "FILE|DIR|-")]
     output: Option<PathBuf>,
 
@@ -55,6 +72,15 @@ pub enum LayoutChoice {
     FramesFirst,
 }
 
+impl From<LayoutChoice> for Layout {
+    fn from(choice: LayoutChoice) -> Self {
+        match choice {
+            LayoutChoice::BandsFirst => Self::BandsFirst,
+            LayoutChoice::FramesFirst => Self::FramesFirst,
+        }
+    }
+}
+
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Sound")]
 pub struct SoundFlags {
@@ -63,10 +89,10 @@ pub struct SoundFlags {
     pub format: FormatChoice,
     /// Make the sound louder (quieter where negative) by this many decibels
     #[arg(long, value_name = "DB", allow_negative_numbers = true, conflicts_with = "loudness", env = "AUDIODIFF_GAIN")]
-    pub gain: Option<f32>,
+    pub gain: Option<f64>,
     /// Bring each file to this integrated loudness (EBU R 128), for instance -16
     #[arg(long, value_name = "LUFS", allow_negative_numbers = true, env = "AUDIODIFF_LOUDNESS")]
-    pub loudness: Option<f32>,
+    pub loudness: Option<f64>,
     /// Sample rate of the output in Hz; that of the mel's convention where not given
     #[arg(long, value_name = "HZ", env = "AUDIODIFF_RATE", value_parser = clap::value_parser!(u32).range(4_000..=384_000))]
     pub rate: Option<u32>,
@@ -80,6 +106,16 @@ pub enum FormatChoice {
     Pcm16,
     Pcm24,
     Float32,
+}
+
+impl From<FormatChoice> for SampleFormat {
+    fn from(choice: FormatChoice) -> Self {
+        match choice {
+            FormatChoice::Pcm16 => Self::Pcm16,
+            FormatChoice::Pcm24 => Self::Pcm24,
+            FormatChoice::Float32 => Self::Float32,
+        }
+    }
 }
 
 #[derive(Args, Debug, Clone)]
@@ -108,6 +144,276 @@ pub struct BatchFlags {
     pub json: bool,
 }
 
-pub fn run(_flags: RenderFlags, _terminal: &Terminal) -> Result<Outcome> {
-    Err(wrong("render", "is not connected to the model yet", "wait for it"))
+/// What is to be done with the results.
+enum Destination {
+    Files(Target),
+    /// Standard output, or a device or pipe of that name.
+    Stream(PathBuf),
+}
+
+pub fn run(flags: RenderFlags, terminal: &Terminal) -> Result<Outcome> {
+    let destination = flags.destination()?;
+    let inputs = flags.find_inputs(&destination)?;
+    match destination {
+        Destination::Stream(name) => stream(&flags, inputs, name, terminal),
+        Destination::Files(target) => files(&flags, &inputs, &target, terminal),
+    }
+}
+
+impl RenderFlags {
+    fn destination(&self) -> Result<Destination> {
+        let raw = self.sound.output_raw;
+        let destination = match &self.output {
+            None => Destination::Files(Target::Folder(".".into())),
+            Some(path) if path.as_os_str() == "-" => Destination::Stream(path.clone()),
+            Some(path) if path.is_dir() || ends_with_separator(path) => {
+                Destination::Files(Target::Folder(path.clone()))
+            }
+            // Renaming a file over /dev/null or a named pipe would replace it.
+            Some(path) if path.exists() && !path.is_file() => Destination::Stream(path.clone()),
+            Some(path) => match path.extension() {
+                None => Destination::Files(Target::Folder(path.clone())),
+                Some(extension) if is_wav(extension) => Destination::Files(Target::File(path.clone())),
+                Some(_) if raw => Destination::Stream(path.clone()),
+                Some(extension) => {
+                    let found =
+                        format!("{}: files are written as WAV, not as .{}", path.display(), extension.display());
+                    return Err(wrong("--output", found, "name a .wav file or a folder"));
+                }
+            },
+        };
+        match &destination {
+            Destination::Files(_) if raw => Err(wrong(
+                "--output-raw",
+                "needs a single output",
+                "give -o - or -o and a name that does not end in .wav",
+            )),
+            Destination::Stream(_) if self.sound.loudness.is_some() => {
+                let found = "needs the whole sound before the first sample can leave";
+                Err(wrong("--loudness", found, "name a .wav file with -o, or give --gain"))
+            }
+            Destination::Stream(_) if self.batch.manifest.is_some() => {
+                Err(wrong("--manifest", "keeps a record of files", "name a .wav file or a folder with -o"))
+            }
+            Destination::Stream(path) if path.as_os_str() == "-" && self.batch.json => {
+                Err(wrong("--json", "and the sound would both go to standard output", "name a file with -o"))
+            }
+            _ => Ok(destination),
+        }
+    }
+
+    fn find_inputs(&self, destination: &Destination) -> Result<Inputs> {
+        let excluded = match destination {
+            Destination::Files(Target::Folder(folder)) if self.output.is_some() => Some(folder.as_path()),
+            _ => None,
+        };
+        let mut inputs = Inputs::default();
+        let mut lists = 0;
+        for input in &self.inputs {
+            if input.as_os_str() != "-" {
+                inputs.add(input, excluded);
+                continue;
+            }
+            lists += 1;
+            if lists > 1 {
+                return Err(wrong("INPUT", "standard input can be read once only", "give - once"));
+            }
+            inputs.add_list(read_list(io::stdin().lock(), "standard input")?, excluded);
+        }
+        if self.output.is_none() && inputs.many && inputs.found.iter().any(|found| found.output.is_none()) {
+            return Err(wrong("--output", "is missing, and there are many inputs", "name a folder with -o"));
+        }
+        Ok(inputs)
+    }
+
+    /// Loads the model and puts everything that it renders with together.
+    fn renderer(&self, items: usize, terminal: &Terminal) -> Result<(FileRenderer, usize)> {
+        let convention = match self.input.convention.as_str() {
+            "auto" => None,
+            name => Some(mel::user_convention::resolve_name(name)?),
+        };
+        let (jobs, threads) = share_cores(self.batch.jobs, self.batch.threads, items);
+        let seed = self.quality.seed.number();
+        if self.quality.seed == SeedChoice::Random {
+            terminal.note(format_args!("seed {seed}"));
+        }
+        let engine = self.model.engine(threads)?;
+        let settings = RenderSettings {
+            sampler: self.quality.sampler(&engine, seed)?,
+            chunks: ChunkLayout::default(),
+            source: SourceSettings {
+                layout: self.input.layout.map(Layout::from),
+                tensor: self.input.tensor.clone(),
+                convention,
+            },
+            format: self.sound.format.into(),
+            gain: self.sound.gain.unwrap_or(0.0),
+            loudness: self.sound.loudness,
+            rate: self.sound.rate,
+        };
+        terminal.detail(format_args!("model {}, {jobs} jobs of {threads} threads, {settings:?}", engine.id()));
+        Ok((FileRenderer { engine, settings }, jobs))
+    }
+}
+
+fn ends_with_separator(path: &Path) -> bool {
+    path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
+}
+
+fn is_wav(extension: &OsStr) -> bool {
+    extension.eq_ignore_ascii_case("wav") || extension.eq_ignore_ascii_case("wave")
+}
+
+/// Jobs and threads of each. One item has all cores to itself; of many, each has a core of its own, which wastes none on
+/// waiting for one another.
+fn share_cores(jobs: Option<u64>, threads: Option<u64>, items: usize) -> (usize, usize) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let given = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let jobs = match (jobs, threads) {
+        (Some(jobs), _) => given(jobs),
+        (None, Some(threads)) => cores / given(threads).max(1),
+        (None, None) => cores,
+    };
+    let jobs = jobs.clamp(1, items.max(1));
+    (jobs, threads.map_or(cores / jobs, given).max(1))
+}
+
+/// One input to standard output or another stream.
+fn stream(flags: &RenderFlags, mut inputs: Inputs, name: PathBuf, terminal: &Terminal) -> Result<Outcome> {
+    if let Some(error) = inputs.unreadable.pop() {
+        return Err(error);
+    }
+    let found = match inputs.found.as_slice() {
+        [one] => one.clone(),
+        many => {
+            return Err(wrong("--output", format!("{} inputs for one stream", many.len()), "name a folder with -o"));
+        }
+    };
+    let to_stdout = name.as_os_str() == "-";
+    if to_stdout && io::stdout().is_terminal() {
+        let remedy = "name a file with -o, or let a pipe take it: | aplay";
+        return Err(wrong("--output -", "standard output is a terminal, which cannot show sound", remedy));
+    }
+    let (renderer, _) = flags.renderer(1, terminal)?;
+    let output: Box<dyn io::Write> = if to_stdout {
+        Box::new(io::stdout().lock())
+    } else {
+        Box::new(File::create(&name).map_err(Error::io("cannot open", &name))?)
+    };
+    let raw = flags.sound.output_raw;
+    if raw {
+        let RenderSettings { format, rate, .. } = renderer.settings;
+        let rate = rate.unwrap_or(renderer.engine.convention().sample_rate);
+        terminal.note(format_args!("{} {rate} 1", format.raw_name()));
+    }
+    let item = streamed(found.input, if to_stdout { "standard output".into() } else { name }, found.overrides);
+    let progress = Mutex::new(Progress::new(terminal, 1));
+    let shown = |event: Event| {
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        show(&mut progress, &event);
+    };
+    let rendered = run_alone(interrupt::stop_flag(), shown, |ticket| renderer.stream(&item, output, raw, ticket))?;
+    let progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for warning in rendered.warnings {
+        terminal.warn(format_args!("{}: {warning}", item.input.display()));
+    }
+    let (took_s, speed) = (progress.took_s(), progress.speed());
+    drop(progress);
+    terminal.note(format_args!("{:.2} s of sound in {took_s:.2} s ({speed:.1} x real time)", rendered.audio_s));
+    Ok(Outcome::Done)
+}
+
+/// Any number of inputs to files.
+fn files(flags: &RenderFlags, inputs: &Inputs, target: &Target, terminal: &Terminal) -> Result<Outcome> {
+    let mut plan = Plan::new(inputs, target, "wav")?;
+    let planned = plan.items.len();
+    if let Some(ShardChoice { index, count }) = flags.batch.shard {
+        plan = plan.shard(index, count);
+        terminal.detail(format_args!("shard {index}/{count}: {} of {planned} items", plan.items.len()));
+    }
+    let mut manifest = flags.batch.manifest.as_ref().map(Manifest::open).transpose()?;
+    let existing = match flags.batch {
+        BatchFlags { overwrite: true, .. } => Existing::Overwrite,
+        BatchFlags { no_clobber: true, .. } => Existing::Skip,
+        _ => Existing::Refuse,
+    };
+    let (renderer, jobs) = flags.renderer(plan.items.len(), terminal)?;
+    let single = plan.items.len() == 1 && inputs.unreadable.is_empty();
+    let remaining = resume(plan, manifest.as_mut(), existing, &renderer)?;
+
+    let mut tally = Tally { done: 0, failed: inputs.unreadable.len(), left_alone: 0 };
+    inputs.unreadable.iter().for_each(|error| terminal.error(error));
+    tally.left_alone = remaining.done.len() + remaining.skipped.len();
+    let mut json = flags.batch.json;
+    let mut progress = Progress::new(terminal, remaining.items.len());
+    let result = run_batch(&renderer, &remaining.items, jobs, interrupt::stop_flag(), |event| {
+        show(&mut progress, &event);
+        let Event::Finished(entry) = event else { return Ok(()) };
+        if let Some(manifest) = &mut manifest {
+            manifest.append(&entry)?;
+        }
+        tally.count(&entry);
+        for warning in &entry.warnings {
+            terminal.warn(format_args!("{}: {warning}", entry.input.display()));
+        }
+        if let Some(error) = &entry.error {
+            terminal.error(error);
+        }
+        // A reader that has seen enough does not end the rendering.
+        json = json && writeln!(io::stdout(), "{}", entry.to_line()?).is_ok();
+        Ok(())
+    });
+    let (audio_s, took_s, speed) = (progress.audio_s(), progress.took_s(), progress.speed());
+    drop(progress);
+    if remaining.items.is_empty() || tally.done > 0 || !single {
+        terminal.note(format_args!("{tally}: {audio_s:.2} s of sound in {took_s:.2} s ({speed:.1} x real time)"));
+    }
+    result?;
+    Ok(tally.outcome())
+}
+
+fn show(progress: &mut Progress, event: &Event) {
+    match event {
+        Event::Opened { audio_s } => progress.opened(*audio_s),
+        Event::Advanced { audio_s } => progress.advanced(*audio_s),
+        Event::Finished(_) => progress.finished_one(),
+    }
+}
+
+/// What became of the items of a run.
+struct Tally {
+    done: usize,
+    failed: usize,
+    /// Done by a former run, or skipped.
+    left_alone: usize,
+}
+
+impl Tally {
+    fn count(&mut self, entry: &Entry) {
+        match entry.status {
+            Status::Failed => self.failed += 1,
+            Status::Done | Status::Skipped => self.done += 1,
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match (self.failed, self.done + self.left_alone) {
+            (0, _) => Outcome::Done,
+            (_, 0) => Outcome::Failed,
+            _ => Outcome::SomeFailed,
+        }
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{} rendered", self.done)?;
+        if self.left_alone > 0 {
+            write!(f, ", {} there already", self.left_alone)?;
+        }
+        if self.failed > 0 {
+            write!(f, ", {} failed", self.failed)?;
+        }
+        Ok(())
+    }
 }

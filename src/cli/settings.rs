@@ -2,7 +2,12 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use audiodiff::{Error, Fault, Result};
+use audiodiff::{
+    Error, Fault, Result,
+    batch::Engine,
+    diffusion::SamplerSettings,
+    model::{DeviceChoice, Effort, GriffinLim, Precision, Quality, RuntimeOptions, Vocoder},
+};
 use clap::{Args, ValueEnum};
 
 /// Which network, and where it runs.
@@ -14,7 +19,7 @@ pub struct ModelFlags {
     pub model: ModelChoice,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", env = "AUDIODIFF_DEVICE")]
-    pub device: Device,
+    pub device: DeviceChoice,
     /// Number type of the network; auto takes bf16 where the processor computes in it
     #[arg(long, value_enum, default_value = "auto", env = "AUDIODIFF_PRECISION")]
     pub precision: PrecisionChoice,
@@ -26,7 +31,7 @@ pub struct ModelFlags {
 pub struct QualityFlags {
     /// A named set of --steps, --iterations and --final-iterations, which win over it
     #[arg(long, value_enum, default_value = "standard", env = "AUDIODIFF_QUALITY")]
-    pub quality: Quality,
+    pub quality: QualityChoice,
     /// Denoising steps, 1 to 64
     #[arg(long, env = "AUDIODIFF_STEPS", value_parser = clap::value_parser!(u64).range(1..=64))]
     pub steps: Option<u64>,
@@ -71,40 +76,6 @@ impl fmt::Display for ModelChoice {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Device {
-    Auto,
-    Cpu,
-    Cuda(usize),
-}
-
-impl FromStr for Device {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            _ => text
-                .strip_prefix("cuda:")
-                .and_then(|index| index.parse().ok())
-                .map(Self::Cuda)
-                .ok_or_else(|| "expected auto, cpu, cuda or cuda:N".into()),
-        }
-    }
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(index) => write!(f, "cuda:{index}"),
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PrecisionChoice {
     Auto,
@@ -113,13 +84,76 @@ pub enum PrecisionChoice {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Quality {
+pub enum QualityChoice {
     /// 2 steps, 8 iterations, 16 in the last
     Draft,
     /// 4 steps, 8 iterations, 16 in the last
     Standard,
     /// 8 steps, 8 iterations, 16 in the last
     Best,
+}
+
+impl From<QualityChoice> for Quality {
+    fn from(choice: QualityChoice) -> Self {
+        match choice {
+            QualityChoice::Draft => Self::Draft,
+            QualityChoice::Standard => Self::Standard,
+            QualityChoice::Best => Self::Best,
+        }
+    }
+}
+
+impl From<PrecisionChoice> for Precision {
+    fn from(choice: PrecisionChoice) -> Self {
+        match choice {
+            PrecisionChoice::Auto => Self::Auto,
+            PrecisionChoice::F32 => Self::F32,
+            PrecisionChoice::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+impl ModelFlags {
+    /// Loads what was chosen; `threads` share the work on one window.
+    pub fn engine(&self, threads: usize) -> Result<Engine> {
+        let options = RuntimeOptions { device: self.device, precision: self.precision.into(), threads };
+        match &self.model {
+            ModelChoice::Builtin => Ok(Engine::Diffusion(Box::new(Vocoder::builtin(&options)?))),
+            ModelChoice::File(path) => Ok(Engine::Diffusion(Box::new(Vocoder::load(path, &options)?))),
+            ModelChoice::GriffinLim => Ok(Engine::GriffinLim(GriffinLim::new(threads)?)),
+        }
+    }
+}
+
+impl QualityFlags {
+    /// The named set of the model with what was given explicitly in its place. Griffin-Lim has one kind of work only:
+    /// iterations.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] for steps of a method that has none.
+    pub fn sampler(&self, engine: &Engine, seed: u64) -> Result<SamplerSettings> {
+        let count = |given: Option<u64>| given.and_then(|given| usize::try_from(given).ok());
+        let (steps, iterations, last) = (count(self.steps), count(self.iterations), count(self.final_iterations));
+        match engine {
+            Engine::GriffinLim(_) => {
+                if steps.is_some() {
+                    return Err(wrong("--steps", "has no meaning for griffin-lim", "give --iterations"));
+                }
+                let Effort { steps, iterations: between, final_iterations } = GriffinLim::EFFORT;
+                let final_iterations = last.or(iterations).unwrap_or(final_iterations);
+                Ok(SamplerSettings { steps, iterations: between, final_iterations, seed })
+            }
+            Engine::Diffusion(vocoder) => {
+                let set = vocoder.card().sampler.settings(self.quality.into(), seed);
+                Ok(SamplerSettings {
+                    steps: steps.unwrap_or(set.steps),
+                    iterations: iterations.unwrap_or(set.iterations),
+                    final_iterations: last.unwrap_or(set.final_iterations),
+                    seed,
+                })
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

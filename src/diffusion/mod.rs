@@ -13,6 +13,7 @@ mod renderer;
 mod sampler;
 
 pub use envelope::Envelope;
+pub(crate) use envelope::upsample;
 pub use network::{Encoded, Grid, Network};
 pub use noise::{Noise, SeededNoise};
 pub use projection::{Past, Projection, ProjectionPlan};

@@ -1,6 +1,10 @@
 //! What the sampler asks of a network. Another network, or a test double with a known answer, drops in here.
 
-use crate::{Result, mel::{MelConvention, MelSpectrogram}};
+use crate::{
+    Result,
+    dsp::threads::Threads,
+    mel::{MelConvention, MelSpectrogram},
+};
 
 /// The STFT in which a network sees the waveform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +28,11 @@ pub trait Network {
     fn convention(&self) -> &MelConvention;
 
     fn grid(&self) -> Grid;
+
+    /// The threads that share the work on one window, the projection's too.
+    fn threads(&self) -> &Threads {
+        &Threads::CALLER
+    }
 
     /// Weight of the estimate's own magnitude (against the encoder's) in the projection, 0 to 1.
     fn blend(&self) -> f32 {

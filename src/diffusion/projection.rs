@@ -8,37 +8,32 @@ use crate::{
     dsp::{
         banded::BandedMatrix,
         stft::{Edge, FrameBuffers, Stft, overlap_add},
+        threads::Threads,
     },
     mel::{Framing, MelConvention, MelSpectrogram, filterbank::filterbank},
 };
 use multiversion::multiversion;
-use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
-/// The constants of the projection for one convention, and the threads that share its frames.
+/// The constants of the projection for one convention.
 pub struct ProjectionPlan {
     stft: Stft,
     bank: BandedMatrix,
     bank_transposed: BandedMatrix,
     /// [F]: sum of the bands' weights at each bin.
     area: Vec<f32>,
-    threads: Option<rayon::ThreadPool>,
 }
 
 impl ProjectionPlan {
-    /// `threads` of its own share the frames of a projection; with 1 all is done in the caller's thread.
-    pub fn new(convention: &MelConvention, threads: usize) -> Self {
+    pub fn new(convention: &MelConvention) -> Self {
         debug_assert_eq!(convention.framing, Framing::Centred);
         let bank = BandedMatrix::new(&filterbank(convention), convention.bins());
         let bank_transposed = bank.transposed();
-        // Without its pool (no threads to be had) a projection is slower, not wrong.
-        let pool = (threads > 1).then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok());
         Self {
             stft: Stft::with_window(convention.n_fft, convention.win_length, convention.hop),
             area: bank_transposed.row_sums(),
             bank,
             bank_transposed,
-            threads: pool.flatten(),
         }
     }
 
@@ -126,19 +121,15 @@ impl<'a> Projection<'a> {
     }
 
     /// Overwrites `x` [n] with the waveform nearest to it (in this method's sense) that has the mel.
-    pub fn project(&self, x: &mut [f32], iterations: usize) {
-        let mut work = |pieces: usize| {
-            let mut shares = self.shares(pieces);
+    pub fn project(&self, x: &mut [f32], iterations: usize, threads: &Threads) {
+        threads.within(|| {
+            let mut shares = self.shares(threads.count());
             self.past.pin(x);
-            self.pass(&mut shares, x, |share, x| self.begin(share, x));
+            self.pass(&mut shares, x, threads, |share, x| self.begin(share, x));
             for _ in 0..iterations {
-                self.pass(&mut shares, x, |share, x| self.iterate(share, x));
+                self.pass(&mut shares, x, threads, |share, x| self.iterate(share, x));
             }
-        };
-        match &self.plan.threads {
-            Some(pool) => pool.install(|| work(pool.current_num_threads())),
-            None => work(1),
-        }
+        });
     }
 
     fn shares(&self, pieces: usize) -> Vec<Share> {
@@ -163,11 +154,8 @@ impl<'a> Projection<'a> {
     }
 
     /// One inverse transform: each share turns `x` into its frames' sum, which together are the new `x`.
-    fn pass(&self, shares: &mut [Share], x: &mut [f32], turn: impl Fn(&mut Share, &[f32]) + Sync) {
-        match &mut *shares {
-            [only] => turn(only, x),
-            _ => shares.par_iter_mut().for_each(|share| turn(share, x)),
-        }
+    fn pass(&self, shares: &mut [Share], x: &mut [f32], threads: &Threads, turn: impl Fn(&mut Share, &[f32]) + Sync + Send) {
+        threads.for_each(shares, |share| turn(share, x));
         x.fill(0.0);
         for share in shares {
             overlap_add(x, share.start, &share.audio);

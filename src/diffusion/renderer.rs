@@ -115,13 +115,11 @@ struct State {
 }
 
 impl<'n, N: Network, S: MelSource> Renderer<'n, N, S> {
-    /// Renders in the calling thread; `threads` more than one share the projection's frames.
-    ///
     /// # Errors
     /// [`Error::Settings`] where a setting is out of range.
-    pub fn new(network: &'n N, source: S, settings: SamplerSettings, layout: ChunkLayout, threads: usize) -> Result<Self> {
+    pub fn new(network: &'n N, source: S, settings: SamplerSettings, layout: ChunkLayout) -> Result<Self> {
         let noise = SeededNoise { seed: settings.seed };
-        Self::with(network, source, settings, layout, threads, noise, Silent)
+        Self::with(network, source, settings, layout, noise, Silent)
     }
 }
 
@@ -132,7 +130,6 @@ impl<'n, N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<'n, N, S, Z, 
         source: S,
         settings: SamplerSettings,
         layout: ChunkLayout,
-        threads: usize,
         noise: Z,
         observer: O,
     ) -> Result<Self> {
@@ -145,7 +142,7 @@ impl<'n, N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<'n, N, S, Z, 
             settings: settings.validated()?,
             layout: layout.validated(convention.hop)?,
             sampler: Sampler::new(Envelope::new(convention, grid), grid),
-            plan: ProjectionPlan::new(convention, threads),
+            plan: ProjectionPlan::new(convention),
             hop: convention.hop,
             up: convention.hop / grid.hop,
             state: State::default(),

@@ -108,7 +108,8 @@ impl Sampler {
             x = self.colour(&estimate, &window.envelope, window.n);
             observer.see(step, t, Stage::Estimate, &x);
             let last = step + 1 == settings.steps;
-            window.projection.project(&mut x, if last { settings.final_iterations } else { settings.iterations });
+            let iterations = if last { settings.final_iterations } else { settings.iterations };
+            window.projection.project(&mut x, iterations, network.threads());
             observer.see(step, t, Stage::Projected, &x);
             if !last {
                 let next = time(step + 1);

@@ -3,3 +3,4 @@
 pub mod analysis;
 pub mod banded;
 pub mod stft;
+pub mod threads;

@@ -198,6 +198,16 @@ impl MelConvention {
         self.log.inverse(v)
     }
 
+    /// How much a stored value grows when the natural logarithm of the band value grows by 1 (before statistics).
+    pub fn stored_slope(&self) -> f64 {
+        let per_nat = match self.log {
+            LogBase::Natural => 1.0,
+            LogBase::Ten => std::f64::consts::LOG10_E,
+            LogBase::Decibel => 20.0 * std::f64::consts::LOG10_E,
+        };
+        per_nat * self.affine.map_or(1.0, |a| a.scale)
+    }
+
     /// Whether a mel can be computed by it at all.
     ///
     /// # Errors

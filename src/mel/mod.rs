@@ -5,8 +5,10 @@ mod convention;
 pub mod extract;
 pub mod file;
 pub mod filterbank;
+pub mod presets;
 mod spectrogram;
 pub mod stream;
+pub mod user_convention;
 
 pub use check::{Concern, Finding, check};
 pub use convention::{Affine, BandStatistics, Framing, Layout, LogBase, MelConvention, MelScale};

@@ -1,7 +1,9 @@
 //! Networks on libtorch, the files they come from, and the device they run on.
 
 mod card;
+mod cpu;
 mod file;
+mod griffin_lim;
 mod network;
 mod runtime;
 mod vocoder;
@@ -10,6 +12,7 @@ pub use card::{
     CARD_VERSION, DenoiserSize, Effort, EncoderSize, Licenses, ModelCard, Provenance, Quality, SamplerDefaults,
 };
 pub use file::{BUILTIN_NAME, CARD_KEY, ModelFile, Storage, serialize};
+pub use griffin_lim::GriffinLim;
 pub use network::VocoderNetwork;
 pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};
 pub use vocoder::{Condition, Vocoder};

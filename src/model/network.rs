@@ -4,7 +4,7 @@
 //! shift. Tensors are [B, T, C]; weight paths spell the checkpoint's own tensor names.
 
 use super::card::{DenoiserSize, EncoderSize, ModelCard};
-use crate::mel::filterbank::filterbank;
+use crate::mel::{MelConvention, filterbank::filterbank};
 use tch::{Device, Kind, Tensor, nn};
 
 const LAYER_NORM_EPSILON: f64 = 1e-5;
@@ -139,13 +139,15 @@ impl Encoder {
             norm_out: LayerNorm::new(&path / "norm_out", size.channels),
             blocks: (0..size.layers).map(|i| Block::new(&blocks / i, size.channels, size.mlp, None, None)).collect(),
             magnitude_out: Linear::new(&path / "mag_out", size.channels, bins),
-            pseudo_inverse: pseudo_inverse(card).to_device(path.device()),
+            pseudo_inverse: pseudo_inverse(&card.mel).to_device(path.device()),
         }
     }
 
-    /// Natural log of the least-squares magnitude under the filter bank: [B, T, M] -> [B, T, F].
+    /// Natural log of the least-squares magnitude under the filter bank: [B, T, M] -> [B, T, F]. The sums cancel almost
+    /// to nothing beside loud bins, hence double precision.
     pub fn coarse(&self, mel: &Tensor) -> Tensor {
-        mel.exp().matmul(&self.pseudo_inverse).clamp_min(1e-5).log()
+        let magnitude = mel.to_kind(Kind::Double).exp().matmul(&self.pseudo_inverse).clamp_min(1e-5);
+        magnitude.log().to_kind(Kind::Float)
     }
 
     /// Works in `kind`; the log magnitude comes in f32.
@@ -163,11 +165,12 @@ impl Encoder {
     }
 }
 
-/// The Moore-Penrose inverse of the filter bank, [M, F]. In f32 and with libtorch's cut-off for small singular values:
-/// the lowest bands are narrower than a bin, so the bank has none too good a rank, and the weights grew up with this one.
-fn pseudo_inverse(card: &ModelCard) -> Tensor {
-    let bank = Tensor::from_slice(&filterbank(&card.mel)).view([card.mel.n_mels as i64, card.mel.bins() as i64]);
-    bank.linalg_pinv(f64::from(f32::EPSILON) * card.mel.bins() as f64, false).transpose(0, 1).contiguous()
+/// The Moore-Penrose inverse of the filter bank, [M, F], in double precision: its products cancel almost to nothing
+/// between loud bands.
+pub(super) fn pseudo_inverse(convention: &MelConvention) -> Tensor {
+    let bank = Tensor::from_slice(&filterbank(convention)).view([convention.n_mels as i64, convention.bins() as i64]);
+    let inverse = bank.to_kind(Kind::Double).linalg_pinv(f64::from(f32::EPSILON) * convention.bins() as f64, false);
+    inverse.transpose(0, 1).contiguous()
 }
 
 /// Whitened spectrum of x_t [B, T', 2K] -> whitened spectrum of x1 [B, T', 2K].

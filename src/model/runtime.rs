@@ -94,8 +94,21 @@ pub fn cpu_has_bf16() -> bool {
 }
 
 /// Where and how to compute.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuntimeOptions {
     pub device: DeviceChoice,
     pub precision: Precision,
+    /// Threads that share the work on one window.
+    pub threads: usize,
+}
+
+impl Default for RuntimeOptions {
+    fn default() -> Self {
+        Self { device: DeviceChoice::default(), precision: Precision::default(), threads: 1 }
+    }
+}
+
+/// Has libtorch compute with `count` threads from now on, in the calling thread's operators.
+pub fn use_threads(count: usize) {
+    tch::set_num_threads(i32::try_from(count).unwrap_or(i32::MAX));
 }

@@ -2,6 +2,7 @@
 
 use super::{
     card::ModelCard,
+    cpu::CpuNetwork,
     file::{self, BUILTIN_NAME, ModelFile},
     network::VocoderNetwork,
     runtime::{Precision, RuntimeOptions},
@@ -9,6 +10,7 @@ use super::{
 use crate::{
     Error, Result,
     diffusion::{Encoded, Grid, Network},
+    dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram},
 };
 use std::path::Path;
@@ -17,15 +19,26 @@ use tch::{Device, Kind, Tensor};
 /// Encoder and denoiser with trained weights, on one device, in one number type.
 pub struct Vocoder {
     network: VocoderNetwork,
+    /// The same weights for the CPU's passes; `None` on other devices.
+    cpu: Option<CpuNetwork>,
     card: ModelCard,
     id: String,
     device: Device,
     kind: Kind,
 }
 
+// SAFETY: libtorch allows any number of threads to read a tensor at once; the weights are never written after loading,
+// and the only other state that changes lies behind a mutex.
+unsafe impl Sync for Vocoder {}
+
 /// A window's conditioning, ready for each block.
-pub struct Condition {
-    blocks: Vec<Tensor>,
+pub struct Condition(Blocks);
+
+enum Blocks {
+    /// [T', C] a block.
+    Cpu(Vec<Vec<f32>>),
+    /// [1, T', C] a block.
+    Torch(Vec<Tensor>),
 }
 
 impl Vocoder {
@@ -48,15 +61,21 @@ impl Vocoder {
         let device = options.device.resolve()?;
         let (mut store, network) = model.network(device)?;
         store.freeze();
+        // libtorch's own threads are set for each thread that calls it.
+        tch::set_num_threads(1);
         let kind = match options.precision.resolve(device) {
             Precision::Bf16 => Kind::BFloat16,
             _ => Kind::Float,
         };
-        if kind == Kind::BFloat16 {
+        let cpu = match device {
+            Device::Cpu => Some(CpuNetwork::new(&network, kind, Threads::new(options.threads))?),
+            _ => None,
+        };
+        if cpu.is_none() && kind == Kind::BFloat16 {
             store.bfloat16();
         }
         let id = format!("{}-{}", model.card.name, &blake3::hash(bytes).to_hex()[..16]);
-        Ok(Self { network, card: model.card, id, device, kind })
+        Ok(Self { network, cpu, card: model.card, id, device, kind })
     }
 
     pub fn card(&self) -> &ModelCard {
@@ -76,11 +95,6 @@ impl Vocoder {
     pub fn precision(&self) -> Precision {
         if self.kind == Kind::Float { Precision::F32 } else { Precision::Bf16 }
     }
-
-    fn rows(&self, tensor: &Tensor) -> Result<Vec<f32>> {
-        let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
-        Vec::try_from(&flat).map_err(Error::torch("reading the network's output"))
-    }
 }
 
 impl Network for Vocoder {
@@ -94,6 +108,10 @@ impl Network for Vocoder {
         Grid { n_fft: self.card.denoiser.n_fft, hop: self.card.denoiser.hop }
     }
 
+    fn threads(&self) -> &Threads {
+        self.cpu.as_ref().map_or(&Threads::CALLER, CpuNetwork::threads)
+    }
+
     fn blend(&self) -> f32 {
         self.card.sampler.blend
     }
@@ -104,21 +122,37 @@ impl Network for Vocoder {
 
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Condition>> {
         let _guard = tch::no_grad_guard();
+        let up = self.card.mel.hop / self.card.denoiser.hop;
+        if let Some(cpu) = &self.cpu {
+            let (blocks, log_magnitude) = cpu.encode(&self.network.encoder, mel.values(), mel.n_mels(), up)?;
+            return Ok(Encoded { condition: Condition(Blocks::Cpu(blocks)), log_magnitude });
+        }
         let shape = [1, mel.frames() as i64, mel.n_mels() as i64];
         let mel = Tensor::from_slice(mel.values()).view(shape).to_device(self.device);
         let (features, log_magnitude) = self.network.encoder.forward(&mel, self.kind);
-        let up = (self.card.mel.hop / self.card.denoiser.hop) as i64;
-        let features = VocoderNetwork::upsampled(&features, up).to_kind(self.kind);
-        let blocks = self.network.denoiser.project(&features);
-        Ok(Encoded { condition: Condition { blocks }, log_magnitude: self.rows(&log_magnitude)? })
+        let features = VocoderNetwork::upsampled(&features, up as i64).to_kind(self.kind);
+        let blocks = Blocks::Torch(self.network.denoiser.project(&features));
+        Ok(Encoded { condition: Condition(blocks), log_magnitude: rows(&log_magnitude)? })
     }
 
     fn denoise(&self, whitened: &[f32], condition: &Condition, t: f32) -> Result<Vec<f32>> {
         let _guard = tch::no_grad_guard();
-        let width = self.card.denoiser.n_fft as i64 + 2;
-        let spectrum = Tensor::from_slice(whitened).view([1, -1, width]).to_device(self.device);
-        let t = Tensor::from_slice(&[t]).to_device(self.device);
-        let modulations = self.network.denoiser.modulations(&t, self.kind);
-        self.rows(&self.network.denoiser.forward(&spectrum, &condition.blocks, &modulations, self.kind))
+        let denoiser = &self.network.denoiser;
+        match (&condition.0, &self.cpu) {
+            (Blocks::Cpu(blocks), Some(cpu)) => cpu.denoise(denoiser, whitened, blocks, t),
+            (Blocks::Torch(blocks), _) => {
+                let width = self.card.denoiser.n_fft as i64 + 2;
+                let spectrum = Tensor::from_slice(whitened).view([1, -1, width]).to_device(self.device);
+                let t = Tensor::from_slice(&[t]).to_device(self.device);
+                let modulations = denoiser.modulations(&t, self.kind);
+                rows(&denoiser.forward(&spectrum, blocks, &modulations, self.kind))
+            }
+            (Blocks::Cpu(_), None) => unreachable!("a condition is used by the vocoder that made it"),
+        }
     }
+}
+
+fn rows(tensor: &Tensor) -> Result<Vec<f32>> {
+    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
+    Vec::try_from(&flat).map_err(Error::torch("reading the network's output"))
 }

@@ -1,0 +1,145 @@
+//! What a user waits for: × real time of whole renderings, where the time goes, and the time to the first sound.
+//!
+//! `cargo bench --bench render`; the figures are medians of five runs after a warm-up, so a busy machine shows less.
+
+use audiodiff::{
+    Result,
+    audio::{FileSink, FileSinkSettings, SampleFormat},
+    diffusion::{ChunkLayout, Encoded, Grid, Network, Renderer, SamplerSettings, WholeMel},
+    dsp::threads::Threads,
+    mel::{MelConvention, MelSpectrogram, extract::extract},
+    model::{Effort, GriffinLim, Precision, Quality, RuntimeOptions, Vocoder},
+};
+use std::{
+    cell::Cell,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+const SAMPLE_RATE: f64 = 24_000.0;
+const RUNS: usize = 5;
+
+/// A network that keeps count of the time spent in it.
+struct Timed<'n, N> {
+    network: &'n N,
+    spent: Cell<Duration>,
+}
+
+impl<N: Network> Network for Timed<'_, N> {
+    type Condition = N::Condition;
+
+    fn convention(&self) -> &MelConvention {
+        self.network.convention()
+    }
+
+    fn grid(&self) -> Grid {
+        self.network.grid()
+    }
+
+    fn threads(&self) -> &Threads {
+        self.network.threads()
+    }
+
+    fn blend(&self) -> f32 {
+        self.network.blend()
+    }
+
+    fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<N::Condition>> {
+        self.count(|| self.network.encode(mel))
+    }
+
+    fn denoise(&self, whitened: &[f32], condition: &N::Condition, t: f32) -> Result<Vec<f32>> {
+        self.count(|| self.network.denoise(whitened, condition, t))
+    }
+}
+
+impl<N> Timed<'_, N> {
+    fn count<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let out = work();
+        self.spent.set(self.spent.get() + begin.elapsed());
+        out
+    }
+}
+
+/// One run: total, network, file.
+fn run<N: Network>(network: &N, mel: &MelSpectrogram, settings: SamplerSettings, file: &Path) -> [Duration; 3] {
+    let timed = Timed { network, spent: Cell::default() };
+    let begin = Instant::now();
+    let source = WholeMel::new(mel.clone());
+    let renderer = Renderer::new(&timed, source, settings, ChunkLayout::default()).expect("valid settings");
+    let chunks: Vec<_> = renderer.map(|chunk| chunk.expect("a rendering")).collect();
+    let written = Instant::now();
+    let mut sink = FileSink::create(file, FileSinkSettings::new(SampleFormat::Pcm16, SAMPLE_RATE as u32)).expect("a file");
+    chunks.iter().for_each(|chunk| sink.write(chunk).expect("written"));
+    sink.finish().expect("finished");
+    [begin.elapsed(), timed.spent.get(), written.elapsed()]
+}
+
+fn median(mut runs: Vec<[Duration; 3]>) -> [f64; 3] {
+    runs.sort();
+    runs[runs.len() / 2].map(|d| d.as_secs_f64())
+}
+
+fn first_sound(network: &Vocoder, mel: &MelSpectrogram, layout: ChunkLayout) -> f64 {
+    let settings = network.card().sampler.settings(Quality::Standard, 0);
+    let once = || {
+        let begin = Instant::now();
+        let source = WholeMel::new(mel.clone());
+        let mut renderer = Renderer::new(network, source, settings, layout).expect("valid settings");
+        renderer.next().expect("a chunk").expect("a rendering");
+        begin.elapsed()
+    };
+    once();
+    let mut times: Vec<_> = (0..RUNS).map(|_| once()).collect();
+    times.sort();
+    times[RUNS / 2].as_secs_f64()
+}
+
+fn main() {
+    // cargo passes --bench; a word of the user's own picks lines.
+    let filter = std::env::args().skip(1).find(|a| !a.starts_with("--")).unwrap_or_default();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-en.wav");
+    let recording = audiodiff::audio::read(&sample).expect("the sample");
+    let mel = extract(&recording.samples, &MelConvention::native()).expect("a mel");
+    let seconds = (mel.frames() - 1) as f64 * 256.0 / SAMPLE_RATE;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("out.wav");
+    println!("{} of speech, median of {RUNS} runs", format_args!("{seconds:.1} s"));
+    println!("{:<34} {:>11} {:>9} {:>12} {:>6}", "", "× real time", "network", "projection", "file");
+    let line = |name: &str, runs: Vec<[Duration; 3]>| {
+        let [total, network, file] = median(runs);
+        let share = |part: f64| 100.0 * part / total;
+        let rest = share(total - network - file);
+        println!("{name:<34} {:>11.1} {:>8.0}% {rest:>11.0}% {:>5.0}%", seconds / total, share(network), share(file));
+    };
+    for precision in [Precision::F32, Precision::Bf16] {
+        for threads in [1, 2] {
+            let options = RuntimeOptions { precision, threads, ..RuntimeOptions::default() };
+            let vocoder = Vocoder::builtin(&options).expect("the model");
+            for (quality, name) in [(Quality::Draft, "draft"), (Quality::Standard, "standard"), (Quality::Best, "best")] {
+                let name = format!("{name} {precision} {threads} thread{}", if threads == 1 { "" } else { "s" });
+                let settings = vocoder.card().sampler.settings(quality, 0);
+                if !name.contains(&filter) {
+                    continue;
+                }
+                run(&vocoder, &mel, settings, &file);
+                line(&name, (0..RUNS).map(|_| run(&vocoder, &mel, settings, &file)).collect());
+            }
+            for chunk in [12, 24, 96] {
+                let name = format!("first sound {precision} {threads} threads");
+                if name.contains(&filter) {
+                    let layout = ChunkLayout { chunk, ..ChunkLayout::default() };
+                    let ms = 1000.0 * first_sound(&vocoder, &mel, layout);
+                    println!("{name}, chunk of {chunk:<3} frames: {ms:.1} ms");
+                }
+            }
+        }
+    }
+    if "griffin-lim".contains(&filter) {
+        let network = GriffinLim::new(2).expect("the baseline");
+        let Effort { steps, iterations, final_iterations } = GriffinLim::EFFORT;
+        let settings = SamplerSettings { steps, iterations, final_iterations, seed: 0 };
+        line("griffin-lim, 2 threads", (0..RUNS).map(|_| run(&network, &mel, settings, &file)).collect());
+    }
+}

@@ -1,0 +1,379 @@
+//! Recordings in, through symphonia: WAV, AIFF, FLAC, MP3 and Ogg Vorbis, mixed to mono, whole or not at all.
+//!
+//! A file that ends before its header's promise is refused, with both numbers: half a sentence that is rendered
+//! without a word is worse than an error.
+
+use std::{
+    any::Any,
+    fs::File,
+    io::{Cursor, ErrorKind, Read, Seek, SeekFrom},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use symphonia::core::{
+    codecs::audio::{AudioDecoder, AudioDecoderOptions},
+    errors::Error as DecodeError,
+    formats::{FormatOptions, FormatReader, TrackType, probe::Hint},
+    io::{MediaSourceStream, ReadOnlySource},
+    meta::MetadataOptions,
+};
+
+use super::{
+    chunks::{ChunkFault, ChunkFile, scan},
+    resample::StreamResampler,
+};
+use crate::{Error, Fault, Result};
+
+/// Hz. Outside of it no recording is made; a rate of 1 or of 4294967295 comes from a broken header, and a resampler's
+/// filter would grow with it.
+pub const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
+
+/// Samples: 24.8 hours at 24 kHz, 8 GiB. Some formats pack hours of silence into a few bytes.
+const LONGEST: u64 = 1 << 31;
+
+/// More channels than this come from a broken header: WAV's channel mask has 32 bits.
+const MOST_CHANNELS: usize = 32;
+
+/// A recording in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    /// Mono, the mean of the channels, full scale 1.
+    pub samples: Vec<f32>,
+    /// Hz, of `samples`.
+    pub sample_rate: u32,
+    /// What the file says of itself.
+    pub source: SourceInfo,
+}
+
+/// What a recording's file was, before mixing and resampling.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SourceInfo {
+    /// Hz.
+    pub sample_rate: u32,
+    pub channels: usize,
+    /// Samples of each channel.
+    pub samples: u64,
+    /// Largest magnitude over all channels.
+    pub peak: f32,
+    /// Samples of all channels at or above full scale: more than a few say that the recording was clipped.
+    pub full_scale_samples: u64,
+}
+
+/// Reads a whole recording at its own rate.
+pub fn read(path: impl AsRef<Path>) -> Result<Recording> {
+    let mut reader = AudioReader::open(path)?;
+    let mut samples = Vec::new();
+    for chunk in reader.by_ref() {
+        samples.extend_from_slice(&chunk?);
+    }
+    let source = reader.source();
+    Ok(Recording { samples, sample_rate: source.sample_rate, source })
+}
+
+/// Reads a whole recording and resamples it on the way, so that the source's own rate never lies in memory as a whole.
+pub fn read_at(path: impl AsRef<Path>, sample_rate: u32) -> Result<Recording> {
+    let mut reader = AudioReader::open(path)?;
+    if reader.source().sample_rate == sample_rate {
+        let mut samples = Vec::new();
+        for chunk in reader.by_ref() {
+            samples.extend_from_slice(&chunk?);
+        }
+        return Ok(Recording { samples, sample_rate, source: reader.source() });
+    }
+    let mut resampler = StreamResampler::new(reader.source().sample_rate, sample_rate)?;
+    let mut samples = Vec::new();
+    for chunk in reader.by_ref() {
+        resampler.push(&chunk?, &mut samples)?;
+    }
+    resampler.finish(&mut samples)?;
+    Ok(Recording { samples, sample_rate, source: reader.source() })
+}
+
+/// A recording as a stream: an iterator over mono chunks of a few thousand samples.
+pub struct AudioReader {
+    path: PathBuf,
+    format: Box<dyn FormatReader>,
+    decoder: Box<dyn AudioDecoder>,
+    track: u32,
+    /// Samples of each channel, where the header says so.
+    promised: Option<u64>,
+    /// Samples of each channel where whole blocks may hold more than that.
+    total: Option<u64>,
+    source: SourceInfo,
+    interleaved: Vec<f32>,
+    finished: bool,
+}
+
+impl AudioReader {
+    /// Opens `path` and decodes up to the first sound.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let mut file = File::open(path).map_err(Error::io("cannot open", path))?;
+        let metadata = file.metadata().map_err(Error::io("cannot read", path))?;
+        if metadata.is_dir() {
+            return Err(fault(path, "is a folder", "a recording", ""));
+        }
+        if metadata.is_file() && metadata.len() == 0 {
+            return Err(fault(path, "is empty", "a recording", ""));
+        }
+        let layout = match scan(&mut file) {
+            Ok(layout) => layout,
+            Err(ChunkFault::Io(source)) => return Err(Error::Io { path: path.into(), action: "cannot read", source }),
+            Err(ChunkFault::Broken(found)) => {
+                return Err(fault(path, &format!("is a broken recording: {found}"), "", "export it again"));
+            }
+        };
+        if let Some(layout) = &layout {
+            check_presence(path, layout)?;
+        }
+        guarded(path, || Self::probe(path, file, layout))
+    }
+
+    fn probe(path: &Path, mut file: File, layout: Option<ChunkFile>) -> Result<Self> {
+        let io_error = |source| Error::Io { path: path.into(), action: "cannot read", source };
+        // Without seeking, symphonia never guesses an MP3's length from its first frames: what it then says is promised
+        // by the file. It also reads Ogg to the end, where the last page must be marked as such.
+        let source: Box<ReadOnlySource<Box<dyn Read + Send + Sync>>> = Box::new(ReadOnlySource::new(match &layout {
+            Some(layout) => {
+                file.seek(SeekFrom::Start(layout.data_start)).map_err(io_error)?;
+                Box::new(Cursor::new(layout.fresh_header(layout.present)).chain(file.take(layout.present)))
+            }
+            None => {
+                file.seek(SeekFrom::Start(0)).map_err(io_error)?;
+                Box::new(file)
+            }
+        }));
+        let mut hint = Hint::new();
+        if let Some(extension) = path.extension().and_then(|extension| extension.to_str()) {
+            hint.with_extension(extension);
+        }
+        let stream = MediaSourceStream::new(source, Default::default());
+        let format = symphonia::default::get_probe()
+            .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+            .map_err(|error| refused(path, error))?;
+        let nothing = || fault(path, "has no sound that can be decoded", "WAV, AIFF, FLAC, MP3 or Ogg Vorbis", "");
+        let track = format.default_track(TrackType::Audio).ok_or_else(nothing)?;
+        let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or_else(nothing)?;
+        let decoder = symphonia::default::get_codecs()
+            .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
+            .map_err(|error| refused(path, error))?;
+        let promised = match &layout {
+            // The chunks were counted by `scan`; symphonia's number is the same, in whole blocks.
+            Some(_) => None,
+            None => track.num_frames.filter(|&count| count > 0),
+        };
+        let total = layout.as_ref().and_then(ChunkFile::exact_frames);
+        let source = SourceInfo {
+            sample_rate: parameters.sample_rate.unwrap_or(0),
+            channels: parameters.channels.as_ref().map_or(0, |channels| channels.count()),
+            samples: 0,
+            peak: 0.0,
+            full_scale_samples: 0,
+        };
+        let track = track.id;
+        let (path, interleaved) = (path.to_path_buf(), Vec::new());
+        let reader = Self { path, format, decoder, track, promised, total, source, interleaved, finished: false };
+        // Vorbis and FLAC may leave the channels to the first packet; a rate is always known.
+        reader.check_rate()?;
+        Ok(reader)
+    }
+
+    /// What is known of the file so far; counts are complete at the end.
+    pub fn source(&self) -> SourceInfo {
+        self.source
+    }
+
+    fn check_rate(&self) -> Result<()> {
+        let rate = self.source.sample_rate;
+        if SAMPLE_RATES.contains(&rate) {
+            return Ok(());
+        }
+        let expected = format!("{} to {} Hz", SAMPLE_RATES.start(), SAMPLE_RATES.end());
+        Err(fault(&self.path, &format!("its header gives a sample rate of {rate} Hz"), &expected, ""))
+    }
+
+    /// The next packet's sound as mono; `None` at a well-formed end.
+    fn advance(&mut self) -> Result<Option<Vec<f32>>> {
+        loop {
+            let packet = match self.format.next_packet() {
+                Ok(Some(packet)) => packet,
+                Ok(None) => return self.end().map(|()| None),
+                Err(DecodeError::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Err(self.cut_off());
+                }
+                // A second stream behind the first, with a rate of its own: chained Ogg files.
+                Err(DecodeError::ResetRequired) => {
+                    let found = format!("holds a second recording after {}", self.heard());
+                    return Err(fault(&self.path, &found, "one", "split the file"));
+                }
+                Err(error) => return Err(self.broken(error)),
+            };
+            if packet.track_id != self.track {
+                continue;
+            }
+            // An empty packet is how a raw stream says that it ends.
+            if packet.data.is_empty() {
+                return self.end().map(|()| None);
+            }
+            let decoded = match self.decoder.decode(&packet) {
+                Ok(decoded) => decoded,
+                Err(error) => return Err(self.broken(error)),
+            };
+            let (channels, rate) = (decoded.spec().channels().count(), decoded.spec().rate());
+            decoded.copy_to_vec_interleaved(&mut self.interleaved);
+            if self.source.channels == 0 {
+                self.source.channels = channels;
+            }
+            if channels != self.source.channels || rate != self.source.sample_rate {
+                let found = format!("changes from {} channels at {} Hz", self.source.channels, self.source.sample_rate);
+                return Err(fault(&self.path, &format!("{found} to {channels} at {rate} Hz"), "one format throughout", ""));
+            }
+            check_channels(&self.path, channels)?;
+            if let Some(total) = self.total {
+                let left = usize::try_from(total.saturating_sub(self.source.samples)).unwrap_or(usize::MAX);
+                self.interleaved.truncate(left.saturating_mul(channels));
+            }
+            if !self.interleaved.is_empty() {
+                return self.mix(channels).map(Some);
+            }
+        }
+    }
+
+    fn mix(&mut self, channels: usize) -> Result<Vec<f32>> {
+        let before = self.source.samples;
+        if let Some(at) = self.interleaved.iter().position(|sample| !sample.is_finite()) {
+            let index = before + (at / channels) as u64;
+            let found = format!("sample {index} of channel {} is {}", at % channels + 1, self.interleaved[at]);
+            return Err(fault(&self.path, &found, "finite samples", "repair or export it again"));
+        }
+        for &sample in &self.interleaved {
+            self.source.peak = self.source.peak.max(sample.abs());
+            // Full scale of 16 bits is 32767 upwards and 32768 downwards.
+            self.source.full_scale_samples += u64::from(sample.abs() >= 32767.0 / 32768.0);
+        }
+        let scale = 1.0 / channels as f32;
+        let mono: Vec<f32> =
+            self.interleaved.chunks_exact(channels).map(|all| all.iter().sum::<f32>() * scale).collect();
+        self.source.samples += mono.len() as u64;
+        let promised = self.promised.unwrap_or(LONGEST);
+        if self.source.samples > promised.min(LONGEST) {
+            let found = format!("holds more than the {promised} samples that its header promises");
+            let found = if self.promised.is_some() { found } else { format!("is longer than {LONGEST} samples") };
+            return Err(fault(&self.path, &found, "", "export it again or split it"));
+        }
+        Ok(mono)
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if self.promised.or(self.total).is_some_and(|promised| self.source.samples < promised) {
+            return Err(self.cut_off());
+        }
+        if self.source.samples == 0 {
+            return Err(fault(&self.path, "holds no sound", "at least one sample", ""));
+        }
+        if self.decoder.finalize().verify_ok == Some(false) {
+            return Err(fault(&self.path, "does not match its own checksum", "", "it is damaged; export it again"));
+        }
+        Ok(())
+    }
+
+    fn heard(&self) -> String {
+        format!("{:.2} s", self.source.samples as f64 / f64::from(self.source.sample_rate))
+    }
+
+    fn cut_off(&self) -> Error {
+        match self.promised.or(self.total) {
+            Some(promised) => {
+                let found = format!("breaks off after {} of {promised} samples", self.source.samples);
+                fault(&self.path, &found, "", "copy or export it again")
+            }
+            None => {
+                let found = format!("breaks off after {} ({} samples)", self.heard(), self.source.samples);
+                fault(&self.path, &found, "an end mark", "copy or export it again")
+            }
+        }
+    }
+
+    fn broken(&self, error: DecodeError) -> Error {
+        match error {
+            DecodeError::IoError(source) if !is_parse_error(&source) => {
+                Error::Io { path: self.path.clone(), action: "cannot read", source }
+            }
+            error => fault(&self.path, &format!("is damaged at {}: {error}", self.heard()), "", "export it again"),
+        }
+    }
+}
+
+impl Iterator for AudioReader {
+    type Item = Result<Vec<f32>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished {
+            return None;
+        }
+        let path = self.path.clone();
+        let step = guarded(&path, || self.advance());
+        self.finished = !matches!(step, Ok(Some(_)));
+        step.transpose()
+    }
+}
+
+/// Runs a step of the decoder. Symphonia's bit readers and tables index and add on what the file says; on damaged files
+/// some of that still panics in 0.6, and a damaged file must not end a batch. Nothing of ours is left half changed: a
+/// reader that failed is not asked again.
+fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| {
+        let reason = panic_text(&*panic);
+        Err(fault(path, &format!("cannot be decoded: the decoder gave up ({reason})"), "", "export it again"))
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given")
+}
+
+/// A WAV or AIFF must hold what its header promises.
+fn check_presence(path: &Path, layout: &ChunkFile) -> Result<()> {
+    check_channels(path, layout.channels())?;
+    match layout.promised {
+        Some(promised) if layout.present < promised => {
+            let found = format!("breaks off: {} of {promised} bytes of sound are there", layout.present);
+            Err(fault(path, &found, "", "copy or export it again"))
+        }
+        _ if layout.present == 0 => Err(fault(path, "holds no sound", "at least one sample", "")),
+        _ => Ok(()),
+    }
+}
+
+fn check_channels(path: &Path, channels: usize) -> Result<()> {
+    if (1..=MOST_CHANNELS).contains(&channels) {
+        return Ok(());
+    }
+    Err(fault(path, &format!("has {channels} channels"), &format!("1 to {MOST_CHANNELS}"), ""))
+}
+
+/// Symphonia's readers report a number that makes no sense as an I/O error of kind `Other` or `InvalidData`.
+fn is_parse_error(error: &std::io::Error) -> bool {
+    error.raw_os_error().is_none()
+}
+
+fn refused(path: &Path, error: DecodeError) -> Error {
+    match error {
+        DecodeError::IoError(source) if !is_parse_error(&source) => {
+            Error::Io { path: path.into(), action: "cannot read", source }
+        }
+        DecodeError::IoError(_) => {
+            fault(path, "breaks off before its first sound", "WAV, AIFF, FLAC, MP3 or Ogg Vorbis", "")
+        }
+        error => {
+            let found = format!("is no recording that can be read ({error})");
+            fault(path, &found, "WAV, AIFF, FLAC, MP3 or Ogg Vorbis", "convert it to one of these")
+        }
+    }
+}
+
+fn fault(path: &Path, found: &str, expected: &str, remedy: &str) -> Error {
+    Error::Audio(Fault::new(path.display(), found).expected(expected).remedy(remedy))
+}

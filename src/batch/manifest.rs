@@ -1,0 +1,241 @@
+//! The record of a batch: a line of JSON an item, appended and synced when the item is done or has failed.
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Fault, Result};
+
+/// What an item is made with; the same recipe and the same input give the same samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Name and hash of the model.
+    pub model: String,
+    /// Everything else that changes a sample.
+    pub settings: serde_json::Value,
+    pub seed: u64,
+}
+
+/// What an output was made of. WAV files carry it in their metadata.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Hash of the input file, in hexadecimal digits.
+    pub input_blake3: String,
+    #[serde(flatten)]
+    pub recipe: Recipe,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Done,
+    /// The output was there already.
+    Skipped,
+    Failed,
+}
+
+/// A line of the manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub status: Status,
+    pub input: PathBuf,
+    pub output: PathBuf,
+    /// `None` where the input could not be read.
+    #[serde(flatten, default)]
+    pub fingerprint: Option<Fingerprint>,
+    /// Seconds of sound in the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_s: Option<f64>,
+    /// Seconds that it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_s: Option<f64>,
+    /// Largest magnitude in the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak: Option<f64>,
+    /// What the user was warned of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Entry {
+    /// The entry as its line, without the line feed.
+    pub fn to_line(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| {
+            let fault = Fault::new(self.input.display(), format!("cannot be written as JSON ({error})"));
+            Error::Manifest(fault.remedy("rename the file so that its name is valid Unicode"))
+        })
+    }
+}
+
+/// Longest line that is read.
+const LONGEST_LINE: u64 = 1 << 20;
+
+/// A manifest file, held by this process alone until it is dropped.
+#[derive(Debug)]
+pub struct Manifest {
+    path: PathBuf,
+    file: File,
+    /// Output -> its last entry.
+    entries: HashMap<PathBuf, Entry>,
+}
+
+impl Manifest {
+    /// Opens the file, or makes it, and reads what is there. A last line without an end, as a killed process leaves it,
+    /// is taken off.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] names the line that is no entry; [`Error::Io`] of kind `ResourceBusy` while another run writes.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(Error::io("cannot open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let busy = io::Error::new(io::ErrorKind::ResourceBusy, "another run writes to it; each needs its own");
+                return Err(Error::Io { path, action: "cannot use", source: busy });
+            }
+            // A file system without locks: as good as it gets.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(source)) => return Err(Error::Io { path, action: "cannot lock", source }),
+        }
+        let (entries, whole) = read(&file, &path)?;
+        file.set_len(whole).map_err(Error::io("cannot mend", &path))?;
+        file.seek(SeekFrom::End(0)).map_err(Error::io("cannot read", &path))?;
+        Ok(Self { path, file, entries })
+    }
+
+    /// The last entry for an output.
+    pub fn entry(&self, output: &Path) -> Option<&Entry> {
+        self.entries.get(output)
+    }
+
+    /// Appends a line and waits until it is on the disk.
+    pub fn append(&mut self, entry: &Entry) -> Result<()> {
+        let line = entry.to_line()? + "\n";
+        self.file
+            .write_all(line.as_bytes())
+            .and_then(|()| self.file.sync_data())
+            .map_err(Error::io("cannot write", &self.path))?;
+        self.entries.insert(entry.output.clone(), entry.clone());
+        Ok(())
+    }
+}
+
+/// The entries, and how many bytes of the file they are.
+fn read(file: &File, path: &Path) -> Result<(HashMap<PathBuf, Entry>, u64)> {
+    let mut reader = BufReader::new(file);
+    let (mut entries, mut whole, mut line) = (HashMap::new(), 0, Vec::new());
+    for number in 1.. {
+        line.clear();
+        let taken = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line);
+        let length = taken.map_err(Error::io("cannot read", path))? as u64;
+        let ended = line.last() == Some(&b'\n');
+        if length == 0 || (!ended && length < LONGEST_LINE) {
+            break;
+        }
+        let text = line.trim_ascii();
+        if !text.is_empty() {
+            let entry: Entry = serde_json::from_slice(text).map_err(|error| {
+                let fault = Fault::new(format!("{}: line {number}", path.display()), format!("no entry ({error})"));
+                Error::Manifest(fault.remedy("take the line out, or name another file with --manifest"))
+            })?;
+            entries.insert(entry.output.clone(), entry);
+        }
+        whole += length;
+    }
+    Ok((entries, whole))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::fs;
+
+    pub fn entry(output: &str, status: Status) -> Entry {
+        let recipe = Recipe { model: "m".into(), settings: serde_json::json!({"steps": 4}), seed: u64::MAX };
+        let fingerprint = Fingerprint { input_blake3: "00".into(), recipe };
+        Entry {
+            status,
+            input: "a.npy".into(),
+            output: output.into(),
+            fingerprint: Some(fingerprint),
+            audio_s: Some(1.5),
+            took_s: Some(0.25),
+            peak: Some(0.5),
+            warnings: vec![],
+            error: None,
+        }
+    }
+
+    #[test]
+    fn keeps_a_line_an_item_and_the_last_one_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.jsonl");
+        let mut manifest = Manifest::open(&path).unwrap();
+        manifest.append(&entry("a.wav", Status::Failed)).unwrap();
+        manifest.append(&entry("a.wav", Status::Done)).unwrap();
+        manifest.append(&entry("b.wav", Status::Done)).unwrap();
+        drop(manifest);
+        let manifest = Manifest::open(&path).unwrap();
+        assert_eq!(manifest.entry(Path::new("a.wav")), Some(&entry("a.wav", Status::Done)));
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
+        let first: serde_json::Value =
+            serde_json::from_str(fs::read_to_string(&path).unwrap().lines().next().unwrap()).unwrap();
+        // The fingerprint's fields lie flat beside the others, and a seed keeps all its digits.
+        assert_eq!((&first["model"], &first["seed"]), (&"m".into(), &u64::MAX.into()));
+    }
+
+    #[test]
+    fn a_torn_last_line_is_taken_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.jsonl");
+        let line = entry("a.wav", Status::Done).to_line().unwrap() + "\n";
+        for torn in ["{", "{\"status\":\"done\",\"inp", &line[..line.len() - 1]] {
+            fs::write(&path, line.clone() + torn).unwrap();
+            let mut manifest = Manifest::open(&path).unwrap();
+            manifest.append(&entry("b.wav", Status::Done)).unwrap();
+            drop(manifest);
+            let manifest = Manifest::open(&path).unwrap();
+            assert!(manifest.entry(Path::new("a.wav")).is_some() && manifest.entry(Path::new("b.wav")).is_some());
+        }
+    }
+
+    #[test]
+    fn other_files_are_refused_by_line_and_left_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.jsonl");
+        let good = entry("a.wav", Status::Done).to_line().unwrap();
+        for (content, number) in [
+            (format!("{good}\nhello\n{good}\n"), 2),
+            ("{}\n".into(), 1),
+            ("[1, 2]\n".into(), 1),
+            (format!("{good}\n\u{0}\u{1}\n"), 2),
+            ("x".repeat(3 << 20), 1),
+        ] {
+            fs::write(&path, &content).unwrap();
+            let text = Manifest::open(&path).unwrap_err().to_string();
+            assert!(text.contains(&format!("m.jsonl: line {number}: no entry")), "{text}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn one_run_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.jsonl");
+        let _held = Manifest::open(&path).unwrap();
+        assert!(Manifest::open(&path).unwrap_err().to_string().contains("another run writes to it"));
+    }
+}

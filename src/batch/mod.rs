@@ -1,0 +1,22 @@
+//! Many inputs in one run: what is to be made, by whom, what is done already, and a record of it.
+//!
+//! A [`Plan`] says which input becomes which output, before anything is rendered. [`resume`] takes off what is there
+//! already, [`run`] has the rest made by a few threads, each item for itself, and a [`Manifest`] keeps a line an item.
+//! What an item is rendered with is a [`RenderItem`]'s affair, so all of that works without a network; [`FileRenderer`]
+//! is the one that renders a [`Source`] with a model.
+
+mod file_renderer;
+mod inputs;
+mod manifest;
+mod plan;
+mod resume;
+mod schedule;
+mod source;
+
+pub use file_renderer::{Engine, FileRenderer, RenderSettings, streamed};
+pub use inputs::{AUDIO_EXTENSIONS, Found, Inputs, MEL_EXTENSIONS, Overrides, read_list};
+pub use manifest::{Entry, Fingerprint, Manifest, Recipe, Status};
+pub use plan::{Item, Plan, Target};
+pub use resume::{Existing, Remaining, resume};
+pub use schedule::{Event, RenderItem, Rendered, Ticket, run, run_alone};
+pub use source::{Source, SourceSettings};

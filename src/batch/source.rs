@@ -1,0 +1,109 @@
+//! From an input file to the mel that the model takes: mel files are read and checked, recordings analysed.
+
+use std::path::Path;
+
+use super::AUDIO_EXTENSIONS;
+use crate::{
+    Error, Fault, Result, audio,
+    mel::{self, Layout, MelConvention, MelSpectrogram, file::ReadOptions},
+};
+
+/// What the user says of the input beyond its name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SourceSettings {
+    /// Order of a mel array's axes.
+    pub layout: Option<Layout>,
+    /// Array or tensor of a file that holds several.
+    pub tensor: Option<String>,
+    /// The convention of a mel file; `None` finds out, or refuses.
+    pub convention: Option<MelConvention>,
+}
+
+/// An input, ready to be rendered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// By the model's convention.
+    pub mel: MelSpectrogram,
+    /// How long the sound is to be, in samples at `rate`: a recording's own length, (T - 1) hop for a mel.
+    pub samples: u64,
+    /// Hz, of `samples`.
+    pub rate: u32,
+    /// What was assumed or looks odd, for the user.
+    pub notes: Vec<String>,
+}
+
+impl Source {
+    /// Reads `path` for a model that takes `wanted`.
+    ///
+    /// # Errors
+    /// [`Error::Mel`], [`Error::Audio`] or [`Error::Convention`] for what is broken or does not fit.
+    pub fn open(path: &Path, settings: &SourceSettings, wanted: &MelConvention) -> Result<Self> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let source = if AUDIO_EXTENSIONS.contains(&extension.as_str()) {
+            Self::of_recording(path, wanted)?
+        } else {
+            Self::of_mel_file(path, settings, wanted)?
+        };
+        if source.mel.frames() < 2 {
+            let found = format!("its mel has {} frames", source.mel.frames());
+            return Err(Error::Mel(
+                Fault::new(path.display(), found).expected("2 or more, the ends of a hop of sound"),
+            ));
+        }
+        Ok(source)
+    }
+
+    fn of_recording(path: &Path, wanted: &MelConvention) -> Result<Self> {
+        let mut recording = audio::read_at(path, wanted.sample_rate)?;
+        // A frame at the end of the last hop, so that the sound is covered to its end.
+        let length = recording.samples.len().next_multiple_of(wanted.hop).max(wanted.hop);
+        recording.samples.resize(length, 0.0);
+        let mel = mel::extract(&recording.samples, wanted)?;
+        let audio::reader::SourceInfo { sample_rate, samples, .. } = recording.source;
+        Ok(Self { mel, samples, rate: sample_rate, notes: vec![] })
+    }
+
+    fn of_mel_file(path: &Path, settings: &SourceSettings, wanted: &MelConvention) -> Result<Self> {
+        let SourceSettings { layout, tensor, convention } = settings;
+        let n_mels = convention.as_ref().map_or(wanted.n_mels, |convention| convention.n_mels);
+        let options = ReadOptions { n_mels: Some(n_mels), layout: *layout, tensor: tensor.clone() };
+        let file = mel::file::read(path, &options)?;
+        let mel = file.declared.mel;
+        let declared = convention.as_ref().or(file.declared.convention.as_ref());
+        if let Some(declared) = declared {
+            if !same_numbers(declared, wanted) {
+                let found = format!("a mel of the convention {}", declared.name);
+                let fault = Fault::new(path.display(), found).expected(format!("{}, the model's", wanted.name));
+                return Err(Error::Convention(fault.remedy("this version converts none")));
+            }
+        }
+        check(&mel, wanted, path)?;
+        let samples = wanted.samples(mel.frames()) as u64;
+        Ok(Self { mel, samples, rate: wanted.sample_rate, notes: file.notes })
+    }
+}
+
+/// The two give the same values for the same sound; names and storage aside.
+fn same_numbers(a: &MelConvention, b: &MelConvention) -> bool {
+    MelConvention { name: b.name.clone(), layout: b.layout, ..a.clone() } == *b
+}
+
+/// Refuses values that no sound has in this convention: rendered, they would be noise.
+fn check(mel: &MelSpectrogram, wanted: &MelConvention, path: &Path) -> Result<()> {
+    // Windowed sound of full scale has at most sqrt(n_fft * sum of the squared window) of magnitude over all bins; a
+    // band is at most about twice as wide as its share. Measured speech and music stay below e^6.5.
+    let highest = wanted.stored(0, 4.0 * wanted.n_fft as f64);
+    // Half precision rounds a floor of -11.5 by 0.004.
+    let lowest = wanted.stored(0, 0.0) - 0.01;
+    for (i, &value) in mel.values().iter().enumerate() {
+        let value = f64::from(value);
+        if !(lowest..=highest).contains(&value) {
+            let (frame, band) = (i / mel.n_mels(), i % mel.n_mels());
+            let found = format!("the value {value:.3} at frame {frame}, band {band}");
+            let fault = Fault::new(path.display(), found)
+                .expected(format!("{lowest:.2} to {highest:.2}, as mels of the convention {} have", wanted.name));
+            return Err(Error::Convention(fault.remedy("say with --convention by which program it was made")));
+        }
+    }
+    Ok(())
+}

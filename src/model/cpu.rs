@@ -1,0 +1,361 @@
+//! The network on the CPU: libtorch multiplies the matrices, everything between two products is one pass over the rows.
+//!
+//! The same function as [`super::network`], which stays the plain form for training and for other devices. There, two
+//! thirds of the time went into small tensor operations (transposes, normalisation, casts) on a few hundred rows.
+//! Here a block is: depth-wise convolution, LayerNorm, conditioning and modulation fused in one pass; a product; SiLU; a
+//! product. Rows are shared between threads, block by block.
+
+use super::network::{Block, Denoiser, Encoder, LayerNorm, Linear, VocoderNetwork};
+use crate::{Error, Result, diffusion::upsample, dsp::threads::Threads};
+use multiversion::multiversion;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tch::{Kind, Tensor};
+
+const KERNEL: usize = 7;
+const LAYER_NORM_EPSILON: f32 = 1e-5;
+
+/// A product with its weights in the number type of the computation.
+struct Product {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+// SAFETY: libtorch allows any number of threads to read a tensor at once, and nobody writes these after `new`.
+unsafe impl Sync for Product {}
+
+impl Product {
+    fn new(linear: &Linear, kind: Kind) -> Self {
+        Self { weight: linear.weight.detach().to_kind(kind), bias: linear.bias.detach().to_kind(kind) }
+    }
+
+    /// With each output scaled: `scale * (x W^T + b)`.
+    fn scaled(linear: &Linear, scale: &Tensor, kind: Kind) -> Self {
+        let (weight, bias) = (linear.weight.detach(), linear.bias.detach());
+        Self { weight: (weight * scale.detach().unsqueeze(1)).to_kind(kind), bias: (bias * scale.detach()).to_kind(kind) }
+    }
+
+    fn apply(&self, x: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+        x.f_linear(&self.weight, Some(&self.bias))
+    }
+}
+
+struct Norm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Norm {
+    fn new(norm: &LayerNorm) -> Result<Self> {
+        Ok(Self { weight: floats(&norm.weight)?, bias: floats(&norm.bias)? })
+    }
+}
+
+struct CpuBlock {
+    /// [7, C]
+    taps: Vec<f32>,
+    tap_bias: Vec<f32>,
+    norm: Norm,
+    expand: Product,
+    /// The layer scale is multiplied in.
+    contract: Product,
+    condition: Option<Product>,
+}
+
+impl CpuBlock {
+    fn new(block: &Block, kind: Kind) -> Result<Self> {
+        Ok(Self {
+            taps: floats(&block.depthwise.weight.squeeze_dim(1).transpose(0, 1))?,
+            tap_bias: floats(&block.depthwise.bias)?,
+            norm: Norm::new(&block.norm)?,
+            expand: Product::new(&block.expand, kind),
+            contract: Product::scaled(&block.contract, &block.layer_scale, kind),
+            condition: block.condition.as_ref().map(|c| Product::new(c, kind)),
+        })
+    }
+}
+
+/// What a block adds between normalisation and MLP.
+#[derive(Clone, Copy)]
+struct Conditioning<'a> {
+    /// [T, C]
+    rows: &'a [f32],
+    /// [C], 1 + scale and shift of the time embedding.
+    scale: &'a [f32],
+    shift: &'a [f32],
+}
+
+/// Each block's (1 + scale, shift), [C] each.
+type Modulations = Arc<Vec<(Vec<f32>, Vec<f32>)>>;
+
+/// Encoder and denoiser with their weights laid out for the passes over rows.
+pub(super) struct CpuNetwork {
+    kind: Kind,
+    threads: Threads,
+    mel_in: Product,
+    magnitude_in: Product,
+    encoder_norms: [Norm; 2],
+    encoder_blocks: Vec<CpuBlock>,
+    magnitude_out: Product,
+    spectrum_in: Product,
+    denoiser_norms: [Norm; 2],
+    denoiser_blocks: Vec<CpuBlock>,
+    spectrum_out: Product,
+    /// By the bits of t: a rendering asks for the same few times again and again.
+    modulations: Mutex<HashMap<u32, Modulations>>,
+}
+
+/// A share of the rows: from `first` on, [rows, C].
+struct Share<'a> {
+    first: usize,
+    rows: &'a mut [f32],
+    failed: Option<tch::TchError>,
+}
+
+impl CpuNetwork {
+    /// `network`'s weights must be in f32.
+    pub fn new(network: &VocoderNetwork, kind: Kind, threads: Threads) -> Result<Self> {
+        let VocoderNetwork { encoder, denoiser } = network;
+        let blocks = |blocks: &[Block]| blocks.iter().map(|b| CpuBlock::new(b, kind)).collect::<Result<Vec<_>>>();
+        // The first convolution as a product: its three taps see three neighbouring rows side by side.
+        let mel_in = Linear {
+            weight: encoder.mel_in.weight.permute([0, 2, 1]).reshape([encoder.mel_in.weight.size()[0], -1]),
+            bias: encoder.mel_in.bias.shallow_clone(),
+        };
+        Ok(Self {
+            kind,
+            threads,
+            mel_in: Product::new(&mel_in, kind),
+            magnitude_in: Product::new(&encoder.magnitude_in, kind),
+            encoder_norms: [Norm::new(&encoder.norm_in)?, Norm::new(&encoder.norm_out)?],
+            encoder_blocks: blocks(&encoder.blocks)?,
+            magnitude_out: Product::new(&encoder.magnitude_out, kind),
+            spectrum_in: Product::new(&denoiser.spectrum_in, kind),
+            denoiser_norms: [Norm::new(&denoiser.norm_in)?, Norm::new(&denoiser.norm_out)?],
+            denoiser_blocks: blocks(&denoiser.blocks)?,
+            spectrum_out: Product::new(&denoiser.spectrum_out, kind),
+            modulations: Mutex::default(),
+        })
+    }
+
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
+    /// Log mel [T, M] -> each denoiser block's conditioning [T', C] and the log magnitude [T, F].
+    pub fn encode(&self, encoder: &Encoder, mel: &[f32], n_mels: usize, up: usize) -> Result<(Vec<Vec<f32>>, Vec<f32>)> {
+        let coarse = floats(&encoder.coarse(&Tensor::from_slice(mel).view([1, -1, n_mels as i64])))?;
+        let frames = mel.len() / n_mels;
+        let bins = coarse.len() / frames;
+        let channels = self.encoder_norms[0].weight.len();
+        let mut x = vec![0.0; frames * channels];
+        self.share(&mut x, channels, |share| {
+            let rows = share.first..share.first + share.rows.len() / channels;
+            let near = rows.clone().flat_map(|t| (t as isize - 1)..(t as isize + 2));
+            let quarter_mel: Vec<f32> = near
+                .flat_map(|t| {
+                    let frame = usize::try_from(t).ok().and_then(|t| mel.get(t * n_mels..(t + 1) * n_mels));
+                    (0..n_mels).map(move |m| frame.map_or(0.0, |frame| 0.25 * frame[m]))
+                })
+                .collect();
+            let quarter_coarse: Vec<f32> = coarse[rows.start * bins..rows.end * bins].iter().map(|c| 0.25 * c).collect();
+            let mel_part = self.mel_in.apply(&self.tensor(&quarter_mel, 3 * n_mels)?)?;
+            let h = mel_part + self.magnitude_in.apply(&self.tensor(&quarter_coarse, bins)?)?;
+            copy(&h, share.rows)?;
+            normalise(share.rows, &self.encoder_norms[0].weight, &self.encoder_norms[0].bias);
+            Ok(())
+        })?;
+        for block in &self.encoder_blocks {
+            x = self.block(block, &x, channels, None)?;
+        }
+        let mut log_magnitude = coarse;
+        self.share(&mut log_magnitude, bins, |share| {
+            let from = share.first * channels;
+            let mut rows = x[from..from + share.rows.len() / bins * channels].to_vec();
+            normalise(&mut rows, &self.encoder_norms[1].weight, &self.encoder_norms[1].bias);
+            let mut correction = vec![0.0; share.rows.len()];
+            copy(&self.magnitude_out.apply(&self.tensor(&rows, channels)?)?, &mut correction)?;
+            share.rows.iter_mut().zip(correction).for_each(|(m, c)| *m += c);
+            Ok(())
+        })?;
+        normalise(&mut x, &self.encoder_norms[1].weight, &self.encoder_norms[1].bias);
+        let features = upsample(&x, channels, up);
+        let rows = features.len() / channels;
+        let conditions = self.denoiser_blocks.iter().map(|block| {
+            let Some(product) = &block.condition else { return Ok(vec![]) };
+            let width = block.norm.weight.len();
+            let mut out = vec![0.0; rows * width];
+            self.share(&mut out, width, |share| {
+                let (from, rows) = (share.first * channels, share.rows.len() / width);
+                let part = &features[from..from + rows * channels];
+                copy(&product.apply(&self.tensor(part, channels)?)?, share.rows)
+            })?;
+            Ok(out)
+        });
+        Ok((conditions.collect::<Result<_>>()?, log_magnitude))
+    }
+
+    /// Whitened spectra [T', 2K] -> [T', 2K].
+    pub fn denoise(&self, denoiser: &Denoiser, whitened: &[f32], conditions: &[Vec<f32>], t: f32) -> Result<Vec<f32>> {
+        let modulations = self.modulations(denoiser, t)?;
+        let width = self.spectrum_out.bias.size()[0] as usize;
+        let channels = self.denoiser_norms[0].weight.len();
+        self.threads.within(|| {
+            let mut x = vec![0.0; whitened.len() / width * channels];
+            self.share(&mut x, channels, |share| {
+                let (from, rows) = (share.first * width, share.rows.len() / channels);
+                let mut clipped = whitened[from..from + rows * width].to_vec();
+                soft_clip(&mut clipped);
+                copy(&self.spectrum_in.apply(&self.tensor(&clipped, width)?)?, share.rows)?;
+                normalise(share.rows, &self.denoiser_norms[0].weight, &self.denoiser_norms[0].bias);
+                Ok(())
+            })?;
+            for ((block, rows), (scale, shift)) in self.denoiser_blocks.iter().zip(conditions).zip(modulations.iter()) {
+                x = self.block(block, &x, channels, Some(Conditioning { rows, scale, shift }))?;
+            }
+            let mut out = vec![0.0; whitened.len()];
+            self.share(&mut out, width, |share| {
+                let (from, rows) = (share.first * channels, share.rows.len() / width);
+                let mut rows = x[from..from + rows * channels].to_vec();
+                normalise(&mut rows, &self.denoiser_norms[1].weight, &self.denoiser_norms[1].bias);
+                copy(&self.spectrum_out.apply(&self.tensor(&rows, channels)?)?, share.rows)
+            })?;
+            Ok(out)
+        })
+    }
+
+    fn block(&self, block: &CpuBlock, x: &[f32], channels: usize, conditioning: Option<Conditioning>) -> Result<Vec<f32>> {
+        let mut next = vec![0.0; x.len()];
+        self.share(&mut next, channels, |share| {
+            let from = share.first * channels;
+            mix(x, from, block, conditioning, share.rows);
+            let hidden = block.expand.apply(&self.tensor(share.rows, channels)?)?.f_silu_()?;
+            copy(&block.contract.apply(&hidden)?, share.rows)?;
+            let residual = &x[from..from + share.rows.len()];
+            share.rows.iter_mut().zip(residual).for_each(|(y, x)| *y += x);
+            Ok(())
+        })?;
+        Ok(next)
+    }
+
+    /// `work` on a share of the rows of `out` for each thread.
+    fn share(
+        &self,
+        out: &mut [f32],
+        width: usize,
+        work: impl Fn(&mut Share) -> std::result::Result<(), tch::TchError> + Sync + Send,
+    ) -> Result<()> {
+        let rows = out.len() / width;
+        let size = rows.div_ceil(self.threads.count()).max(1);
+        let share = |(i, rows)| Share { first: i * size, rows, failed: None };
+        let mut shares: Vec<_> = out.chunks_mut(size * width).enumerate().map(share).collect();
+        self.threads.for_each(&mut shares, |share| {
+            let _guard = tch::no_grad_guard();
+            share.failed = work(share).err();
+        });
+        match shares.into_iter().find_map(|share| share.failed) {
+            Some(source) => Err(Error::Torch { action: "computing the network".into(), source }),
+            None => Ok(()),
+        }
+    }
+
+    /// [rows, width] in the number type of the products.
+    fn tensor(&self, rows: &[f32], width: usize) -> std::result::Result<Tensor, tch::TchError> {
+        Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?.f_to_kind(self.kind)
+    }
+
+    fn modulations(&self, denoiser: &Denoiser, t: f32) -> Result<Modulations> {
+        let mut known = self.modulations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&t.to_bits()) {
+            return Ok(found.clone());
+        }
+        let _guard = tch::no_grad_guard();
+        let tensors = denoiser.modulations(&Tensor::from_slice(&[t]), Kind::Float);
+        let made: Result<Vec<_>> = tensors.iter().map(|(scale, shift)| Ok((floats(scale)?, floats(shift)?))).collect();
+        let made = Arc::new(made?);
+        known.insert(t.to_bits(), made.clone());
+        Ok(made)
+    }
+}
+
+fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
+    let flat = tensor.detach().to_kind(Kind::Float).contiguous().view(-1);
+    Vec::try_from(&flat).map_err(Error::torch("reading a tensor"))
+}
+
+fn copy(tensor: &Tensor, out: &mut [f32]) -> std::result::Result<(), tch::TchError> {
+    tensor.f_to_kind(Kind::Float)?.f_copy_data(out, out.len())
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+fn soft_clip(x: &mut [f32]) {
+    for x in x {
+        *x /= 1.0 + 0.1 * x.abs();
+    }
+}
+
+/// LayerNorm of each row.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+fn normalise(rows: &mut [f32], weight: &[f32], bias: &[f32]) {
+    for row in rows.chunks_exact_mut(weight.len()) {
+        let (mean, scale) = moments(row);
+        for ((x, w), b) in row.iter_mut().zip(weight).zip(bias) {
+            *x = (*x - mean) * scale * w + b;
+        }
+    }
+}
+
+/// Mean and 1 / deviation, summed in 16 lanes that the compiler keeps in registers.
+#[inline(always)]
+fn moments(row: &[f32]) -> (f32, f32) {
+    let sum = |of: &dyn Fn(f32) -> f32| {
+        let mut lanes = [0.0f32; 16];
+        let (whole, rest) = row.as_chunks::<16>();
+        for chunk in whole {
+            for (lane, x) in lanes.iter_mut().zip(chunk) {
+                *lane += of(*x);
+            }
+        }
+        lanes.iter().sum::<f32>() + rest.iter().map(|&x| of(x)).sum::<f32>()
+    };
+    let n = row.len() as f32;
+    let mean = sum(&|x| x) / n;
+    let variance = sum(&|x| (x - mean) * (x - mean)) / n;
+    (mean, 1.0 / (variance + LAYER_NORM_EPSILON).sqrt())
+}
+
+/// Depth-wise convolution over the rows of `x` (zeros beyond its ends), LayerNorm, conditioning, modulation: the rows from
+/// offset `from` on, into `out`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+fn mix(x: &[f32], from: usize, block: &CpuBlock, conditioning: Option<Conditioning>, out: &mut [f32]) {
+    let channels = block.tap_bias.len();
+    let rows = x.len() / channels;
+    for (i, out) in out.chunks_exact_mut(channels).enumerate() {
+        let t = from / channels + i;
+        out.copy_from_slice(&block.tap_bias);
+        for (k, taps) in block.taps.chunks_exact(channels).enumerate() {
+            let Some(source) = (t + k).checked_sub(KERNEL / 2).filter(|&s| s < rows) else { continue };
+            for ((o, w), x) in out.iter_mut().zip(taps).zip(&x[source * channels..(source + 1) * channels]) {
+                *o += w * x;
+            }
+        }
+        let (mean, deviation) = moments(out);
+        let (weight, bias) = (&block.norm.weight[..channels], &block.norm.bias[..channels]);
+        match conditioning {
+            Some(Conditioning { rows, scale, shift }) => {
+                let (row, scale, shift) = (&rows[t * channels..(t + 1) * channels], &scale[..channels], &shift[..channels]);
+                for c in 0..channels {
+                    let h = (out[c] - mean) * deviation * weight[c] + bias[c] + row[c];
+                    out[c] = h * scale[c] + shift[c];
+                }
+            }
+            None => {
+                for c in 0..channels {
+                    out[c] = (out[c] - mean) * deviation * weight[c] + bias[c];
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,527 @@
+//! Recordings and WAV files as a user meets them: every format, exact lengths, broken files, and what other readers see
+//! in the files that are written.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    f64::consts::TAU,
+    fs,
+    io::{self, Cursor, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use audiodiff::{
+    Error,
+    audio::{
+        self, AudioReader, FileSink, FileSinkSettings, SampleFormat, StreamHeader, StreamSink, StreamSinkSettings,
+        WavMetadata, is_broken_pipe, read_metadata,
+    },
+};
+
+/// Counts what is allocated, so that a header's claim that is believed shows.
+struct Counting;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let now = IN_USE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        MOST.fetch_max(now, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const RATE: u32 = 22_050;
+const LENGTH: usize = 11_025;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio").join(name)
+}
+
+/// The mean of both channels of the fixtures.
+fn tone() -> Vec<f32> {
+    (0..LENGTH).map(|n| (0.375 * (TAU * 440.0 * n as f64 / f64::from(RATE)).sin()) as f32).collect()
+}
+
+fn written(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn worst(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn message(result: audiodiff::Result<audio::Recording>) -> String {
+    match result {
+        Err(error @ Error::Audio(_)) => error.to_string(),
+        Err(error) => panic!("wrong kind: {error}"),
+        Ok(recording) => panic!("{} samples read", recording.samples.len()),
+    }
+}
+
+#[test]
+fn every_format_is_read_whole_and_mixed() {
+    // Root mean square of the difference, with the first and last 600 samples (a block of each codec) apart: a third of
+    // a step of 16 bits for the lossless ones; for the others what the decoders of SoX and lame leave of the same files, and a fifth.
+    for (name, tolerance) in [
+        ("tone.flac", 1e-5),
+        ("tone.aiff", 1e-5),
+        ("tone-ima.wav", 5.3e-3),
+        ("tone-ms.wav", 3.9e-4),
+        ("tone.mp3", 1.8e-4),
+        ("tone.ogg", 2.5e-3),
+    ] {
+        let recording = audio::read(fixture(name)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((recording.sample_rate, recording.source.channels), (RATE, 2), "{name}");
+        assert_eq!(recording.samples.len(), LENGTH, "{name}");
+        assert_eq!(recording.source.samples, LENGTH as u64, "{name}");
+        let inner = 600..LENGTH - 600;
+        let squares: f32 =
+            recording.samples[inner.clone()].iter().zip(&tone()[inner.clone()]).map(|(a, b)| (a - b).powi(2)).sum();
+        let difference = (squares / inner.len() as f32).sqrt();
+        assert!(difference < tolerance, "{name}: {difference}");
+        assert!((recording.source.peak - 0.5).abs() < 0.03, "{name}: {}", recording.source.peak);
+    }
+}
+
+#[test]
+fn every_width_of_wav_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let tone = tone();
+    for (bits, float) in [(8, false), (16, false), (24, false), (32, false), (32, true)] {
+        let path = folder.path().join(format!("{bits}{float}.wav"));
+        let sample_format = if float { hound::SampleFormat::Float } else { hound::SampleFormat::Int };
+        let spec = hound::WavSpec { channels: 3, sample_rate: RATE, bits_per_sample: bits, sample_format };
+        let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+        let scale = 2f64.powi(i32::from(bits) - 1);
+        for &sample in &tone {
+            for channel in [0.5, 1.0, 1.5] {
+                let sample = f64::from(sample) * channel;
+                if float {
+                    writer.write_sample(sample as f32).unwrap();
+                } else {
+                    writer.write_sample((sample * scale).round() as i32).unwrap();
+                }
+            }
+        }
+        writer.finalize().unwrap();
+        let recording = audio::read(&path).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(recording.source.channels, 3);
+        // Half a step of the width, or f32's own rounding.
+        let tolerance = (0.51 / scale).max(1e-7) as f32;
+        let difference = worst(&recording.samples, &tone);
+        assert!(difference <= tolerance, "{bits} bits, float {float}: {difference}");
+    }
+}
+
+#[test]
+fn resampling_while_reading_equals_resampling_after() {
+    for name in ["tone.flac", "tone.mp3"] {
+        let own_rate = audio::read(fixture(name)).unwrap();
+        let at_24k = audio::read_at(fixture(name), 24_000).unwrap();
+        assert_eq!(at_24k.samples.len(), 12_000);
+        assert_eq!(at_24k.sample_rate, 24_000);
+        assert_eq!(at_24k.source, own_rate.source);
+        assert!(at_24k.samples == audio::resample(&own_rate.samples, RATE, 24_000).unwrap());
+    }
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-de.flac");
+    assert!(audio::read(&sample).unwrap().samples == audio::read_at(&sample, 24_000).unwrap().samples);
+}
+
+fn pcm16(samples: &[i16]) -> Vec<u8> {
+    let mut bytes =
+        StreamHeader { format: SampleFormat::Pcm16, sample_rate: 24_000, samples: Some(samples.len() as u64) }.bytes();
+    bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    bytes
+}
+
+fn float32(samples: &[f32]) -> Vec<u8> {
+    let mut bytes =
+        StreamHeader { format: SampleFormat::Float32, sample_rate: 24_000, samples: Some(samples.len() as u64) }.bytes();
+    bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    bytes
+}
+
+#[test]
+fn streamed_headers_are_read_to_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples: Vec<i16> = (0..5000).map(|n| (n % 1000) as i16).collect();
+    let whole = pcm16(&samples);
+    let expected: Vec<f32> = samples.iter().map(|&sample| f32::from(sample) / 32768.0).collect();
+    // RIFF and data sizes as streaming writers leave them: ours and ffmpeg's, a killed hound, SoX into a pipe.
+    for (riff, data) in [(u32::MAX, u32::MAX), (0, 0), (36, 0), (0x7FFF_F024, 0x7FFF_F000), (36 + 10_000, 10_000)] {
+        let mut bytes = whole.clone();
+        bytes[4..8].copy_from_slice(&riff.to_le_bytes());
+        bytes[40..44].copy_from_slice(&data.to_le_bytes());
+        let path = written(folder.path(), "streamed.wav", &bytes);
+        let recording = audio::read(&path).unwrap_or_else(|error| panic!("{riff:#x} {data:#x}: {error}"));
+        assert_eq!(recording.samples, expected, "{riff:#x} {data:#x}");
+    }
+}
+
+#[test]
+fn a_truncated_recording_is_refused_with_both_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = pcm16(&[100; 1000]);
+    let path = written(folder.path(), "cut.wav", &whole[..44 + 600]);
+    let text = message(audio::read(&path));
+    assert!(text.contains("cut.wav") && text.contains("600 of 2000 bytes"), "{text}");
+
+    for (name, kept, said) in [
+        ("tone.flac", 0.6, "of 11025 samples"),
+        ("tone.mp3", 0.6, "of 11025 samples"),
+        ("tone.ogg", 0.8, "breaks off"),
+        ("tone.aiff", 0.6, "bytes of sound are there"),
+        ("tone-ima.wav", 0.6, "bytes of sound are there"),
+    ] {
+        let bytes = fs::read(fixture(name)).unwrap();
+        let path = written(folder.path(), name, &bytes[..(bytes.len() as f64 * kept) as usize]);
+        let text = message(audio::read(&path));
+        assert!(text.contains(said), "{name}: {text}");
+    }
+}
+
+#[test]
+fn broken_recordings_get_one_clear_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = pcm16(&[1; 100]);
+    let patched = |at: usize, bytes: &[u8]| {
+        let mut file = good.clone();
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        file
+    };
+    for (name, bytes, said) in [
+        ("empty.wav", Vec::new(), "is empty"),
+        ("no-sound.wav", pcm16(&[]), "holds no sound"),
+        ("zero-rate.wav", patched(24, &[0; 4]), "sample rate of 0 Hz"),
+        ("absurd-rate.wav", patched(24, &[0xFF; 4]), "sample rate of 4294967295 Hz"),
+        ("no-channels.wav", patched(22, &[0, 0]), "has 0 channels"),
+        ("many-channels.wav", patched(22, &[0xFF, 0xFF]), "has 65535 channels"),
+        ("huge-format.wav", patched(16, &[0xF0, 0xFF, 0xFF, 0x7F]), "format chunk claims"),
+        ("half-header.wav", good[..30].to_vec(), "format chunk promises"),
+        ("text.wav", b"This is no recording at all, just words in a file.".to_vec(), "no recording that can be read"),
+        ("nan.wav", float32(&[0.0, 0.5, f32::NAN, 0.1]), "sample 2 of channel 1 is NaN"),
+        ("infinite.wav", float32(&[f32::NEG_INFINITY]), "sample 0 of channel 1 is -inf"),
+    ] {
+        let path = written(folder.path(), name, &bytes);
+        let text = message(audio::read(&path));
+        assert!(text.contains(said) && text.contains(name), "{name}: {text}");
+        assert!(!text.contains('\n') && !text.ends_with('.'), "{name}: {text}");
+    }
+    assert!(message(audio::read(folder.path())).contains("is a folder"));
+    assert!(matches!(audio::read(folder.path().join("none.wav")), Err(Error::Io { .. })));
+}
+
+#[test]
+fn a_wrong_extension_does_not_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path(), "really-flac.wav", &fs::read(fixture("tone.flac")).unwrap());
+    assert_eq!(audio::read(path).unwrap().samples.len(), LENGTH);
+}
+
+/// A small generator for the mutations: SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((x ^ (x >> 31)) % limit as u64) as usize
+    }
+}
+
+fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+    const NUMBERS: [u32; 8] = [0, 1, 0x7F, 0x80, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, u32::MAX];
+    for _ in 0..1 + random.below(3) {
+        // Headers are where the lies are; one in four lands anywhere.
+        let reach = if random.below(4) == 0 { bytes.len() } else { bytes.len().min(160) };
+        if reach < 8 {
+            return;
+        }
+        let at = random.below(reach - 4);
+        match random.below(6) {
+            0 => bytes[at] = random.below(256) as u8,
+            1 => bytes[at] ^= 1 << random.below(8),
+            2 => bytes[at..at + 4].copy_from_slice(&NUMBERS[random.below(8)].to_le_bytes()),
+            3 => bytes[at..at + 4].copy_from_slice(&NUMBERS[random.below(8)].to_be_bytes()),
+            4 => bytes.truncate(at),
+            _ => {
+                let piece: Vec<u8> = bytes[at..at + 4].to_vec();
+                let to = random.below(bytes.len() - 4);
+                bytes[to..to + 4].copy_from_slice(&piece);
+            }
+        }
+    }
+}
+
+/// Neither a panic nor a hang nor an allocation of what a header claims; what is read is sound.
+#[test]
+fn mutated_recordings_are_read_or_refused() {
+    const EACH: usize = 700;
+    // The largest honest packet: an ADPCM block of 65,535 bytes in 32 channels becomes 131,000 samples of each, 17 MB,
+    // which lie there as integers, as floats and in a vector that grows by doubling. A believed claim would be gigabytes.
+    const ALLOWED: usize = 96 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = Random(2024);
+    let names = ["tone.flac", "tone.mp3", "tone.ogg", "tone.aiff", "tone-ima.wav", "tone-ms.wav"];
+    let mut originals: Vec<Vec<u8>> = names.iter().map(|name| fs::read(fixture(name)).unwrap()).collect();
+    originals.push(pcm16(&[1000; 2000]));
+    originals.push(float32(&[0.25; 2000]));
+    let (mut tried, mut read, mut gave_up) = (0, 0, 0);
+    for original in &originals {
+        for _ in 0..EACH {
+            let mut bytes = original.clone();
+            mutate(&mut bytes, &mut random);
+            // A new name each time: ext4 waits for the disk when a file is emptied and written again.
+            let path = written(folder.path(), &tried.to_string(), &bytes);
+            let before = IN_USE.load(Ordering::Relaxed);
+            MOST.store(before, Ordering::Relaxed);
+            match audio::read(&path) {
+                Ok(recording) => {
+                    read += 1;
+                    assert!(recording.samples.iter().all(|sample| sample.is_finite()));
+                    assert!(audio::reader::SAMPLE_RATES.contains(&recording.sample_rate));
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(!text.contains('\n'), "{text}");
+                    gave_up += usize::from(text.contains("the decoder gave up"));
+                }
+            }
+            let used = MOST.load(Ordering::Relaxed).saturating_sub(before);
+            assert!(used < ALLOWED, "{used} bytes for {} of a file", bytes.len());
+            fs::remove_file(&path).unwrap();
+            tried += 1;
+        }
+    }
+    println!("{tried} mutated recordings: {read} read, {} refused, {gave_up} of these by a caught panic", tried - read);
+    assert!(read > 0 && read < tried);
+}
+
+fn settings(format: SampleFormat) -> FileSinkSettings {
+    let metadata = serde_json::json!({"seed": 11, "steps": 4, "model": "builtin"});
+    FileSinkSettings { seed: 11, metadata: Some(WavMetadata::new(metadata)), ..FileSinkSettings::new(format, 24_000) }
+}
+
+#[test]
+fn a_file_is_what_other_readers_expect() {
+    let folder = tempfile::tempdir().unwrap();
+    // An odd number of samples: 24 bits then need a padding byte before the metadata.
+    let samples: Vec<f32> = (0..24_001).map(|n| (n as f32 * 0.01).sin() * 0.7).collect();
+    for (format, tolerance) in
+        [(SampleFormat::Pcm16, 1.5 / 32768.0), (SampleFormat::Pcm24, 0.5 / 8_388_608.0), (SampleFormat::Float32, 0.0)]
+    {
+        let path = folder.path().join(format!("{format:?}.wav"));
+        let mut sink = FileSink::create(&path, settings(format)).unwrap();
+        for chunk in samples.chunks(777) {
+            sink.write(chunk).unwrap();
+        }
+        assert!(!path.exists(), "nothing before the end");
+        let report = sink.finish().unwrap();
+        assert_eq!((report.samples, report.clipped, report.level.gain_applied_db), (24_001, 0, 0.0));
+
+        let hound = hound::WavReader::open(&path).unwrap();
+        assert_eq!((hound.spec().channels, hound.spec().sample_rate, hound.len()), (1, 24_000, 24_001));
+        let recording = audio::read(&path).unwrap();
+        // One float's rounding on top of the format's own step.
+        let difference = worst(&recording.samples, &samples);
+        assert!(difference <= tolerance + 1e-7, "{format:?}: {difference}");
+        assert_eq!(read_metadata(&path).unwrap(), settings(format).metadata);
+        let length = fs::metadata(&path).unwrap().len();
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(u64::from(u32::from_le_bytes(bytes[4..8].try_into().unwrap())), length - 8);
+    }
+    assert_eq!(read_metadata(fixture("tone-ima.wav")).unwrap(), None);
+    assert_eq!(read_metadata(fixture("tone.flac")).unwrap(), None);
+}
+
+#[test]
+fn a_loud_file_is_lowered_as_a_whole_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("loud.wav");
+    let samples: Vec<f32> = (0..48_000).map(|n| (n as f32 * 0.02).sin() * if n < 24_000 { 0.2 } else { 1.6 }).collect();
+    let mut sink = FileSink::create(&path, FileSinkSettings::new(SampleFormat::Pcm16, 24_000)).unwrap();
+    sink.write(&samples).unwrap();
+    let report = sink.finish().unwrap();
+    assert_eq!(report.clipped, 0);
+    assert!((report.level.peak_before - 1.6).abs() < 1e-4);
+    assert!((report.level.lowered_db - 20.0 * 1.6f64.log10()).abs() < 0.01, "{:?}", report.level);
+    let recording = audio::read(&path).unwrap();
+    // The quiet half is lowered as much as the loud one: 1.5 steps of dither and rounding.
+    let gain = 10f32.powf(report.level.gain_applied_db as f32 / 20.0);
+    let lowered: Vec<f32> = samples.iter().map(|sample| sample * gain).collect();
+    assert!(worst(&recording.samples, &lowered) < 1.6 / 32768.0);
+}
+
+#[test]
+fn gain_and_loudness_are_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("level.wav");
+    let clip = audio::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-en.wav")).unwrap();
+    let loudness = |target: f64| {
+        let wanted = FileSinkSettings { loudness: Some(target), ..FileSinkSettings::new(SampleFormat::Float32, 24_000) };
+        let mut sink = FileSink::create(&path, wanted).unwrap();
+        sink.write(&clip.samples).unwrap();
+        sink.finish().unwrap()
+    };
+    let first = loudness(-30.0);
+    let again = {
+        let wanted = FileSinkSettings { loudness: Some(-30.0), ..FileSinkSettings::new(SampleFormat::Float32, 24_000) };
+        let mut sink = FileSink::create(folder.path().join("again.wav"), wanted).unwrap();
+        sink.write(&audio::read(&path).unwrap().samples).unwrap();
+        sink.finish().unwrap()
+    };
+    assert!((first.level.loudness.unwrap() + first.level.gain_applied_db + 30.0).abs() < 1e-6, "{first:?}");
+    assert!((again.level.loudness.unwrap() + 30.0).abs() < 0.01, "{again:?}");
+    // So loud that the peaks forbid it: lowered, and the report says by how much.
+    assert!(loudness(-3.0).level.lowered_db > 0.0);
+}
+
+#[test]
+fn an_unfinished_file_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half.wav");
+    fs::write(&path, b"what was there before").unwrap();
+    let mut sink = FileSink::create(&path, settings(SampleFormat::Pcm16)).unwrap();
+    // More than stays in memory: the scratch file is on disk.
+    for _ in 0..30 {
+        sink.write(&vec![0.1; 100_000]).unwrap();
+    }
+    drop(sink);
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["half.wav"]);
+    assert_eq!(fs::read(&path).unwrap(), b"what was there before");
+    assert!(matches!(
+        FileSink::create(folder.path().join("no/such/folder/x.wav"), settings(SampleFormat::Pcm16)),
+        Err(Error::Io { .. })
+    ));
+}
+
+#[test]
+fn memory_is_flat_in_the_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let chunk = vec![0.25; 24_000];
+    let mut most = Vec::new();
+    for seconds in [120, 480] {
+        let path = folder.path().join("long.wav");
+        let before = IN_USE.load(Ordering::Relaxed);
+        MOST.store(before, Ordering::Relaxed);
+        let mut sink = FileSink::create(&path, settings(SampleFormat::Pcm16)).unwrap();
+        for _ in 0..seconds {
+            sink.write(&chunk).unwrap();
+        }
+        assert_eq!(sink.finish().unwrap().samples, seconds * 24_000);
+        let length: u64 = AudioReader::open(&path).unwrap().map(|chunk| chunk.unwrap().len() as u64).sum();
+        assert_eq!(length, seconds * 24_000);
+        most.push(MOST.load(Ordering::Relaxed).saturating_sub(before));
+    }
+    // The scratch grows to its 8 MiB by doubling; the other tests of this binary run meanwhile. 480 s are 46 MB.
+    assert!(most[1] < 40 << 20, "{most:?}");
+}
+
+/// Takes `room` bytes, then is a pipe whose reader has gone.
+struct Pipe {
+    taken: Vec<u8>,
+    room: usize,
+    flushed: Vec<usize>,
+}
+
+impl Write for &mut Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.taken.len() + bytes.len() > self.room {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.taken.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flushed.push(self.taken.len());
+        Ok(())
+    }
+}
+
+fn pipe(room: usize) -> Pipe {
+    Pipe { taken: Vec::new(), room, flushed: Vec::new() }
+}
+
+fn stream(format: SampleFormat) -> StreamSinkSettings {
+    StreamSinkSettings { format, sample_rate: 24_000, raw: false, gain_db: 0.0, seed: 5, samples: None }
+}
+
+#[test]
+fn a_stream_starts_at_once_and_has_one_header() {
+    let samples: Vec<f32> = (0..3001).map(|n| (n as f32 * 0.03).sin() * 0.5).collect();
+    for format in [SampleFormat::Pcm16, SampleFormat::Pcm24, SampleFormat::Float32] {
+        for known in [None, Some(3001)] {
+            let mut pipe = pipe(usize::MAX);
+            let mut sink = StreamSink::new(&mut pipe, "standard output", StreamSinkSettings { samples: known, ..stream(format) });
+            for chunk in samples.chunks(1000) {
+                sink.write(chunk).unwrap();
+            }
+            let report = sink.finish().unwrap();
+            assert_eq!((report.samples, report.clipped), (3001, 0));
+            let header = StreamHeader { format, sample_rate: 24_000, samples: known }.bytes();
+            // Each chunk leaves as it comes, the first with the header.
+            assert_eq!(pipe.flushed[..2], [header.len() + 1000 * format.bytes(), header.len() + 2000 * format.bytes()]);
+            assert!(pipe.taken.starts_with(&header));
+
+            let folder = tempfile::tempdir().unwrap();
+            let recording = audio::read(written(folder.path(), "piped.wav", &pipe.taken)).unwrap();
+            assert!(worst(&recording.samples, &samples) < 1.6 / 32768.0);
+            if known.is_some() {
+                assert_eq!(hound::WavReader::new(Cursor::new(&pipe.taken)).unwrap().len(), 3001, "{format:?}");
+            }
+        }
+    }
+}
+
+/// The same seed dithers a stream as it dithers a file.
+#[test]
+fn raw_samples_equal_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.wav");
+    let samples: Vec<f32> = (0..5000).map(|n| (n as f32 * 0.03).sin() * 0.5).collect();
+    let mut sink = FileSink::create(&path, FileSinkSettings { seed: 5, ..FileSinkSettings::new(SampleFormat::Pcm16, 24_000) }).unwrap();
+    sink.write(&samples).unwrap();
+    sink.finish().unwrap();
+    let mut pipe = pipe(usize::MAX);
+    let mut sink = StreamSink::new(&mut pipe, "standard output", StreamSinkSettings { raw: true, ..stream(SampleFormat::Pcm16) });
+    for chunk in samples.chunks(333) {
+        sink.write(chunk).unwrap();
+    }
+    sink.finish().unwrap();
+    assert!(fs::read(&path).unwrap()[44..] == pipe.taken);
+}
+
+#[test]
+fn a_stream_counts_what_it_clips_and_knows_a_closed_pipe() {
+    let mut open = pipe(usize::MAX);
+    let mut sink = StreamSink::new(&mut open, "standard output", StreamSinkSettings { gain_db: 12.0, ..stream(SampleFormat::Pcm16) });
+    sink.write(&[0.5, -0.5, 0.1]).unwrap();
+    let report = sink.finish().unwrap();
+    assert_eq!(report.clipped, 2);
+    assert!((report.peak - 0.5 * 10f32.powf(0.6)).abs() < 1e-5);
+
+    let mut closing = pipe(1000);
+    let mut sink = StreamSink::new(&mut closing, "standard output", stream(SampleFormat::Pcm16));
+    sink.write(&[0.0; 100]).unwrap();
+    let error = sink.write(&[0.0; 1000]).unwrap_err();
+    assert!(is_broken_pipe(&error), "{error}");
+    assert!(!is_broken_pipe(&Error::Interrupted));
+}

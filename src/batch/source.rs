@@ -77,33 +77,14 @@ impl Source {
                 return Err(Error::Convention(fault.remedy("this version converts none")));
             }
         }
-        check(&mel, wanted, path)?;
+        let findings = mel::check(path.display(), &mel, wanted)?;
+        let notes = file.notes.into_iter().chain(findings.into_iter().map(|finding| finding.message)).collect();
         let samples = wanted.samples(mel.frames()) as u64;
-        Ok(Self { mel, samples, rate: wanted.sample_rate, notes: file.notes })
+        Ok(Self { mel, samples, rate: wanted.sample_rate, notes })
     }
 }
 
 /// The two give the same values for the same sound; names and storage aside.
 fn same_numbers(a: &MelConvention, b: &MelConvention) -> bool {
     MelConvention { name: b.name.clone(), layout: b.layout, ..a.clone() } == *b
-}
-
-/// Refuses values that no sound has in this convention: rendered, they would be noise.
-fn check(mel: &MelSpectrogram, wanted: &MelConvention, path: &Path) -> Result<()> {
-    // Windowed sound of full scale has at most sqrt(n_fft * sum of the squared window) of magnitude over all bins; a
-    // band is at most about twice as wide as its share. Measured speech and music stay below e^6.5.
-    let highest = wanted.stored(0, 4.0 * wanted.n_fft as f64);
-    // Half precision rounds a floor of -11.5 by 0.004.
-    let lowest = wanted.stored(0, 0.0) - 0.01;
-    for (i, &value) in mel.values().iter().enumerate() {
-        let value = f64::from(value);
-        if !(lowest..=highest).contains(&value) {
-            let (frame, band) = (i / mel.n_mels(), i % mel.n_mels());
-            let found = format!("the value {value:.3} at frame {frame}, band {band}");
-            let fault = Fault::new(path.display(), found)
-                .expected(format!("{lowest:.2} to {highest:.2}, as mels of the convention {} have", wanted.name));
-            return Err(Error::Convention(fault.remedy("say with --convention by which program it was made")));
-        }
-    }
-    Ok(())
 }

@@ -1,9 +1,11 @@
 //! Mel spectrograms: what their numbers mean, how they are made from audio, and how they are kept in files.
 
+mod bank_evidence;
 mod convention;
 pub mod extract;
 pub mod filterbank;
 pub mod presets;
+pub mod recognise;
 mod spectrogram;
 pub mod user_convention;
 

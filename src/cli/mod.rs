@@ -2,10 +2,13 @@
 //! is the library's.
 
 mod completions;
+mod devices;
 mod doctor;
 pub mod interrupt;
+mod keys;
 mod man;
 mod models;
+mod play;
 mod progress;
 mod render;
 mod settings;
@@ -41,6 +44,8 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Render(render::RenderFlags),
+    Play(play::PlayFlags),
+    Devices(devices::DevicesFlags),
     Models(models::ModelsFlags),
     Doctor(doctor::DoctorFlags),
     Completions(completions::CompletionsFlags),
@@ -52,6 +57,8 @@ pub fn run(cli: Cli) -> Result<Outcome> {
     let terminal = Terminal::new(&cli.verbosity);
     match cli.command {
         Command::Render(flags) => render::run(flags, &terminal),
+        Command::Play(flags) => play::run(flags, &terminal),
+        Command::Devices(flags) => devices::run(flags),
         Command::Models(flags) => models::run(flags),
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Completions(flags) => completions::run(flags),

@@ -49,6 +49,7 @@ pub mod diffusion;
 pub mod dsp;
 pub mod error;
 pub mod eval;
+pub mod live;
 pub mod mel;
 pub mod model;
 pub mod whole_file;

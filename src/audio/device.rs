@@ -290,7 +290,8 @@ impl OutputDevice {
         let failed = move |error: cpal::Error| match error.kind() {
             ErrorKind::Xrun => reporter.xrun(),
             ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged => {}
-            _ => reporter.failed(|| words(&error)),
+            ErrorKind::DeviceNotAvailable | ErrorKind::StreamInvalidated => reporter.gone(|| words(&error)),
+            _ => reporter.trouble(|| words(&error)),
         };
         // A poll that comes back now and then lets ALSA notice a device that went without a word.
         self.device.build_output_stream(config, fill, failed, Some(Duration::from_millis(500)))

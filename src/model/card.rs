@@ -85,8 +85,14 @@ pub struct SamplerDefaults {
 
 impl Default for SamplerDefaults {
     fn default() -> Self {
-        let effort = |steps| Effort { steps, iterations: 8, final_iterations: 16 };
-        Self { draft: effort(2), standard: effort(4), best: effort(8), blend: 0.5, momentum: 0.99 }
+        let effort = |steps, iterations, final_iterations| Effort { steps, iterations, final_iterations };
+        Self {
+            draft: effort(2, 8, 32),
+            standard: effort(4, 12, 24),
+            best: effort(8, 12, 24),
+            blend: 0.5,
+            momentum: 0.99,
+        }
     }
 }
 

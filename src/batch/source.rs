@@ -85,7 +85,10 @@ impl Source {
             return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));
         }
         let findings = mel::check(path.display(), &mel, &convention)?;
-        let notes = file.notes.into_iter().chain(findings.into_iter().map(|finding| finding.message)).collect();
+        let notes = file.notes.into_iter().chain(findings.into_iter().map(|finding| finding.message));
+        // Who shows a note says for itself which file it is of.
+        let name = format!("{}: ", path.display());
+        let notes = notes.map(|note| note.strip_prefix(&name).map(str::to_owned).unwrap_or(note)).collect();
         let samples = wanted.samples(mel.frames()) as u64;
         Ok(Self { mel: at_floor(mel, wanted), samples, rate: wanted.sample_rate, notes })
     }

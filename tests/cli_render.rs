@@ -180,21 +180,23 @@ fn griffin_lim_renders_without_the_network() {
 #[test]
 fn bad_mels_are_one_clear_line() {
     let program = Program::new();
-    program.write("nan.npy", npy(100, 20, |m, t| if (m, t) == (3, 7) { f32::NAN } else { -5.0 }));
-    program.write("eighty.npy", npy(80, 20, |_, _| -5.0));
-    program.write("loud.npy", npy(100, 20, |_, _| 40.0));
-    program.write("deep.npy", npy(100, 20, |_, _| -18.0));
-    program.write("one-frame.npy", npy(100, 1, |_, _| -5.0));
+    let around = |level: f32| move |m: usize, t: usize| level + (m * 7 + t * 3) as f32 % 10.0 * 0.1;
+    let quiet = around(-5.0);
+    program.write("nan.npy", npy(100, 20, |m, t| if (m, t) == (3, 7) { f32::NAN } else { quiet(m, t) }));
+    program.write("eighty.npy", npy(80, 20, quiet));
+    program.write("loud.npy", npy(100, 20, around(40.0)));
+    program.write("deep.npy", npy(100, 20, around(-18.0)));
+    program.write("one-frame.npy", npy(100, 1, quiet));
     program.write("empty.npy", "");
-    program.write("cut.npy", &npy(100, 20, |_, _| -5.0)[..4000]);
+    program.write("cut.npy", &npy(100, 20, quiet)[..4000]);
     program.write("text.npy", "hello");
     program.write("empty.wav", "");
     for (file, parts) in [
         ("nan.npy", &["NaN", "frame 7", "band 3"][..]),
         ("eighty.npy", &["80", "100"]),
-        ("loud.npy", &["40.000", "convention"]),
-        ("deep.npy", &["-18.000", "convention"]),
-        ("one-frame.npy", &["1 frame"]),
+        ("loud.npy", &["40", "--convention"]),
+        ("deep.npy", &["-18", "--convention"]),
+        ("one-frame.npy", &["1 frames"]),
         ("empty.npy", &["empty"]),
         ("cut.npy", &["fewer"]),
         ("text.npy", &["NUMPY"]),

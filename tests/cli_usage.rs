@@ -15,7 +15,7 @@ fn wrong_usage_is_2_and_says_what_is_right() {
     program.run(&["render", "a.npy", "--stpes", "2"]).code(2).says(&["--steps"]);
     program.run(&["render", "a.npy", "--steps", "0"]).code(2).says(&["--steps", "1..=64"]);
     program.run(&["render", "a.npy", "--steps", "65"]).code(2).says(&["--steps", "1..=64"]);
-    program.run(&["render", "a.npy", "--seed", "-1"]).code(2).says(&["--seed", "random"]);
+    program.run(&["render", "a.npy", "--seed", "x"]).code(2).says(&["--seed", "random"]);
     program.run(&["render", "a.npy", "--shard", "3/2"]).code(2).says(&["--shard", "I/N"]);
     program.run(&["render", "a.npy", "--device", "gpu"]).code(2).says(&["--device", "cuda:N"]);
     program.run(&["render", "a.npy", "-y", "-n"]).code(2).says(&["cannot be used with"]);

@@ -43,18 +43,11 @@ impl Source {
     /// [`Error::Mel`], [`Error::Audio`] or [`Error::Convention`] for what is broken or does not fit.
     pub fn open(path: &Path, settings: &SourceSettings, wanted: &MelConvention) -> Result<Self> {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let source = if AUDIO_EXTENSIONS.contains(&extension.as_str()) {
-            Self::of_recording(path, wanted)?
+        if AUDIO_EXTENSIONS.contains(&extension.as_str()) {
+            Self::of_recording(path, wanted)
         } else {
-            Self::of_mel_file(path, settings, wanted)?
-        };
-        if source.mel.frames() < 2 {
-            let found = format!("its mel has {} frames", source.mel.frames());
-            return Err(Error::Mel(
-                Fault::new(path.display(), found).expected("2 or more, the ends of a hop of sound"),
-            ));
+            Self::of_mel_file(path, settings, wanted)
         }
-        Ok(source)
     }
 
     fn of_recording(path: &Path, wanted: &MelConvention) -> Result<Self> {
@@ -87,6 +80,10 @@ impl Source {
         let options = ReadOptions { n_mels: Some(convention.n_mels), layout: *layout, tensor: tensor.clone() };
         let file = array.into_mel(&options)?;
         let mel = file.declared.mel;
+        if mel.frames() < 2 {
+            let fault = Fault::new(path.display(), format!("a mel of {} frames", mel.frames()));
+            return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));
+        }
         let findings = mel::check(path.display(), &mel, &convention)?;
         let notes = file.notes.into_iter().chain(findings.into_iter().map(|finding| finding.message)).collect();
         let samples = wanted.samples(mel.frames()) as u64;

@@ -105,7 +105,7 @@ impl Program {
 
 /// Real speech out of samples/.
 pub fn speech(first: usize, frames: usize) -> MelSpectrogram {
-    let recording = audio::read_at(sample("speech-synthetic.wav"), 24_000).unwrap();
+    let recording = audio::read_at(sample("speech-en.wav"), 24_000).unwrap();
     let mel = mel::extract(&recording.samples, &MelConvention::native()).unwrap();
     mel.slice(first..first + frames)
 }

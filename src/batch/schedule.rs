@@ -124,9 +124,6 @@ pub fn run<R: RenderItem>(
 
 /// Runs `work`, which is no item with an output of its own, in a thread, with a ticket whose events go to `on_event` in
 /// the calling one.
-///
-/// (Not in the calling one, were it the main thread: libgomp lets the threads of a main thread spin while they wait,
-/// which on a busy machine takes ten times as long.)
 pub fn run_alone<T: Send>(
     stop: &AtomicBool,
     on_event: impl FnMut(Event),

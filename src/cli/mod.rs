@@ -7,6 +7,7 @@ mod doctor;
 pub mod interrupt;
 mod keys;
 mod man;
+mod mel;
 mod models;
 mod play;
 mod progress;
@@ -46,6 +47,7 @@ enum Command {
     Render(render::RenderFlags),
     Play(play::PlayFlags),
     Devices(devices::DevicesFlags),
+    Mel(mel::MelFlags),
     Models(models::ModelsFlags),
     Doctor(doctor::DoctorFlags),
     Completions(completions::CompletionsFlags),
@@ -59,8 +61,9 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Render(flags) => render::run(flags, &terminal),
         Command::Play(flags) => play::run(flags, &terminal),
         Command::Devices(flags) => devices::run(flags),
+        Command::Mel(flags) => mel::run(flags, &terminal),
         Command::Models(flags) => models::run(flags),
-        Command::Doctor(flags) => doctor::run(flags, &terminal),
+        Command::Doctor(flags) => doctor::run(&flags),
         Command::Completions(flags) => completions::run(flags),
         Command::Man(flags) => man::run(flags),
     }

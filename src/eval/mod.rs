@@ -1,11 +1,22 @@
-//! How good a rendering is: metrics that compare it with the recording it should be.
+//! How good a rendering is: metrics that compare it with the recording it should be, and what they say together.
+//!
+//! An [`Evaluation`] has several [`System`]s render the same recordings, takes out delays and differences of rate
+//! ([`alignment`], [`polyphase`]) and gives a [`FileScore`] each. [`statistics`] says what the means are worth.
 
+pub mod alignment;
+mod evaluate;
 mod mel_distance;
 mod pesq_wb;
 pub mod pitch;
 pub mod polyphase;
+mod score;
+pub mod statistics;
 mod stft_distance;
+mod system;
 
+pub use evaluate::Evaluation;
 pub use mel_distance::{mel_l1, multi_resolution_mel};
 pub use pesq_wb::pesq_wb;
+pub use score::{Better, FileScore, Metric, Reference, Sound};
 pub use stft_distance::{StftDistance, stft_distance};
+pub use system::{CopySynthesis, Folder, RenderedFolder, Rendering, System};

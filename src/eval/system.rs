@@ -79,7 +79,6 @@ impl System for RenderedFolder {
 pub struct CopySynthesis<N> {
     pub network: N,
     pub settings: SamplerSettings,
-    pub threads: usize,
 }
 
 impl<N: Network> System for CopySynthesis<N> {
@@ -89,7 +88,7 @@ impl<N: Network> System for CopySynthesis<N> {
         let mel = mel::extract(&audio, convention)?;
         let start = Instant::now();
         let source = WholeMel::new(mel);
-        let renderer = Renderer::new(&self.network, source, self.settings, ChunkLayout::default(), self.threads)?;
+        let renderer = Renderer::new(&self.network, source, self.settings, ChunkLayout::default())?;
         let mut samples = Vec::with_capacity(audio.len());
         for chunk in renderer {
             samples.extend(chunk?);

@@ -70,7 +70,8 @@ fn run<N: Network>(network: &N, mel: &MelSpectrogram, settings: SamplerSettings,
     let renderer = Renderer::new(&timed, source, settings, ChunkLayout::default()).expect("valid settings");
     let chunks: Vec<_> = renderer.map(|chunk| chunk.expect("a rendering")).collect();
     let written = Instant::now();
-    let mut sink = FileSink::create(file, FileSinkSettings::new(SampleFormat::Pcm16, SAMPLE_RATE as u32)).expect("a file");
+    let mut sink =
+        FileSink::create(file, FileSinkSettings::new(SampleFormat::Pcm16, SAMPLE_RATE as u32)).expect("a file");
     chunks.iter().for_each(|chunk| sink.write(chunk).expect("written"));
     sink.finish().expect("finished");
     [begin.elapsed(), timed.spent.get(), written.elapsed()]
@@ -117,7 +118,8 @@ fn main() {
         for threads in [1, 2] {
             let options = RuntimeOptions { precision, threads, ..RuntimeOptions::default() };
             let vocoder = Vocoder::builtin(&options).expect("the model");
-            for (quality, name) in [(Quality::Draft, "draft"), (Quality::Standard, "standard"), (Quality::Best, "best")] {
+            for (quality, name) in [(Quality::Draft, "draft"), (Quality::Standard, "standard"), (Quality::Best, "best")]
+            {
                 let name = format!("{name} {precision} {threads} thread{}", if threads == 1 { "" } else { "s" });
                 let settings = vocoder.card().sampler.settings(quality, 0);
                 if !name.contains(&filter) {

@@ -1,24 +1,30 @@
 #!/usr/bin/env python3
 """Puts a libtorch that tch can link against into ./libtorch (standard library and pip only).
 
-In this order, the first that fits wins:
-  1. $LIBTORCH, when it is set: left alone, nothing is fetched.
-  2. ./libtorch, when a former run completed it: done in a few milliseconds.
-  3. a `torch` that python3 can import, when its version is the wanted one: linked, nothing is fetched.
-  4. the CPU part of the PyPI wheel `torch==VERSION`, read member by member over HTTP ranges, so that the
-     CUDA half of the wheel is never transferred. An interrupted fetch goes on at the byte where it stopped.
-Elsewhere (macOS, CUDA, mirrors without ranges): unpack PyTorch's official libtorch archive and set LIBTORCH.
+    python3 scripts/libtorch.py                  the first of these that fits:
+      1. $LIBTORCH, when it is set: checked, nothing is fetched.
+      2. ./libtorch, when a former run completed it: done in a few milliseconds.
+      3. a `torch` that python3 can import, when its version is the wanted one: linked, nothing is fetched.
+      4. Linux: the CPU part of the PyPI wheel `torch==VERSION`, read member by member over HTTP ranges, so that the
+         CUDA half of the wheel is never transferred. Elsewhere: PyTorch's own libtorch archive.
+    python3 scripts/libtorch.py cu130            PyTorch's own archive of that build (cpu, cu126, cu130 ...)
+    python3 scripts/libtorch.py FILE.zip|URL     that archive
+
+An interrupted fetch goes on at the byte where it stopped.
 """
 import json
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
+import zipfile
 import zlib
 
 VERSION = "2.13.0"  # what tch 0.26 binds to
@@ -53,7 +59,7 @@ def wheel_url(requirement):
     return json.loads(run.stdout)["install"][0]["download_info"]["url"]
 
 
-def ranged(url, first, last):
+def ranged(url, first, last=""):
     """The open response for bytes first..last of url."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={first}-{last}"})
     response = urllib.request.urlopen(request, timeout=60)
@@ -72,6 +78,20 @@ def retried(action):
                 fail(f"the download broke off ({error}); run the same command again, it goes on where it stopped")
             say(f"connection lost ({error}), trying again")
             time.sleep(2 ** attempt)
+
+
+def append(source, part, size):
+    """Appends what `source` gives to the file `part`, which is to become `size` bytes long."""
+    have, shown = os.path.getsize(part) if os.path.exists(part) else 0, time.time()
+    with open(part, "ab") as sink:
+        while block := source.read(CHUNK):
+            sink.write(block)
+            have += len(block)
+            if time.time() - shown > 2 and sys.stderr.isatty():
+                shown = time.time()
+                print(f"\r  {have >> 20} of {size >> 20} MiB ", end="", file=sys.stderr, flush=True)
+    if have < size:
+        raise ConnectionError(f"{have} of {size} bytes came")
 
 
 class RemoteZip:
@@ -113,18 +133,9 @@ class RemoteZip:
     def _fetch(self, begin, part, packed):
         """Appends to `part` what it still lacks of the packed bytes."""
         have = os.path.getsize(part) if os.path.exists(part) else 0
-        if have >= packed:
-            return
-        with ranged(self.url, begin + have, begin + packed - 1) as source, open(part, "ab") as sink:
-            shown = time.time()
-            while block := source.read(CHUNK):
-                sink.write(block)
-                have += len(block)
-                if time.time() - shown > 2 and sys.stderr.isatty():
-                    shown = time.time()
-                    print(f"\r  {have >> 20} of {packed >> 20} MiB ", end="", file=sys.stderr, flush=True)
         if have < packed:
-            raise ConnectionError(f"{have} of {packed} bytes came")
+            with ranged(self.url, begin + have, begin + packed - 1) as source:
+                append(source, part, packed)
 
     def extract(self, name, target):
         """Writes member `name` to `target`, atomically and checked by its CRC-32."""
@@ -184,9 +195,6 @@ def headers(wheel):
 
 
 def from_wheel():
-    if platform.system() != "Linux":
-        fail(f"no packaged CPU build is known for {platform.system()}; unpack PyTorch's libtorch {VERSION} archive "
-             "and set LIBTORCH to the folder")
     say(f"fetching the CPU part of torch {VERSION} (about 200 MB, once)")
     wheel = RemoteZip(wheel_url(f"torch=={VERSION}"))
     lib = os.path.join(TARGET, "lib")
@@ -197,6 +205,9 @@ def from_wheel():
               or n.startswith("torch.libs/")]
     for name in wanted:
         wheel.extract(name, os.path.join(lib, os.path.basename(name)))
+    for name in wheel.members:
+        if ".dist-info/" in name and os.path.basename(name) in ("LICENSE", "NOTICE"):
+            wheel.extract(name, os.path.join(TARGET, os.path.basename(name)))
     if platform.machine() == "x86_64":
         for requirement, library in CUDA_STUBS.items():
             stub = RemoteZip(wheel_url(requirement))
@@ -204,6 +215,76 @@ def from_wheel():
             stub.extract(name, os.path.join(lib, library))
     with open(os.path.join(lib, "libtorch.so"), "w") as script:  # the linker reads it as a script
         script.write("INPUT ( libtorch_cpu.so )\n")
+
+
+def archive_url(build):
+    """Where PyTorch keeps its libtorch archives."""
+    system, machine = platform.system(), platform.machine().lower()
+    if system == "Darwin":
+        name = f"libtorch-macos-{'arm64' if machine == 'arm64' else 'x86_64'}-{VERSION}.zip"
+    elif system == "Windows":
+        name = f"libtorch-win-shared-with-deps-{VERSION}+{build}.zip"
+    else:
+        name = f"libtorch-shared-with-deps-{VERSION}+{build}.zip"
+    return f"https://download.pytorch.org/libtorch/{build}/{urllib.parse.quote(name)}"
+
+
+def download(url, path):
+    """Fetches `url` to `path`; what a former run has of it is kept."""
+    part = path + ".part"
+
+    def fetch():
+        have = os.path.getsize(part) if os.path.exists(part) else 0
+        try:
+            with ranged(url, have) as source:
+                append(source, part, int(source.headers["Content-Range"].rsplit("/", 1)[1]))
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                fail(f"{url} is not there; name another build, an archive's file or its URL")
+            if error.code != 416 or not have:  # 416: nothing is missing
+                raise
+
+    retried(fetch)
+    os.replace(part, path)
+
+
+def from_archive(source):
+    """Unpacks PyTorch's libtorch archive: a file, a URL or the name of a build."""
+    path = source
+    if not os.path.exists(source):
+        url = source if "://" in source else archive_url(source)
+        path = os.path.join(ROOT, "libtorch-archive.zip")
+        say(f"fetching {url}")
+        if not os.path.exists(path):
+            download(url, path)
+    say(f"unpacking {path}")
+    unpacked = TARGET + ".new"
+    shutil.rmtree(unpacked, ignore_errors=True)
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(unpacked)
+    inner = os.path.join(unpacked, "libtorch")
+    inner = inner if os.path.isdir(inner) else unpacked
+    remove_target()
+    os.replace(inner, TARGET)
+    shutil.rmtree(unpacked, ignore_errors=True)
+    if path != source:
+        os.remove(path)
+
+
+def version_of(folder):
+    """The version of the torch in `folder`, as its headers say."""
+    try:
+        with open(os.path.join(folder, "include", "torch", "headeronly", "version.h")) as header:
+            numbers = dict(re.findall(r"#define TORCH_VERSION_(MAJOR|MINOR|PATCH) (\d+)", header.read()))
+        return ".".join(numbers[part] for part in ("MAJOR", "MINOR", "PATCH"))
+    except (OSError, KeyError):
+        return None
+
+
+def remove_target():
+    if os.path.islink(TARGET):
+        os.remove(TARGET)
+    shutil.rmtree(TARGET, ignore_errors=True)
 
 
 def installed_torch():
@@ -216,17 +297,43 @@ def installed_torch():
     return None
 
 
+def complete():
+    """Whether ./libtorch is whole and of the wanted version."""
+    if os.path.islink(TARGET):
+        return version_of(TARGET) == VERSION
+    try:
+        with open(STAMP) as stamp:
+            return stamp.read().strip() == VERSION
+    except OSError:
+        return False
+
+
 def main():
-    if os.environ.get("LIBTORCH"):
-        return say(f"using LIBTORCH={os.environ['LIBTORCH']}")
-    if os.path.exists(STAMP) or os.path.islink(TARGET):
+    own = os.environ.get("LIBTORCH")
+    if own:
+        found = version_of(own)
+        if found != VERSION:
+            what = f"torch {found}" if found else "no libtorch with its headers"
+            fail(f"LIBTORCH={own} is {what}, and {VERSION} is wanted: unset LIBTORCH, or point it at that version")
+        return say(f"using LIBTORCH={own}")
+    if len(sys.argv) > 1:
+        from_archive(sys.argv[1])
+        if version_of(TARGET) != VERSION:
+            fail(f"the archive holds torch {version_of(TARGET)}, and {VERSION} is wanted")
+    elif complete():
         return None
-    if folder := installed_torch():
-        shutil.rmtree(TARGET, ignore_errors=True)
+    elif folder := installed_torch():
+        remove_target()
         os.symlink(folder, TARGET)
         return say(f"using the installed torch {VERSION} in {folder}")
-    os.makedirs(TARGET, exist_ok=True)
-    from_wheel()
+    else:
+        if version_of(TARGET) not in (None, VERSION) or os.path.islink(TARGET):
+            remove_target()
+        os.makedirs(TARGET, exist_ok=True)
+        if platform.system() == "Linux":
+            from_wheel()
+        else:
+            from_archive("cpu")
     with open(STAMP, "w") as stamp:
         stamp.write(VERSION + "\n")
     return say(f"torch {VERSION} is ready in {TARGET}")

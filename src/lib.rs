@@ -1,4 +1,47 @@
-//! audiodiff: a diffusion vocoder.
+//! audiodiff: a diffusion vocoder. Mel spectrograms become waveforms, in files, on pipes, or live.
+//!
+//! # The pieces, in order of use
+//!
+//! - [`mel`]: a [`mel::MelSpectrogram`], from a file ([`mel::file`]) or from audio ([`mel::extract`]), and the
+//!   [`mel::MelConvention`] that says what its numbers mean
+//! - [`model`]: a [`model::Vocoder`], the built-in one or a file
+//! - [`diffusion`]: the [`diffusion::Renderer`], an iterator over pieces of waveform
+//! - [`audio`]: readers, resampling, levels, WAV files and pipes
+//! - [`batch`]: many items, remembered in a manifest
+//! - [`eval`]: how good a rendering is
+//! - [`dsp`]: transforms that know nothing of mels or models
+//!
+//! Each knows those above it in this order: dsp, mel, model and diffusion, audio, batch and eval.
+//!
+//! # Letters and units
+//!
+//! | letter | counts |
+//! |---|---|
+//! | B | batch |
+//! | n | audio samples |
+//! | T, T' | mel frames, denoiser frames |
+//! | F, K | bins of the mel's STFT, bins of the denoiser's |
+//! | M | mel bands |
+//! | C | channels |
+//!
+//! Slices are frame-major: [T, M] is frame after frame. Waveforms are `f32`, mono, full scale at ±1. Rates are in Hz, lengths in
+//! audio samples; other units are in the name (`_s`, `_ms`, `_frames`, `_db`). The path's time t runs from 0 (noise) to 1 (clean).
+//!
+//! # Example
+//!
+//! ```
+//! use audiodiff::{diffusion::*, mel::{MelConvention, MelSpectrogram}, model::*};
+//!
+//! let vocoder = Vocoder::builtin(&RuntimeOptions::default())?;
+//! let silence = MelSpectrogram::new(vec![1e-5f32.ln(); 100 * 30], 100); // 30 frames
+//! let settings = vocoder.card().sampler.settings(Quality::Draft, 0);
+//! let mut samples = Vec::new();
+//! for chunk in Renderer::new(&vocoder, WholeMel::new(silence), settings, ChunkLayout::default())? {
+//!     samples.extend(chunk?);
+//! }
+//! assert_eq!(samples.len(), MelConvention::native().samples(30)); // 29 hops of 256
+//! # Ok::<(), audiodiff::Error>(())
+//! ```
 
 pub mod audio;
 pub mod batch;
@@ -6,6 +49,7 @@ pub mod diffusion;
 pub mod dsp;
 pub mod error;
 pub mod eval;
+pub mod live;
 pub mod mel;
 pub mod model;
 pub mod whole_file;

@@ -150,7 +150,8 @@ fn pcm16(samples: &[i16]) -> Vec<u8> {
 
 fn float32(samples: &[f32]) -> Vec<u8> {
     let mut bytes =
-        StreamHeader { format: SampleFormat::Float32, sample_rate: 24_000, samples: Some(samples.len() as u64) }.bytes();
+        StreamHeader { format: SampleFormat::Float32, sample_rate: 24_000, samples: Some(samples.len() as u64) }
+            .bytes();
     bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     bytes
 }
@@ -374,7 +375,8 @@ fn gain_and_loudness_are_reached() {
     let path = folder.path().join("level.wav");
     let clip = audio::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-en.wav")).unwrap();
     let loudness = |target: f64| {
-        let wanted = FileSinkSettings { loudness: Some(target), ..FileSinkSettings::new(SampleFormat::Float32, 24_000) };
+        let wanted =
+            FileSinkSettings { loudness: Some(target), ..FileSinkSettings::new(SampleFormat::Float32, 24_000) };
         let mut sink = FileSink::create(&path, wanted).unwrap();
         sink.write(&clip.samples).unwrap();
         sink.finish().unwrap()
@@ -470,7 +472,8 @@ fn a_stream_starts_at_once_and_has_one_header() {
     for format in [SampleFormat::Pcm16, SampleFormat::Pcm24, SampleFormat::Float32] {
         for known in [None, Some(3001)] {
             let mut pipe = pipe(usize::MAX);
-            let mut sink = StreamSink::new(&mut pipe, "standard output", StreamSinkSettings { samples: known, ..stream(format) });
+            let mut sink =
+                StreamSink::new(&mut pipe, "standard output", StreamSinkSettings { samples: known, ..stream(format) });
             for chunk in samples.chunks(1000) {
                 sink.write(chunk).unwrap();
             }
@@ -497,11 +500,14 @@ fn raw_samples_equal_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file.wav");
     let samples: Vec<f32> = (0..5000).map(|n| (n as f32 * 0.03).sin() * 0.5).collect();
-    let mut sink = FileSink::create(&path, FileSinkSettings { seed: 5, ..FileSinkSettings::new(SampleFormat::Pcm16, 24_000) }).unwrap();
+    let mut sink =
+        FileSink::create(&path, FileSinkSettings { seed: 5, ..FileSinkSettings::new(SampleFormat::Pcm16, 24_000) })
+            .unwrap();
     sink.write(&samples).unwrap();
     sink.finish().unwrap();
     let mut pipe = pipe(usize::MAX);
-    let mut sink = StreamSink::new(&mut pipe, "standard output", StreamSinkSettings { raw: true, ..stream(SampleFormat::Pcm16) });
+    let mut sink =
+        StreamSink::new(&mut pipe, "standard output", StreamSinkSettings { raw: true, ..stream(SampleFormat::Pcm16) });
     for chunk in samples.chunks(333) {
         sink.write(chunk).unwrap();
     }
@@ -512,7 +518,11 @@ fn raw_samples_equal_the_files() {
 #[test]
 fn a_stream_counts_what_it_clips_and_knows_a_closed_pipe() {
     let mut open = pipe(usize::MAX);
-    let mut sink = StreamSink::new(&mut open, "standard output", StreamSinkSettings { gain_db: 12.0, ..stream(SampleFormat::Pcm16) });
+    let mut sink = StreamSink::new(
+        &mut open,
+        "standard output",
+        StreamSinkSettings { gain_db: 12.0, ..stream(SampleFormat::Pcm16) },
+    );
     sink.write(&[0.5, -0.5, 0.1]).unwrap();
     let report = sink.finish().unwrap();
     assert_eq!(report.clipped, 2);

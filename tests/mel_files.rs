@@ -66,7 +66,10 @@ fn every_writers_file_gives_the_same_mel() {
     ] {
         let got = read(name);
         assert_eq!(got.declared.mel, expected(), "{name}");
-        assert_eq!((got.dtype.as_str(), got.layout, &got.shape[..], got.tensor.as_deref()), (dtype, layout, shape, tensor));
+        assert_eq!(
+            (got.dtype.as_str(), got.layout, &got.shape[..], got.tensor.as_deref()),
+            (dtype, layout, shape, tensor)
+        );
         assert_eq!((got.declared.convention, got.notes.len()), (None, 0), "{name}");
     }
 }
@@ -176,13 +179,18 @@ fn files_that_hold_less_or_more_than_they_say_are_refused() {
         message(&path)
     };
     let shorter = cut("plain.npy", &|bytes| bytes.truncate(bytes.len() - 4));
-    assert!(shorter.contains("holds 276 bytes of values, fewer than its header promises, expected 280 ([10, 7] float32)"));
+    assert!(
+        shorter.contains("holds 276 bytes of values, fewer than its header promises, expected 280 ([10, 7] float32)")
+    );
     let longer = cut("plain.npy", &|bytes| bytes.push(0));
     assert!(longer.contains("holds 281 bytes of values, more than its header promises"), "{longer}");
     let cut_header = cut("plain.npy", &|bytes| bytes.truncate(60));
     assert!(cut_header.contains("ends within its .npy header"), "{cut_header}");
     let shorter = cut("float32.safetensors", &|bytes| bytes.truncate(bytes.len() - 4));
-    assert!(shorter.contains(": mel: its values end at byte 280 of the data, of which the file holds 276"), "{shorter}");
+    assert!(
+        shorter.contains(": mel: its values end at byte 280 of the data, of which the file holds 276"),
+        "{shorter}"
+    );
     let longer = cut("float32.safetensors", &|bytes| bytes.push(0));
     assert!(longer.contains("holds 281 bytes of data, expected 280"), "{longer}");
     let claim = cut("float32.safetensors", &|bytes| bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes()));

@@ -37,10 +37,7 @@ fn pesq_of_a_signal_with_itself_is_the_scales_end() {
 fn pesq_says_what_it_cannot_score() {
     let (reference, rate) = sample("speech-en.wav");
     let say = |a: &[f32], b: &[f32]| eval::pesq_wb(a, b, rate).unwrap_err().to_string();
-    assert_eq!(
-        say(&reference, &vec![0.0; 24_000]),
-        "rendering: silence, expected at least 0.25 s of speech for PESQ"
-    );
+    assert_eq!(say(&reference, &vec![0.0; 24_000]), "rendering: silence, expected at least 0.25 s of speech for PESQ");
     assert_eq!(say(&reference, &[]), "rendering: silence, expected at least 0.25 s of speech for PESQ");
     assert_eq!(
         say(&reference[12_000..13_200], &reference),

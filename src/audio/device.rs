@@ -18,8 +18,8 @@ use super::player::Feeder;
 use crate::{Error, Fault, Result};
 
 /// Seconds of sound that a callback fills. Two of these lie in the device: short enough for keys to answer at once, long
-/// enough for a callback to be late by 20 ms on a busy machine.
-const PERIOD_S: f64 = 0.020;
+/// enough for a callback to be late by 30 ms on a busy machine.
+const PERIOD_S: f64 = 0.030;
 
 /// Samples that go from ring to device at a time, whatever the device's period.
 const BLOCK: usize = 512;
@@ -290,7 +290,8 @@ impl OutputDevice {
         let failed = move |error: cpal::Error| match error.kind() {
             ErrorKind::Xrun => reporter.xrun(),
             ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged => {}
-            _ => reporter.failed(|| words(&error)),
+            ErrorKind::DeviceNotAvailable | ErrorKind::StreamInvalidated => reporter.gone(|| words(&error)),
+            _ => reporter.trouble(|| words(&error)),
         };
         // A poll that comes back now and then lets ALSA notice a device that went without a word.
         self.device.build_output_stream(config, fill, failed, Some(Duration::from_millis(500)))

@@ -37,6 +37,9 @@ const CUSHION_AFTER_UNDERRUN_S: f64 = 0.050;
 /// A device that asks for nothing for this long is gone, whatever its driver says.
 const STALLED: Duration = Duration::from_secs(3);
 
+/// One that reports errors and asks for nothing has this long to recover.
+const TROUBLED: Duration = Duration::from_millis(700);
+
 /// How often the halves look at each other's atomics. A fraction of a device's period.
 const POLL: Duration = Duration::from_millis(3);
 
@@ -77,6 +80,7 @@ struct Shared {
     underruns: AtomicU64,
     input_gaps: AtomicU64,
     device_xruns: AtomicU64,
+    clipped: AtomicU64,
     /// Nanoseconds from `epoch` to the callback that took the first sample, plus one; 0 before.
     first_sound_ns: AtomicU64,
     /// Nanoseconds from a callback to the moment when what it gave is heard.
@@ -84,9 +88,14 @@ struct Shared {
     /// Bits of an f32: largest magnitude since the meter was read.
     peak: AtomicU32,
     filled: AtomicUsize,
+    /// The device reported an error and has not asked for sound since.
+    troubled: AtomicBool,
+    /// The callback counter when it did.
+    troubled_at: AtomicU64,
+    /// The stream is broken for good.
     failed: AtomicBool,
-    /// Written by the device's error callback, once, where the stream is broken anyway.
-    failure: Mutex<Option<String>>,
+    /// Written by the device's error callback, where no sound is made.
+    reason: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -109,12 +118,15 @@ impl Shared {
             underruns: AtomicU64::new(0),
             input_gaps: AtomicU64::new(0),
             device_xruns: AtomicU64::new(0),
+            clipped: AtomicU64::new(0),
             first_sound_ns: AtomicU64::new(0),
             latency_ns: AtomicU64::new(0),
             peak: AtomicU32::new(0),
             filled: AtomicUsize::new(0),
+            troubled: AtomicBool::new(false),
+            troubled_at: AtomicU64::new(0),
             failed: AtomicBool::new(false),
-            failure: Mutex::new(None),
+            reason: Mutex::new(None),
         }
     }
 
@@ -190,7 +202,7 @@ impl Feeder {
             self.shared.filled.store(available, Ordering::Relaxed);
             return;
         }
-        let taken = self.take(output, available, ended);
+        let taken = self.take(output, available, ended, !quiet);
         self.shape(&mut output[..taken], target);
         output[taken..].fill(0.0);
         self.account(&output[..taken]);
@@ -217,7 +229,7 @@ impl Feeder {
     }
 
     /// Moves samples from the ring; fewer than asked for at the end and at an underrun, which it fades and counts.
-    fn take(&mut self, output: &mut [f32], available: usize, ended: bool) -> usize {
+    fn take(&mut self, output: &mut [f32], available: usize, ended: bool, audible: bool) -> usize {
         let wanted = output.len();
         let count = wanted.min(available);
         let (taken, _) = self.ring.pop_partial_slice(&mut output[..count]);
@@ -238,7 +250,8 @@ impl Feeder {
         }
         let waiting = self.shared.waiting_for_input.load(Ordering::Relaxed);
         let counter = if waiting { &self.shared.input_gaps } else { &self.shared.underruns };
-        counter.fetch_add(1, Ordering::Relaxed);
+        // In the fade of a stop or a seek, nobody hears the difference.
+        counter.fetch_add(u64::from(audible), Ordering::Relaxed);
         self.state = State::Waiting;
         self.after_gap = true;
         self.cushion = (CUSHION_AFTER_UNDERRUN_S * f64::from(self.shared.rate)) as usize;
@@ -273,6 +286,10 @@ impl Feeder {
         shared.played.fetch_add(samples.len() as u64, Ordering::Relaxed);
         shared.played_here.fetch_add(samples.len() as u64, Ordering::Relaxed);
         let peak = samples.iter().fold(0f32, |peak, sample| peak.max(sample.abs()));
+        if peak > 1.0 {
+            let clipped = samples.iter().filter(|sample| sample.abs() > 1.0).count();
+            shared.clipped.fetch_add(clipped as u64, Ordering::Relaxed);
+        }
         // Bits of floats that are not negative are ordered as the floats are.
         shared.peak.fetch_max(peak.to_bits(), Ordering::Relaxed);
         shared.filled.store(self.ring.slots(), Ordering::Relaxed);
@@ -307,12 +324,24 @@ impl Reporter {
         self.shared.device_xruns.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The stream is broken; the first reason counts.
-    pub fn failed(&self, reason: impl FnOnce() -> String) {
-        if !self.shared.failed.swap(true, Ordering::AcqRel)
-            && let Ok(mut failure) = self.shared.failure.lock()
-        {
-            *failure = Some(reason());
+    /// The device is gone.
+    pub fn gone(&self, reason: impl FnOnce() -> String) {
+        self.note(reason);
+        self.shared.failed.store(true, Ordering::Release);
+    }
+
+    /// Something went wrong, which may pass: ALSA's PulseAudio plugin reports an I/O error until the server has told the
+    /// time for the first time (alsa-plugins issue 65). It counts once the device asks for no more sound.
+    pub fn trouble(&self, reason: impl FnOnce() -> String) {
+        if !self.shared.troubled.swap(true, Ordering::AcqRel) {
+            self.shared.troubled_at.store(self.shared.callbacks.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.note(reason);
+        }
+    }
+
+    fn note(&self, reason: impl FnOnce() -> String) {
+        if let Ok(mut noted) = self.shared.reason.lock() {
+            *noted = Some(reason());
         }
     }
 }
@@ -370,6 +399,8 @@ impl Feed {
 
     /// Drops what is not yet played, with a fade, and starts anew: what comes next is at `position_s` of the sound.
     pub fn restart(&mut self, position_s: f64) -> Result<()> {
+        // First, so that the feeder cannot find the old end once the ring is empty.
+        self.shared.ended.store(false, Ordering::Release);
         self.shared.flush.store(true, Ordering::Release);
         let begun = Instant::now();
         while self.shared.flush.load(Ordering::Acquire) {
@@ -383,7 +414,6 @@ impl Feed {
         }
         self.resampler.finish(&mut Vec::new())?;
         self.shared.base_s.store(position_s.to_bits(), Ordering::Relaxed);
-        self.shared.ended.store(false, Ordering::Release);
         self.shared.drained.store(false, Ordering::Release);
         Ok(())
     }
@@ -392,6 +422,13 @@ impl Feed {
     pub fn buffered_s(&self) -> f64 {
         let free = self.ring.slots();
         self.shared.seconds((self.ring.buffer().capacity() - free) as u64)
+    }
+
+    /// The device was given everything.
+    pub fn drained(&self) -> bool {
+        self.shared.drained.load(Ordering::Acquire)
+            || self.shared.failed.load(Ordering::Relaxed)
+            || self.shared.stopping.load(Ordering::Relaxed)
     }
 
     /// While true, a gap is the source's, not the renderer's.
@@ -427,8 +464,12 @@ pub struct PlayerStatus {
     pub input_gaps: u64,
     /// Times that the device itself ran dry.
     pub device_xruns: u64,
+    /// Samples over full scale, which the device holds there.
+    pub clipped: u64,
     /// Filled part of the ring, 0 to 1.
     pub buffer_fill: f64,
+    /// From a callback to the moment when what it gave is heard, as the device says.
+    pub latency: Duration,
     pub paused: bool,
     /// All of the sound has been given to the device, or the fade of a stop.
     pub done: bool,
@@ -501,7 +542,9 @@ impl Player {
             underruns: shared.underruns.load(Ordering::Relaxed),
             input_gaps: shared.input_gaps.load(Ordering::Relaxed),
             device_xruns: shared.device_xruns.load(Ordering::Relaxed),
+            clipped: shared.clipped.load(Ordering::Relaxed),
             buffer_fill: shared.filled.load(Ordering::Relaxed) as f64 / self.capacity as f64,
+            latency: self.latency(),
             paused: shared.paused.load(Ordering::Relaxed),
             done: done.load(Ordering::Acquire),
         }
@@ -530,14 +573,22 @@ impl Player {
             let fault = Fault::new(format!("sound device {:?}", self.device), found);
             Err(Error::Device(fault.remedy("see `audiodiff devices` for what is there")))
         };
+        let callbacks = self.shared.callbacks.load(Ordering::Relaxed);
+        if self.shared.troubled.load(Ordering::Acquire) {
+            if callbacks > self.shared.troubled_at.load(Ordering::Relaxed) {
+                self.shared.troubled.store(false, Ordering::Release);
+            } else if self.seen.1.elapsed() > TROUBLED {
+                self.shared.failed.store(true, Ordering::Release);
+            }
+        }
         if self.shared.failed.load(Ordering::Acquire) {
-            let reason = self.shared.failure.lock().ok().and_then(|failure| failure.clone());
+            let reason = self.shared.reason.lock().ok().and_then(|reason| reason.clone());
             return gone(format!("failed while playing: {}", reason.as_deref().unwrap_or("no reason given")));
         }
-        let callbacks = self.shared.callbacks.load(Ordering::Relaxed);
         if callbacks != self.seen.0 {
             self.seen = (callbacks, Instant::now());
         } else if self.stream.is_some() && self.seen.1.elapsed() > STALLED {
+            self.shared.failed.store(true, Ordering::Release);
             return gone(format!("has asked for no sound for {} s", STALLED.as_secs()));
         }
         Ok(())
@@ -740,11 +791,25 @@ mod tests {
     fn a_failed_device_is_an_error_and_frees_the_renderer() {
         let (mut player, mut feed, feeder) = detached(SETTINGS);
         assert!(player.check().is_ok());
-        feeder.reporter().failed(|| "unplugged".into());
-        feeder.reporter().failed(|| "something later".into());
+        feeder.reporter().gone(|| "unplugged".into());
         let text = player.check().unwrap_err().to_string();
-        assert!(text.contains("unplugged") && !text.contains("later"), "{text}");
+        assert!(text.contains("unplugged"), "{text}");
         assert_eq!(feed.push(&vec![0.0; 480_000], || true).unwrap(), Pushed::Interrupted);
+    }
+
+    /// An error that is followed by a request for sound was none.
+    #[test]
+    fn trouble_may_pass() {
+        let (mut player, _feed, mut feeder) = detached(SETTINGS);
+        feeder.reporter().trouble(|| "no time yet".into());
+        assert!(player.check().is_ok());
+        pull(&mut feeder, 1);
+        thread::sleep(TROUBLED + Duration::from_millis(20));
+        assert!(player.check().is_ok(), "it asked for sound");
+        feeder.reporter().trouble(|| "connection lost".into());
+        assert!(player.check().is_ok());
+        thread::sleep(TROUBLED + Duration::from_millis(20));
+        assert!(player.check().unwrap_err().to_string().contains("connection lost"));
     }
 
     #[test]

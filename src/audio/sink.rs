@@ -83,6 +83,11 @@ impl FileSink {
         Ok(())
     }
 
+    /// For what only the end of the sound tells.
+    pub fn set_metadata(&mut self, metadata: WavMetadata) {
+        self.settings.metadata = Some(metadata);
+    }
+
     /// Samples so far.
     pub fn samples(&self) -> u64 {
         self.samples

@@ -9,6 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::Item;
 use crate::{Error, Fault, Result};
 
 /// What an item is made with; the same recipe and the same input give the same samples.
@@ -65,6 +66,21 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Nothing was done, because the output is there.
+    pub fn skipped(item: &Item) -> Self {
+        Self {
+            status: Status::Skipped,
+            input: item.input.clone(),
+            output: item.output.clone(),
+            fingerprint: None,
+            audio_s: None,
+            took_s: None,
+            peak: None,
+            warnings: vec![],
+            error: None,
+        }
+    }
+
     /// The entry as its line, without the line feed.
     pub fn to_line(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|error| {

@@ -82,17 +82,7 @@ fn is_done(item: &Item, manifest: &mut Manifest, renderer: &impl RenderItem) -> 
         return Ok(false);
     }
     if !known {
-        manifest.append(&Entry {
-            status: Status::Done,
-            input: item.input.clone(),
-            output: item.output.clone(),
-            fingerprint: Some(made),
-            audio_s: None,
-            took_s: None,
-            peak: None,
-            warnings: vec![],
-            error: None,
-        })?;
+        manifest.append(&Entry { status: Status::Done, fingerprint: Some(made), ..Entry::skipped(item) })?;
     }
     Ok(true)
 }

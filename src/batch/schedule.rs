@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     fs::File,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -122,17 +122,20 @@ pub fn run<R: RenderItem>(
     if finished < items.len() { Err(Error::Interrupted) } else { Ok(()) }
 }
 
-/// Runs `work`, which is no item with an output of its own, in the calling thread, with a ticket whose events go to
-/// `on_event` in another one.
-pub fn run_alone<T>(
+/// Runs `work`, which is no item with an output of its own, in a thread, with a ticket whose events go to `on_event` in
+/// the calling one.
+pub fn run_alone<T: Send>(
     stop: &AtomicBool,
-    on_event: impl Fn(Event) + Send,
-    work: impl FnOnce(&Ticket) -> Result<T>,
+    on_event: impl FnMut(Event),
+    work: impl FnOnce(&Ticket) -> Result<T> + Send,
 ) -> Result<T> {
+    let given_up = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (sender, events) = channel();
-        scope.spawn(move || events.into_iter().for_each(on_event));
-        work(&Ticket { stop, given_up: &AtomicBool::new(false), events: sender })
+        let ticket = Ticket { stop, given_up: &given_up, events: sender };
+        let worker = scope.spawn(move || work(&ticket));
+        events.into_iter().for_each(on_event);
+        worker.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 
@@ -148,17 +151,8 @@ fn make<R: RenderItem>(renderer: &R, item: &Item, ticket: &Ticket) -> Option<Ent
         renderer.render(item, made_of, ticket)
     }))
     .unwrap_or_else(|panic| Err(bug(item, panic.as_ref())));
-    let mut entry = Entry {
-        status: Status::Done,
-        input: item.input.clone(),
-        output: item.output.clone(),
-        fingerprint,
-        audio_s: None,
-        took_s: Some(started.elapsed().as_secs_f64()),
-        peak: None,
-        warnings: vec![],
-        error: None,
-    };
+    let took_s = Some(started.elapsed().as_secs_f64());
+    let mut entry = Entry { status: Status::Done, fingerprint, took_s, ..Entry::skipped(item) };
     match result {
         Ok(Rendered { audio_s, peak, warnings }) => {
             entry.audio_s = Some(audio_s);

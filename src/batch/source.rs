@@ -5,7 +5,11 @@ use std::path::Path;
 use super::AUDIO_EXTENSIONS;
 use crate::{
     Error, Fault, Result, audio,
-    mel::{self, Layout, MelConvention, MelSpectrogram, file::ReadOptions},
+    mel::{
+        self, Layout, MelConvention, MelSpectrogram,
+        file::{self, ReadOptions},
+        recognise::{recognise, rendered_alike},
+    },
 };
 
 /// What the user says of the input beyond its name.
@@ -39,18 +43,11 @@ impl Source {
     /// [`Error::Mel`], [`Error::Audio`] or [`Error::Convention`] for what is broken or does not fit.
     pub fn open(path: &Path, settings: &SourceSettings, wanted: &MelConvention) -> Result<Self> {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let source = if AUDIO_EXTENSIONS.contains(&extension.as_str()) {
-            Self::of_recording(path, wanted)?
+        if AUDIO_EXTENSIONS.contains(&extension.as_str()) {
+            Self::of_recording(path, wanted)
         } else {
-            Self::of_mel_file(path, settings, wanted)?
-        };
-        if source.mel.frames() < 2 {
-            let found = format!("its mel has {} frames", source.mel.frames());
-            return Err(Error::Mel(
-                Fault::new(path.display(), found).expected("2 or more, the ends of a hop of sound"),
-            ));
+            Self::of_mel_file(path, settings, wanted)
         }
-        Ok(source)
     }
 
     fn of_recording(path: &Path, wanted: &MelConvention) -> Result<Self> {
@@ -65,45 +62,37 @@ impl Source {
 
     fn of_mel_file(path: &Path, settings: &SourceSettings, wanted: &MelConvention) -> Result<Self> {
         let SourceSettings { layout, tensor, convention } = settings;
-        let n_mels = convention.as_ref().map_or(wanted.n_mels, |convention| convention.n_mels);
-        let options = ReadOptions { n_mels: Some(n_mels), layout: *layout, tensor: tensor.clone() };
-        let file = mel::file::read(path, &options)?;
-        let mel = file.declared.mel;
-        let declared = convention.as_ref().or(file.declared.convention.as_ref());
-        if let Some(declared) = declared {
-            if !same_numbers(declared, wanted) {
-                let found = format!("a mel of the convention {}", declared.name);
-                let fault = Fault::new(path.display(), found).expected(format!("{}, the model's", wanted.name));
-                return Err(Error::Convention(fault.remedy("this version converts none")));
+        let array = file::read_array(path, tensor.as_deref())?;
+        let convention = match convention.clone().or(array.convention()?) {
+            Some(declared) => declared,
+            None => {
+                let ranking = recognise(&array.shape, &array.values, None);
+                // What is not certain is tried as the model's own, and refused by `check` where it cannot be.
+                ranking.certain().map_or_else(|| wanted.clone(), |candidate| candidate.convention.clone())
             }
+        };
+        if !rendered_alike(&convention, wanted) {
+            let found = format!("a mel of the convention {}", convention.name);
+            let fault = Fault::new(path.display(), found).expected(format!("{}, the model's", wanted.name));
+            let remedy = "compute the mel that way (audiodiff mel shows how), for this version converts none";
+            return Err(Error::Convention(fault.remedy(remedy)));
         }
-        check(&mel, wanted, path)?;
+        let options = ReadOptions { n_mels: Some(convention.n_mels), layout: *layout, tensor: tensor.clone() };
+        let file = array.into_mel(&options)?;
+        let mel = file.declared.mel;
+        if mel.frames() < 2 {
+            let fault = Fault::new(path.display(), format!("a mel of {} frames", mel.frames()));
+            return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));
+        }
+        let findings = mel::check(path.display(), &mel, &convention)?;
+        let notes = file.notes.into_iter().chain(findings.into_iter().map(|finding| finding.message)).collect();
         let samples = wanted.samples(mel.frames()) as u64;
-        Ok(Self { mel, samples, rate: wanted.sample_rate, notes: file.notes })
+        Ok(Self { mel: at_floor(mel, wanted), samples, rate: wanted.sample_rate, notes })
     }
 }
 
-/// The two give the same values for the same sound; names and storage aside.
-fn same_numbers(a: &MelConvention, b: &MelConvention) -> bool {
-    MelConvention { name: b.name.clone(), layout: b.layout, ..a.clone() } == *b
-}
-
-/// Refuses values that no sound has in this convention: rendered, they would be noise.
-fn check(mel: &MelSpectrogram, wanted: &MelConvention, path: &Path) -> Result<()> {
-    // Windowed sound of full scale has at most sqrt(n_fft * sum of the squared window) of magnitude over all bins; a
-    // band is at most about twice as wide as its share. Measured speech and music stay below e^6.5.
-    let highest = wanted.stored(0, 4.0 * wanted.n_fft as f64);
-    // Half precision rounds a floor of -11.5 by 0.004.
-    let lowest = wanted.stored(0, 0.0) - 0.01;
-    for (i, &value) in mel.values().iter().enumerate() {
-        let value = f64::from(value);
-        if !(lowest..=highest).contains(&value) {
-            let (frame, band) = (i / mel.n_mels(), i % mel.n_mels());
-            let found = format!("the value {value:.3} at frame {frame}, band {band}");
-            let fault = Fault::new(path.display(), found)
-                .expected(format!("{lowest:.2} to {highest:.2}, as mels of the convention {} have", wanted.name));
-            return Err(Error::Convention(fault.remedy("say with --convention by which program it was made")));
-        }
-    }
-    Ok(())
+/// What another program's lower floor let through is silence to the model, too.
+fn at_floor(mel: MelSpectrogram, wanted: &MelConvention) -> MelSpectrogram {
+    let (n_mels, floor) = (mel.n_mels(), wanted.stored(0, 0.0) as f32);
+    MelSpectrogram::new(mel.into_values().into_iter().map(|v| v.max(floor)).collect(), n_mels)
 }

@@ -14,6 +14,7 @@ static WAITS: AtomicBool = AtomicBool::new(false);
 pub fn install() -> Result<()> {
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) || !WAITS.load(Ordering::SeqCst) {
+            super::keys::restore();
             exit_at_once();
         }
     })

@@ -2,10 +2,14 @@
 //! is the library's.
 
 mod completions;
+mod devices;
 mod doctor;
 pub mod interrupt;
+mod keys;
 mod man;
+mod mel;
 mod models;
+mod play;
 mod progress;
 mod render;
 mod settings;
@@ -41,6 +45,9 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Render(render::RenderFlags),
+    Play(play::PlayFlags),
+    Devices(devices::DevicesFlags),
+    Mel(mel::MelFlags),
     Models(models::ModelsFlags),
     Doctor(doctor::DoctorFlags),
     Completions(completions::CompletionsFlags),
@@ -52,8 +59,11 @@ pub fn run(cli: Cli) -> Result<Outcome> {
     let terminal = Terminal::new(&cli.verbosity);
     match cli.command {
         Command::Render(flags) => render::run(flags, &terminal),
+        Command::Play(flags) => play::run(flags, &terminal),
+        Command::Devices(flags) => devices::run(flags),
+        Command::Mel(flags) => mel::run(flags, &terminal),
         Command::Models(flags) => models::run(flags),
-        Command::Doctor(flags) => doctor::run(flags, &terminal),
+        Command::Doctor(flags) => doctor::run(&flags),
         Command::Completions(flags) => completions::run(flags),
         Command::Man(flags) => man::run(flags),
     }

@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
 use audiodiff::{
@@ -295,8 +294,8 @@ fn stream(flags: &RenderFlags, mut inputs: Inputs, name: PathBuf, terminal: &Ter
         return Err(wrong("--output -", "standard output is a terminal, which cannot show sound", remedy));
     }
     let (renderer, _) = flags.renderer(1, terminal)?;
-    let output: Box<dyn io::Write> = if to_stdout {
-        Box::new(io::stdout().lock())
+    let output: Box<dyn io::Write + Send> = if to_stdout {
+        Box::new(io::stdout())
     } else {
         Box::new(File::create(&name).map_err(Error::io("cannot open", &name))?)
     };
@@ -307,13 +306,9 @@ fn stream(flags: &RenderFlags, mut inputs: Inputs, name: PathBuf, terminal: &Ter
         terminal.note(format_args!("{} {rate} 1", format.raw_name()));
     }
     let item = streamed(found.input, if to_stdout { "standard output".into() } else { name }, found.overrides);
-    let progress = Mutex::new(Progress::new(terminal, 1));
-    let shown = |event: Event| {
-        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-        show(&mut progress, &event);
-    };
+    let mut progress = Progress::new(terminal, 1);
+    let shown = |event| show(&mut progress, &event);
     let rendered = run_alone(interrupt::stop_flag(), shown, |ticket| renderer.stream(&item, output, raw, ticket))?;
-    let progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
     for warning in rendered.warnings {
         terminal.warn(format_args!("{}: {warning}", item.input.display()));
     }
@@ -345,6 +340,10 @@ fn files(flags: &RenderFlags, inputs: &Inputs, target: &Target, terminal: &Termi
     inputs.unreadable.iter().for_each(|error| terminal.error(error));
     tally.left_alone = remaining.done.len() + remaining.skipped.len();
     let mut json = flags.batch.json;
+    for item in remaining.done.iter().chain(&remaining.skipped) {
+        let entry = Entry::skipped(item);
+        json = json && writeln!(io::stdout(), "{}", entry.to_line()?).is_ok();
+    }
     let mut progress = Progress::new(terminal, remaining.items.len());
     let result = run_batch(&renderer, &remaining.items, jobs, interrupt::stop_flag(), |event| {
         show(&mut progress, &event);

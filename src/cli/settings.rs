@@ -85,11 +85,11 @@ pub enum PrecisionChoice {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum QualityChoice {
-    /// 2 steps, 8 iterations, 16 in the last
+    /// 2 steps, 8 iterations, 32 in the last
     Draft,
-    /// 4 steps, 8 iterations, 16 in the last
+    /// 4 steps, 12 iterations, 24 in the last
     Standard,
-    /// 8 steps, 8 iterations, 16 in the last
+    /// 8 steps, 12 iterations, 24 in the last
     Best,
 }
 

@@ -81,7 +81,10 @@ mod tests {
 
     #[test]
     fn upsampling_keeps_the_frames_and_draws_lines_between_them() {
-        assert_eq!(upsample(&[0.0, 10.0, 4.0, 20.0, 8.0, 0.0], 2, 2), [0.0, 10.0, 2.0, 15.0, 4.0, 20.0, 6.0, 10.0, 8.0, 0.0]);
+        assert_eq!(
+            upsample(&[0.0, 10.0, 4.0, 20.0, 8.0, 0.0], 2, 2),
+            [0.0, 10.0, 2.0, 15.0, 4.0, 20.0, 6.0, 10.0, 8.0, 0.0]
+        );
         assert_eq!(upsample(&[3.0, 5.0], 2, 2), [3.0, 5.0]);
     }
 }

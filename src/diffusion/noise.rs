@@ -3,7 +3,10 @@
 //! The generator is counter-based (ChaCha8): the seed is its key, the step its stream and the frame its position, so the
 //! noise of a frame is the same for every chunking, order of work and number of threads.
 
-use rand_chacha::{ChaCha8Rng, rand_core::{Rng, SeedableRng}};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
 
 /// Where the sampler takes its standard normal numbers from.
 pub trait Noise {

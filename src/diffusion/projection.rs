@@ -154,7 +154,13 @@ impl<'a> Projection<'a> {
     }
 
     /// One inverse transform: each share turns `x` into its frames' sum, which together are the new `x`.
-    fn pass(&self, shares: &mut [Share], x: &mut [f32], threads: &Threads, turn: impl Fn(&mut Share, &[f32]) + Sync + Send) {
+    fn pass(
+        &self,
+        shares: &mut [Share],
+        x: &mut [f32],
+        threads: &Threads,
+        turn: impl Fn(&mut Share, &[f32]) + Sync + Send,
+    ) {
         threads.for_each(shares, |share| turn(share, x));
         x.fill(0.0);
         for share in shares {
@@ -200,12 +206,7 @@ impl<'a> Projection<'a> {
         for i in 0..share.frames {
             stft.analyse(x, stft.centred_start(share.first_frame + i), Edge::Reflect, &mut share.buffers);
             let row = i * bins..(i + 1) * bins;
-            accelerate(
-                &mut share.buffers.spectrum,
-                &mut share.previous[row.clone()],
-                &share.magnitude[row],
-                inertia,
-            );
+            accelerate(&mut share.buffers.spectrum, &mut share.previous[row.clone()], &share.magnitude[row], inertia);
             stft.synthesise(&mut share.buffers);
             overlap_add(&mut share.audio, (i * stft.hop()) as isize, &share.buffers.samples);
         }

@@ -6,7 +6,8 @@
 //! cross-faded into the next. Memory is flat in the length of the input.
 
 use super::{
-    Encoded, Envelope, Network, Noise, Observer, Past, Projection, ProjectionPlan, SamplerSettings, SeededNoise, Silent,
+    Encoded, Envelope, Network, Noise, Observer, Past, Projection, ProjectionPlan, SamplerSettings, SeededNoise,
+    Silent,
     sampler::{Sampler, Window},
 };
 use crate::{Error, Fault, Result, mel::MelSpectrogram};
@@ -35,7 +36,8 @@ impl ChunkLayout {
     /// # Errors
     /// [`Error::Settings`] where a chunk could not be told from its seams.
     pub fn validated(self, hop: usize) -> Result<Self> {
-        let fault = |found: String, expected: &str| Err(Error::Settings(Fault::new("chunk layout", found).expected(expected)));
+        let fault =
+            |found: String, expected: &str| Err(Error::Settings(Fault::new("chunk layout", found).expected(expected)));
         if !(2..=4096).contains(&self.chunk) || self.past > 1024 || self.ahead > 1024 {
             return fault(format!("{self:?}"), "2 to 4096 frames a chunk, at most 1024 of past and of look-ahead");
         }

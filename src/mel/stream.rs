@@ -88,9 +88,14 @@ pub struct NpyBlocks<R> {
 enum Block {
     None,
     /// Its frames lie one after the other; so many are still to come.
-    Streamed { left: usize },
+    Streamed {
+        left: usize,
+    },
     /// It was read as a whole; frames from `next` on are still to be given.
-    Whole { mel: MelSpectrogram, next: usize },
+    Whole {
+        mel: MelSpectrogram,
+        next: usize,
+    },
 }
 
 impl<R: Read> NpyBlocks<R> {
@@ -212,7 +217,13 @@ impl Contiguous {
     }
 
     /// At least one frame, and as many more of up to `most` as come with it; `None` where the source ends before it.
-    fn read(&mut self, source: &mut impl Read, n_mels: usize, most: usize, subject: &str) -> Result<Option<MelSpectrogram>> {
+    fn read(
+        &mut self,
+        source: &mut impl Read,
+        n_mels: usize,
+        most: usize,
+        subject: &str,
+    ) -> Result<Option<MelSpectrogram>> {
         let size = n_mels * self.encoding.size();
         let room = most.clamp(1, MOST_FRAMES) * size;
         let mut bytes = std::mem::take(&mut self.pending);
@@ -427,9 +438,8 @@ mod tests {
 
     #[test]
     fn broken_blocks_are_named() {
-        let message = |data: &[u8]| {
-            all(&mut NpyBlocks::new(data, 5, None, "standard input"), 100).unwrap_err().to_string()
-        };
+        let message =
+            |data: &[u8]| all(&mut NpyBlocks::new(data, 5, None, "standard input"), 100).unwrap_err().to_string();
         let whole = npy("<f4", false, "(3, 5)", &bytes(&frames(3, 5)));
         let mut second = whole.clone();
         second.extend(b"RIFF");

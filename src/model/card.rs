@@ -85,8 +85,14 @@ pub struct SamplerDefaults {
 
 impl Default for SamplerDefaults {
     fn default() -> Self {
-        let effort = |steps| Effort { steps, iterations: 8, final_iterations: 16 };
-        Self { draft: effort(2), standard: effort(4), best: effort(8), blend: 0.5, momentum: 0.99 }
+        let effort = |steps, iterations, final_iterations| Effort { steps, iterations, final_iterations };
+        Self {
+            draft: effort(2, 8, 32),
+            standard: effort(4, 12, 24),
+            best: effort(8, 12, 24),
+            blend: 0.5,
+            momentum: 0.99,
+        }
     }
 }
 
@@ -179,24 +185,35 @@ impl ModelCard {
         ];
         for (field, found, range) in sizes {
             if !range.contains(&found) {
-                return Err(Fault::new(subject, format!("field `{field}` is {found}"))
-                    .expected(format!("{} to {}", range.start(), range.end())));
+                return Err(Fault::new(subject, format!("field `{field}` is {found}")).expected(format!(
+                    "{} to {}",
+                    range.start(),
+                    range.end()
+                )));
             }
         }
         let DenoiserSize { n_fft, hop, .. } = self.denoiser;
         if self.mel.n_fft % n_fft != 0 || self.mel.hop % hop != 0 || n_fft % 2 != 0 || n_fft < 2 * hop {
-            return Err(Fault::new(subject, format!("fields `denoiser.n_fft` and `denoiser.hop` are {n_fft} and {hop}"))
-                .expected(format!("divisors of {} and {} with at least half overlap", self.mel.n_fft, self.mel.hop)));
+            return Err(Fault::new(
+                subject,
+                format!("fields `denoiser.n_fft` and `denoiser.hop` are {n_fft} and {hop}"),
+            )
+            .expected(format!("divisors of {} and {} with at least half overlap", self.mel.n_fft, self.mel.hop)));
         }
         let SamplerDefaults { draft, standard, best, blend, momentum } = self.sampler;
-        for (name, Effort { steps, iterations, final_iterations }) in [("draft", draft), ("standard", standard), ("best", best)] {
+        for (name, Effort { steps, iterations, final_iterations }) in
+            [("draft", draft), ("standard", standard), ("best", best)]
+        {
             if (SamplerSettings { steps, iterations, final_iterations, seed: 0 }).validated().is_err() {
                 return Err(Fault::new(subject, format!("field `sampler.{name}` is out of range")));
             }
         }
         if !(0.0..=1.0).contains(&blend) || !(0.0..=1.0).contains(&momentum) {
-            return Err(Fault::new(subject, format!("fields `sampler.blend` and `sampler.momentum` are {blend} and {momentum}"))
-                .expected("0 to 1"));
+            return Err(Fault::new(
+                subject,
+                format!("fields `sampler.blend` and `sampler.momentum` are {blend} and {momentum}"),
+            )
+            .expected("0 to 1"));
         }
         Ok(())
     }

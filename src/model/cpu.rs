@@ -34,7 +34,10 @@ impl Product {
     /// With each output scaled: `scale * (x W^T + b)`.
     fn scaled(linear: &Linear, scale: &Tensor, kind: Kind) -> Self {
         let (weight, bias) = (linear.weight.detach(), linear.bias.detach());
-        Self { weight: (weight * scale.detach().unsqueeze(1)).to_kind(kind), bias: (bias * scale.detach()).to_kind(kind) }
+        Self {
+            weight: (weight * scale.detach().unsqueeze(1)).to_kind(kind),
+            bias: (bias * scale.detach()).to_kind(kind),
+        }
     }
 
     fn apply(&self, x: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
@@ -145,7 +148,13 @@ impl CpuNetwork {
     }
 
     /// Log mel [T, M] -> each denoiser block's conditioning [T', C] and the log magnitude [T, F].
-    pub fn encode(&self, encoder: &Encoder, mel: &[f32], n_mels: usize, up: usize) -> Result<(Vec<Vec<f32>>, Vec<f32>)> {
+    pub fn encode(
+        &self,
+        encoder: &Encoder,
+        mel: &[f32],
+        n_mels: usize,
+        up: usize,
+    ) -> Result<(Vec<Vec<f32>>, Vec<f32>)> {
         let coarse = floats(&encoder.coarse(&Tensor::from_slice(mel).view([1, -1, n_mels as i64])))?;
         let frames = mel.len() / n_mels;
         let bins = coarse.len() / frames;
@@ -160,7 +169,8 @@ impl CpuNetwork {
                     (0..n_mels).map(move |m| frame.map_or(0.0, |frame| 0.25 * frame[m]))
                 })
                 .collect();
-            let quarter_coarse: Vec<f32> = coarse[rows.start * bins..rows.end * bins].iter().map(|c| 0.25 * c).collect();
+            let quarter_coarse: Vec<f32> =
+                coarse[rows.start * bins..rows.end * bins].iter().map(|c| 0.25 * c).collect();
             let mel_part = self.mel_in.apply(&self.tensor(&quarter_mel, 3 * n_mels)?)?;
             let h = mel_part + self.magnitude_in.apply(&self.tensor(&quarter_coarse, bins)?)?;
             copy(&h, share.rows)?;
@@ -226,7 +236,13 @@ impl CpuNetwork {
         })
     }
 
-    fn block(&self, block: &CpuBlock, x: &[f32], channels: usize, conditioning: Option<Conditioning>) -> Result<Vec<f32>> {
+    fn block(
+        &self,
+        block: &CpuBlock,
+        x: &[f32],
+        channels: usize,
+        conditioning: Option<Conditioning>,
+    ) -> Result<Vec<f32>> {
         let mut next = vec![0.0; x.len()];
         self.share(&mut next, channels, |share| {
             let from = share.first * channels;
@@ -345,7 +361,8 @@ fn mix(x: &[f32], from: usize, block: &CpuBlock, conditioning: Option<Conditioni
         let (weight, bias) = (&block.norm.weight[..channels], &block.norm.bias[..channels]);
         match conditioning {
             Some(Conditioning { rows, scale, shift }) => {
-                let (row, scale, shift) = (&rows[t * channels..(t + 1) * channels], &scale[..channels], &shift[..channels]);
+                let (row, scale, shift) =
+                    (&rows[t * channels..(t + 1) * channels], &scale[..channels], &shift[..channels]);
                 for c in 0..channels {
                     let h = (out[c] - mean) * deviation * weight[c] + bias[c] + row[c];
                     out[c] = h * scale[c] + shift[c];

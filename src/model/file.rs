@@ -89,7 +89,9 @@ impl<'a> ModelFile<'a> {
         let network = VocoderNetwork::new(&store, &self.card);
         let variables: HashMap<String, Tensor> = store.variables();
         if let Some((name, _)) = self.tensors.iter().find(|(name, _)| !variables.contains_key(*name)) {
-            return Err(Error::Model(fault(name, "is none of this network's".into()).expected("what the card describes")));
+            return Err(Error::Model(
+                fault(name, "is none of this network's".into()).expected("what the card describes"),
+            ));
         }
         for (name, mut variable) in variables {
             let view = self.tensors.tensor(&name).map_err(|_| Error::Model(fault(&name, "is missing".into())))?;
@@ -102,7 +104,9 @@ impl<'a> ModelFile<'a> {
                 Error::Model(fault(&name, format!("holds {:?}", view.dtype())).expected("F16, BF16 or F32"))
             })?;
             if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-                return Err(Error::Model(fault(&name, format!("number {at} is {}", values[at])).expected("finite numbers")));
+                return Err(Error::Model(
+                    fault(&name, format!("number {at} is {}", values[at])).expected("finite numbers"),
+                ));
             }
             tch::no_grad(|| variable.copy_(&Tensor::from_slice(&values).view(shape.as_slice())));
         }
@@ -145,7 +149,9 @@ pub fn serialize(store: &nn::VarStore, card: &ModelCard, storage: Storage) -> Re
         let values = Vec::<f32>::try_from(&flat).map_err(Error::torch(format!("reading tensor {name}")))?;
         let limit = if storage == Storage::Half { half::f16::MAX.to_f32() } else { f32::MAX };
         if let Some(v) = values.iter().find(|v| !(v.abs() <= limit)) {
-            return Err(Error::Model(Fault::new(format!("tensor {name}"), format!("holds {v}")).expected("finite weights")));
+            return Err(Error::Model(
+                Fault::new(format!("tensor {name}"), format!("holds {v}")).expected("finite weights"),
+            ));
         }
         let bytes = match storage {
             Storage::Single => values.iter().flat_map(|v| v.to_le_bytes()).collect(),

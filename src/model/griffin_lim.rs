@@ -112,8 +112,7 @@ mod tests {
         let mel = mel::extract(&audio, network.convention()).unwrap();
         let Effort { steps, .. } = GriffinLim::EFFORT;
         let settings = SamplerSettings { steps, iterations: 0, final_iterations: iterations, seed: 0 };
-        let renderer =
-            Renderer::new(&network, WholeMel::new(mel.clone()), settings, ChunkLayout::default()).unwrap();
+        let renderer = Renderer::new(&network, WholeMel::new(mel.clone()), settings, ChunkLayout::default()).unwrap();
         let rendered: Vec<f32> = renderer.map(Result::unwrap).collect::<Vec<_>>().concat();
         assert_eq!(rendered.len(), (mel.frames() - 1) * 256);
         let again = mel::extract(&rendered, network.convention()).unwrap();

@@ -223,7 +223,13 @@ impl Denoiser {
     }
 
     /// `spectrum` [B, T', 2K] in f32; the result too.
-    pub fn forward(&self, spectrum: &Tensor, conditions: &[Tensor], modulations: &[(Tensor, Tensor)], kind: Kind) -> Tensor {
+    pub fn forward(
+        &self,
+        spectrum: &Tensor,
+        conditions: &[Tensor],
+        modulations: &[(Tensor, Tensor)],
+        kind: Kind,
+    ) -> Tensor {
         // Soft clip: the whitened spectrum has heavy tails.
         let clipped = spectrum / (spectrum.abs() * 0.1 + 1.0);
         let mut h = self.norm_in.forward(&self.spectrum_in.forward(&clipped.to_kind(kind)));

@@ -21,7 +21,9 @@ impl std::str::FromStr for DeviceChoice {
             None if text == "auto" => Ok(Self::Auto),
             None if text == "cpu" => Ok(Self::Cpu),
             None if text == "cuda" => Ok(Self::Cuda(0)),
-            Some(("cuda", index)) if index.parse::<usize>().is_ok() => Ok(Self::Cuda(index.parse().unwrap_or_default())),
+            Some(("cuda", index)) if index.parse::<usize>().is_ok() => {
+                Ok(Self::Cuda(index.parse().unwrap_or_default()))
+            }
             _ => Err(format!("{text}: expected auto, cpu, cuda or cuda:N")),
         }
     }
@@ -48,7 +50,9 @@ impl DeviceChoice {
             Self::Cuda(index) if Cuda::is_available() && index < count() => Ok(Device::Cuda(index)),
             Self::Cuda(index) => Err(Error::Settings(
                 Fault::new(format!("device cuda:{index}"), format!("this libtorch sees {} CUDA devices", count()))
-                    .remedy("give --device cpu, or build with a CUDA libtorch (`audiodiff doctor` says which is in use)"),
+                    .remedy(
+                        "give --device cpu, or build with a CUDA libtorch (`audiodiff doctor` says which is in use)",
+                    ),
             )),
         }
     }
@@ -106,9 +110,4 @@ impl Default for RuntimeOptions {
     fn default() -> Self {
         Self { device: DeviceChoice::default(), precision: Precision::default(), threads: 1 }
     }
-}
-
-/// Has libtorch compute with `count` threads from now on, in the calling thread's operators.
-pub fn use_threads(count: usize) {
-    tch::set_num_threads(i32::try_from(count).unwrap_or(i32::MAX));
 }

@@ -238,7 +238,9 @@ pub(in crate::mel) fn elements(shape: &[usize], encoding: Encoding, subject: &st
         }
         _ => {
             let fault = Fault::new(subject, format!("claims the shape {}", describe(shape, encoding)));
-            Err(Error::Mel(fault.expected(format!("at most {MOST_VALUES} values, 31 hours of a mel")).remedy("split it")))
+            Err(Error::Mel(
+                fault.expected(format!("at most {MOST_VALUES} values, 31 hours of a mel")).remedy("split it"),
+            ))
         }
     }
 }
@@ -354,6 +356,9 @@ mod tests {
             choose(&["x", "y"], None, "f").unwrap_err().to_string(),
             "f: holds 2 arrays, none of them named mel: x, y; choose one with --tensor NAME"
         );
-        assert_eq!(choose(&["x", "y"], Some("z"), "f").unwrap_err().to_string(), "f: holds no array z, expected one of x, y");
+        assert_eq!(
+            choose(&["x", "y"], Some("z"), "f").unwrap_err().to_string(),
+            "f: holds no array z, expected one of x, y"
+        );
     }
 }

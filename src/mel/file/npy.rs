@@ -98,12 +98,20 @@ fn encoding(descr: Descr, subject: &str) -> Result<Encoding> {
         ("f", Some(bits)) => return wrong(format!("holds {bits}-bit floats"), convert),
         ("i" | "u", Some(bits)) => {
             let sign = if kind == "u" { "u" } else { "" };
-            return wrong(format!("holds integers ({sign}int{bits})"), "a mel's values are fractions; save them as float32");
+            return wrong(
+                format!("holds integers ({sign}int{bits})"),
+                "a mel's values are fractions; save them as float32",
+            );
         }
         ("b", _) => return wrong("holds truth values (bool)".into(), convert),
-        ("c", _) => return wrong("holds complex numbers".into(), "save the mel, not the spectrum that it was made from"),
+        ("c", _) => {
+            return wrong("holds complex numbers".into(), "save the mel, not the spectrum that it was made from");
+        }
         ("O", _) => {
-            return wrong("holds pickled Python objects".into(), "save a plain array: numpy.save(path, mel.astype('float32'))");
+            return wrong(
+                "holds pickled Python objects".into(),
+                "save a plain array: numpy.save(path, mel.astype('float32'))",
+            );
         }
         ("S" | "U" | "a", _) => return wrong("holds text".into(), ""),
         ("V", Some(16)) => return wrong("holds raw 2-byte values (bfloat16 is stored so)".into(), convert),

@@ -47,7 +47,10 @@ pub(super) fn read(mut file: File, path: &str, tensor: Option<&str>) -> Result<R
     if promised != size {
         let kind = if promised > size { "fewer" } else { "more" };
         let shape = array::describe(&header.shape, header.encoding);
-        return Err(broken(format!("has {size} bytes, {kind} than its .npy header promises"), format!("{promised} ({shape})")));
+        return Err(broken(
+            format!("has {size} bytes, {kind} than its .npy header promises"),
+            format!("{promised} ({shape})"),
+        ));
     }
     let values = header.encoding.read(&mut member, header.size.values).map_err(member_error(&subject))?;
     let mut rest = [0];
@@ -93,7 +96,9 @@ fn refuse_decoys(file: &mut File, path: &str) -> Result<u64> {
 
 fn zip_error(subject: &str) -> impl FnOnce(ZipError) -> Error {
     move |error| match error {
-        ZipError::Io(source) if !is_data_error(&source) => Error::Io { path: subject.into(), action: "cannot read", source },
+        ZipError::Io(source) if !is_data_error(&source) => {
+            Error::Io { path: subject.into(), action: "cannot read", source }
+        }
         error => {
             let remedy = "save it again with numpy.savez";
             Error::Mel(Fault::new(subject, format!("is no zip archive that can be read ({error})")).remedy(remedy))

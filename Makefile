@@ -1,0 +1,38 @@
+# Set-up, demo, tests. After any of these plain cargo build, cargo test and cargo run work as well.
+
+CARGO ?= cargo
+DEMO = demo
+
+.PHONY: all setup demo test lint bench dist clean-demo
+
+all: setup
+	$(CARGO) build --release
+
+setup:
+	@scripts/setup.sh
+
+# Renders the mels in samples/ and says where the sound is.
+demo: setup
+	$(CARGO) build --release
+	./target/release/audiodiff render samples/mels -o $(DEMO) -y
+	@echo "Listen to the WAV files in $(abspath $(DEMO)):"
+	@find $(DEMO) -name '*.wav' | sort
+
+test:
+	@scripts/setup.sh tests
+	scripts/test.sh
+
+lint: setup
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+bench: setup
+	$(CARGO) bench
+
+# A folder that runs wherever it is copied: the program, the libraries that it needs, licences, completions, manual pages.
+dist: setup
+	$(CARGO) build --release
+	scripts/dist.sh
+
+clean-demo:
+	rm -rf $(DEMO)

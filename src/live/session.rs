@@ -1,0 +1,388 @@
+//! The rendering thread of a player: opens one input after the other, renders ahead of the device, adapts, seeks.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::{LiveMel, LiveStatus};
+use crate::{
+    Error, Fault, Result,
+    audio::{
+        adapt::{Adapter, Change, Measured},
+        player::{Feed, Pushed},
+        resampled_len,
+    },
+    batch::{Engine, Source, SourceSettings},
+    diffusion::{ChunkLayout, MelSource, Network, Renderer, SamplerSettings, WholeMel},
+    mel::MelSpectrogram,
+};
+
+/// How to render.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionSettings {
+    pub sampler: SamplerSettings,
+    pub chunks: ChunkLayout,
+    pub source: SourceSettings,
+    /// Take cheaper settings rather than stutter.
+    pub adapt: bool,
+    /// From the first input again after the last.
+    pub repeat: bool,
+    /// Hand every chunk out with its event.
+    pub keep_sound: bool,
+}
+
+/// What is to be played.
+pub enum SessionInput {
+    /// Mel files and recordings, in this order.
+    Files(Vec<PathBuf>),
+    Live(Box<LiveMel>),
+}
+
+/// What the rendering thread tells.
+#[derive(Debug)]
+pub enum Event {
+    /// An input was read and is next. `ends_s` counts from the start of the first.
+    Opened { input: PathBuf, ends_s: f64, notes: Vec<String> },
+    /// A chunk was rendered, `speed` times faster than it plays.
+    Rendered { samples: Vec<f32>, speed: f64 },
+    /// The settings for the chunks to come changed.
+    Adapted { settings: SamplerSettings, cheaper: bool },
+    /// An input cannot be rendered, or not further; the others are.
+    Failed { input: PathBuf, error: Error },
+    /// Nothing more will come.
+    Ended,
+}
+
+/// The rendering thread, seen from outside.
+pub struct Session {
+    pub events: Receiver<Event>,
+    control: Arc<Control>,
+    seekable: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Control {
+    stop: AtomicBool,
+    finished: AtomicBool,
+    /// Seconds from the start of the first input.
+    seek: Mutex<Option<f64>>,
+    seeking: AtomicBool,
+}
+
+impl Control {
+    fn undisturbed(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed) && !self.seeking.load(Ordering::Relaxed)
+    }
+
+    fn take_seek(&self) -> Option<f64> {
+        let target = self.seek.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.seeking.store(false, Ordering::Relaxed);
+        target
+    }
+}
+
+impl Session {
+    /// Starts to render `input` into `feed`.
+    ///
+    /// # Errors
+    /// `Error::Io` where the system has no thread left; `Error::Settings` for settings out of range.
+    pub fn start(engine: Engine, input: SessionInput, settings: SessionSettings, feed: Feed) -> Result<Self> {
+        settings.sampler.validated()?;
+        settings.chunks.validated(engine.convention().hop)?;
+        let (sender, events) = mpsc::channel();
+        let control = Arc::new(Control::default());
+        let seekable = matches!(input, SessionInput::Files(_));
+        let work = Work { settings, feed, control: control.clone(), events: sender };
+        let thread = thread::Builder::new()
+            .name("rendering".into())
+            .spawn(move || work.run(&engine, input))
+            .map_err(Error::io("cannot start", "rendering thread"))?;
+        Ok(Self { events, control, seekable, thread: Some(thread) })
+    }
+
+    /// Goes on at `position_s` from the start of the first input; live input has no other place than now.
+    pub fn seek(&self, position_s: f64) {
+        if !self.seekable {
+            return;
+        }
+        *self.control.seek.lock().unwrap_or_else(PoisonError::into_inner) = Some(position_s.max(0.0));
+        self.control.seeking.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the thread end after the chunk that it is at, and waits for that. One that waits for live input cannot be
+    /// woken; it is left behind after `patience` and goes with the process.
+    pub fn finish(mut self, patience: Duration) {
+        self.control.stop.store(true, Ordering::Relaxed);
+        let begun = Instant::now();
+        while !self.control.finished.load(Ordering::Acquire) && begun.elapsed() < patience {
+            thread::sleep(Duration::from_millis(2));
+        }
+        if self.control.finished.load(Ordering::Acquire)
+            && let Some(thread) = self.thread.take()
+        {
+            // It caught its own panics; nothing is left to be told.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's own.
+struct Work {
+    settings: SessionSettings,
+    feed: Feed,
+    control: Arc<Control>,
+    events: Sender<Event>,
+}
+
+/// Where an input lies in what is played.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    input: usize,
+    start_s: f64,
+    ends_s: f64,
+}
+
+/// Why rendering an input ended.
+enum Outcome {
+    Done,
+    Stopped,
+    /// To these seconds from the start of the first input.
+    Seek(f64),
+}
+
+impl Work {
+    fn run(mut self, engine: &Engine, input: SessionInput) {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match engine {
+            Engine::Diffusion(vocoder) => self.play(vocoder.as_ref(), input),
+            Engine::GriffinLim(baseline) => self.play(baseline, input),
+        }));
+        // libtorch panics through tch where its tensors do not fit; the player must hear of it and end.
+        let result = caught.unwrap_or_else(|_| Err(Error::Settings(Fault::new("rendering", "ended in a panic"))));
+        if let Err(error) = result {
+            self.tell(Event::Failed { input: "rendering".into(), error });
+        }
+        let _ = self.feed.end(|| false);
+        self.tell(Event::Ended);
+        self.control.finished.store(true, Ordering::Release);
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody listens any more: the player is closing.
+        let _ = self.events.send(event);
+    }
+
+    fn play<N: Network>(&mut self, network: &N, input: SessionInput) -> Result<()> {
+        let mut adapter = self.settings.adapt.then(|| Adapter::new(self.settings.sampler));
+        match input {
+            SessionInput::Live(mut mel) => {
+                let status = mel.status();
+                mel.set_waiting_flag(self.feed.waiting_flag());
+                self.warm_up(network)?;
+                let rendered = self.render(network, *mel, 0, u64::MAX, 0, &mut adapter, Some(&status));
+                if let Some(error) = status.take_error() {
+                    self.tell(Event::Failed { input: "standard input".into(), error });
+                }
+                rendered.map(|_| ())
+            }
+            SessionInput::Files(files) => self.play_files(network, &files, &mut adapter),
+        }
+    }
+
+    fn play_files<N: Network>(&mut self, network: &N, files: &[PathBuf], adapter: &mut Option<Adapter>) -> Result<()> {
+        let mut spans: Vec<Span> = Vec::new();
+        let mut next = 0;
+        let mut sounded = false;
+        let mut start: Option<(Span, f64)> = None;
+        let mut opened: Option<(usize, Source)> = None;
+        loop {
+            if self.control.stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let index = start.map_or(next, |(span, _)| span.input);
+            if index == files.len() {
+                if self.settings.repeat && sounded {
+                    (next, sounded) = (0, false);
+                    continue;
+                }
+                match self.wait_for_the_end()? {
+                    Some(target) => {
+                        start = self.span_at(&mut spans, target)?;
+                        next = start.map_or(files.len(), |(span, _)| span.input);
+                        continue;
+                    }
+                    None => return Ok(()),
+                }
+            }
+            let source = match opened.take() {
+                Some((kept, source)) if kept == index => Ok(source),
+                _ => Source::open(&files[index], &self.settings.source, network.convention()),
+            };
+            next = index + 1;
+            let source = match source {
+                Ok(source) => source,
+                Err(error) => {
+                    self.tell(Event::Failed { input: files[index].clone(), error });
+                    start = None;
+                    continue;
+                }
+            };
+            let (outcome, span) = self.play_source(network, &files[index], index, &source, start.take(), &mut spans, adapter)?;
+            sounded = true;
+            opened = Some((index, source));
+            match outcome {
+                Outcome::Done => {}
+                Outcome::Stopped => return Ok(()),
+                Outcome::Seek(target) if target >= span.ends_s => self.feed.restart(span.ends_s)?,
+                Outcome::Seek(target) => start = self.span_at(&mut spans, target)?,
+            }
+        }
+    }
+
+    /// The span that `target_s` lies in, and the seconds into it; later spans are forgotten, as they will be played anew.
+    fn span_at(&mut self, spans: &mut Vec<Span>, target_s: f64) -> Result<Option<(Span, f64)>> {
+        while spans.len() > 1 && spans[spans.len() - 1].start_s > target_s {
+            spans.pop();
+        }
+        let Some(span) = spans.pop() else { return Ok(None) };
+        let into_s = (target_s - span.start_s).clamp(0.0, span.ends_s - span.start_s);
+        self.feed.restart(span.start_s + into_s)?;
+        Ok(Some((span, into_s)))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the state of one loop, which is its only caller")]
+    fn play_source<N: Network>(
+        &mut self,
+        network: &N,
+        path: &Path,
+        input: usize,
+        source: &Source,
+        start: Option<(Span, f64)>,
+        spans: &mut Vec<Span>,
+        adapter: &mut Option<Adapter>,
+    ) -> Result<(Outcome, Span)> {
+        let convention = network.convention();
+        let (rate, hop) = (convention.sample_rate, convention.hop);
+        let total = resampled_len(source.samples, source.rate, rate);
+        let seconds = |samples: u64| samples as f64 / f64::from(rate);
+        let (span, into_s) = start.unwrap_or_else(|| {
+            let start_s = spans.last().map_or(0.0, |span| span.ends_s);
+            (Span { input, start_s, ends_s: start_s + seconds(total) }, 0.0)
+        });
+        spans.push(span);
+        if start.is_none() {
+            let notes = source.notes.clone();
+            self.tell(Event::Opened { input: path.into(), ends_s: span.ends_s, notes });
+        }
+        // A seek begins a little earlier, so that its first chunk grows out of a past as every other does.
+        let frame = ((into_s * f64::from(rate) / hop as f64) as usize).min(source.mel.frames().saturating_sub(2));
+        let begin = frame.saturating_sub(self.settings.chunks.past);
+        let mel = Slice { mel: &source.mel, next: begin };
+        let skipped = (frame - begin) * hop;
+        let left = total.saturating_sub((frame * hop) as u64);
+        let outcome = self.render(network, mel, begin, left, skipped, adapter, None)?;
+        Ok((outcome, span))
+    }
+
+    /// Renders `mel` from absolute frame `begin` on, drops `skipped` samples and gives `left` to the player.
+    #[expect(clippy::too_many_arguments, reason = "one loop for files and live input")]
+    fn render<N: Network>(
+        &mut self,
+        network: &N,
+        mel: impl MelSource,
+        begin: usize,
+        mut left: u64,
+        mut skipped: usize,
+        adapter: &mut Option<Adapter>,
+        live: Option<&LiveStatus>,
+    ) -> Result<Outcome> {
+        let SessionSettings { sampler, chunks, .. } = self.settings;
+        let sampler = adapter.as_ref().map_or(sampler, Adapter::settings);
+        let mut renderer = Renderer::new(network, mel, sampler, chunks)?.starting_at(begin);
+        let rate = f64::from(network.convention().sample_rate);
+        let waited = || live.map_or(Duration::ZERO, LiveStatus::waited);
+        loop {
+            let (begun, waited_before) = (Instant::now(), waited());
+            let Some(chunk) = renderer.next() else { return Ok(Outcome::Done) };
+            let mut chunk = chunk?;
+            let compute_s = begun.elapsed().saturating_sub(waited() - waited_before).as_secs_f64();
+            let audio_s = chunk.len() as f64 / rate;
+            let dropped = skipped.min(chunk.len());
+            skipped -= dropped;
+            chunk.drain(..dropped);
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= chunk.len() as u64;
+
+            let control = self.control.clone();
+            let pushed = self.feed.push(&chunk, || control.undisturbed())?;
+            let samples = if self.settings.keep_sound { chunk } else { Vec::new() };
+            self.tell(Event::Rendered { samples, speed: audio_s / compute_s.max(1e-9) });
+            if let Some(target) = control.take_seek() {
+                return Ok(Outcome::Seek(target));
+            }
+            if pushed == Pushed::Interrupted || control.stop.load(Ordering::Relaxed) {
+                return Ok(Outcome::Stopped);
+            }
+            if let Some(adapter) = adapter {
+                let measured = Measured { compute_s, audio_s, buffered_s: self.feed.buffered_s() };
+                match adapter.after_chunk(measured) {
+                    Change::Keep => {}
+                    Change::Cheaper(settings) => {
+                        renderer.set_settings(settings)?;
+                        self.tell(Event::Adapted { settings, cheaper: true });
+                    }
+                    Change::Dearer(settings) => {
+                        renderer.set_settings(settings)?;
+                        self.tell(Event::Adapted { settings, cheaper: false });
+                    }
+                }
+            }
+            if left == 0 {
+                return Ok(Outcome::Done);
+            }
+        }
+    }
+
+    /// All is rendered: lets the device run dry, unless somebody wants to hear a place again.
+    fn wait_for_the_end(&mut self) -> Result<Option<f64>> {
+        let control = self.control.clone();
+        self.feed.end(|| control.undisturbed())?;
+        while !self.feed.drained() && control.undisturbed() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(control.take_seek())
+    }
+
+    /// A first run of a network is slower than the rest: libtorch plans and allocates. It would be taken for load.
+    fn warm_up<N: Network>(&self, network: &N) -> Result<()> {
+        let convention = network.convention();
+        let ChunkLayout { chunk, past, ahead, .. } = self.settings.chunks;
+        let floor = convention.stored(0, 0.0) as f32;
+        let mel = MelSpectrogram::new(vec![floor; (chunk + past + ahead + 2) * convention.n_mels], convention.n_mels);
+        let cheapest = SamplerSettings { steps: 1, iterations: 0, final_iterations: 1, seed: 0 };
+        let mut renderer = Renderer::new(network, WholeMel::new(mel), cheapest, self.settings.chunks)?;
+        renderer.try_for_each(|chunk| chunk.map(|_| ()))
+    }
+}
+
+/// A part of a mel that stays where it is.
+struct Slice<'m> {
+    mel: &'m MelSpectrogram,
+    next: usize,
+}
+
+impl MelSource for Slice<'_> {
+    fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
+        let end = self.next.saturating_add(frames).min(self.mel.frames());
+        let part = self.mel.slice(self.next..end);
+        self.next = end;
+        Ok(part)
+    }
+}

@@ -1,0 +1,559 @@
+//! Which convention a bare array of numbers was made by.
+//!
+//! Two kinds of evidence, kept apart. What a convention cannot have stored (a value under its floor, above what full scale
+//! gives, a floor that is not its own, a frame that its filters cannot make, a number of frames that the recording does not
+//! have) rules it out. What is merely odd (too smooth in time for its logarithm, hardly any range) makes it unlikely.
+//! An answer is certain only where one convention, or several that would be rendered alike, is left when all others are
+//! ruled out, and where the range is not one that any program's normalisation gives. All this is among the presets: a
+//! convention that is nobody's preset and has the same bands, floor and range cannot be told from one.
+
+use super::{
+    Layout, LogBase, MelConvention,
+    bank_evidence::{BankEvidence, Bounds},
+    filterbank::Filterbank,
+    presets,
+};
+use std::collections::HashMap;
+
+/// How many times a lowest value has to occur to be a floor and no accident.
+const FLOOR_COUNT: usize = 8;
+/// Bands that it has to occur in: a steady tone repeats one band's value, a floor many.
+const FLOOR_BANDS: usize = 3;
+/// What the bank's bounds allow for rounding, relative: single precision in a quiet band of a loud frame stays below 1e-3.
+const BANK_TOLERANCE: f64 = 0.01;
+
+/// The length of the recording that a mel belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AudioLength {
+    pub samples: u64,
+    /// Hz
+    pub sample_rate: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// The convention cannot have stored these numbers.
+    Impossible,
+    /// It can have, but hardly from a recording of speech or music.
+    Unlikely,
+    Fits,
+}
+
+/// A preset against the numbers.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    pub convention: &'static MelConvention,
+    /// The order that the array would be in.
+    pub layout: Layout,
+    pub verdict: Verdict,
+    /// Why, the weightiest first; each a clause.
+    pub reasons: Vec<String>,
+    /// Its lowest value was found as a floor.
+    pub floor_found: bool,
+    /// Among equal verdicts, the higher the likelier.
+    score: f64,
+}
+
+/// What the numbers themselves look like.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    pub shape: Vec<usize>,
+    pub lowest: f32,
+    pub highest: f32,
+    /// Value and count, where the lowest value is a floor: what silence is stored as.
+    pub silence: Option<(f32, usize)>,
+    /// Mean of each eighth of the bands, from the lowest up, in the likeliest layout.
+    pub profile: Vec<f32>,
+}
+
+/// All presets that an array can be, the likeliest first.
+#[derive(Debug, Clone)]
+pub struct Ranking {
+    pub summary: Summary,
+    pub candidates: Vec<Candidate>,
+    /// How many of the first candidates are certain: 0, or those that give the same rendering of these numbers.
+    certain: usize,
+    /// What keeps the answer from being certain, or what has to be known about the array.
+    pub notes: Vec<String>,
+}
+
+impl Ranking {
+    /// The convention, where it is certain.
+    pub fn certain(&self) -> Option<&Candidate> {
+        self.candidates[..self.certain].first()
+    }
+
+    /// Others that give the same rendering as the certain one.
+    pub fn equivalent(&self) -> &[Candidate] {
+        self.candidates[..self.certain].get(1..).unwrap_or_default()
+    }
+
+    /// The candidates that are not ruled out.
+    pub fn possible(&self) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().filter(|c| c.verdict > Verdict::Impossible)
+    }
+}
+
+/// Ranks the presets for an array in C order. Leading axes of length 1 are no matter; of a batch every item is looked at.
+///
+/// Never fails: an array that no preset can have made gives candidates that are all impossible, or none.
+pub fn recognise(shape: &[usize], values: &[f32], length: Option<AudioLength>) -> Ranking {
+    let lowest = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let highest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut summary = Summary { shape: shape.to_vec(), lowest, highest, silence: None, profile: vec![] };
+    let mut notes = Vec::new();
+    let sized = shape.len() >= 2 && !values.is_empty() && shape.iter().product::<usize>() == values.len();
+    if !sized || !lowest.is_finite() || !highest.is_finite() {
+        notes.push("this is no array of two axes with finite numbers".into());
+        return Ranking { summary, candidates: vec![], certain: 0, notes };
+    }
+    let [rows, columns] = [shape[shape.len() - 2], shape[shape.len() - 1]];
+    let items = values.len() / (rows * columns);
+    if items > 1 {
+        notes.push(format!("the array holds {items} items of [{rows}, {columns}]; render takes one at a time"));
+    }
+
+    let mut candidates = Vec::new();
+    let mut views: HashMap<Layout, View> = HashMap::new();
+    for preset in presets::all() {
+        for (layout, n_mels) in [(Layout::BandsFirst, rows), (Layout::FramesFirst, columns)] {
+            if preset.convention.n_mels == n_mels {
+                let view = views.entry(layout).or_insert_with(|| View::new(values, rows, columns, layout));
+                candidates.push(examine(&preset.convention, view, (items == 1).then_some(length).flatten()));
+            }
+        }
+    }
+    compare_filters(&mut candidates, &views);
+    candidates.sort_by(|a, b| b.verdict.cmp(&a.verdict).then(b.score.total_cmp(&a.score)));
+    if let Some(view) = candidates.first().and_then(|c| views.get(&c.layout)) {
+        summary.silence = view.floor();
+        summary.profile = view.profile();
+    } else {
+        let counts: Vec<String> = band_counts().iter().map(usize::to_string).collect();
+        notes.push(format!("no axis of {shape:?} has a preset's number of bands ({})", counts.join(", ")));
+    }
+    let certain = certain_count(&mut candidates, &views, &mut notes);
+    Ranking { summary, candidates, certain, notes }
+}
+
+fn band_counts() -> Vec<usize> {
+    let mut counts: Vec<usize> = presets::all().iter().map(|p| p.convention.n_mels).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    counts
+}
+
+/// The numbers in one of the two orders, and what does not depend on a convention.
+struct View {
+    layout: Layout,
+    n_mels: usize,
+    /// [T, M]
+    values: Vec<f32>,
+    /// All values are half-precision numbers.
+    half: bool,
+    /// Each band's lowest value, where it occurs [`FLOOR_COUNT`] times.
+    repeated: Vec<Option<f32>>,
+    lowest: (f32, usize),
+    /// The lowest value occurs often enough, in bands enough.
+    has_floor: bool,
+    /// Bands that never leave the lowest value, between two that do.
+    silent_between: Vec<usize>,
+}
+
+impl View {
+    fn new(values: &[f32], rows: usize, columns: usize, layout: Layout) -> Self {
+        let values: Vec<f32> = match layout {
+            Layout::FramesFirst => values.to_vec(),
+            Layout::BandsFirst => values
+                .chunks_exact(rows * columns)
+                .flat_map(|item| (0..columns).flat_map(move |t| (0..rows).map(move |m| item[m * columns + t])))
+                .collect(),
+        };
+        let n_mels = if layout == Layout::BandsFirst { rows } else { columns };
+        let half = values.iter().all(|&v| half::f16::from_f32(v).to_f32() == v);
+        let lowest = values.iter().copied().fold(f32::INFINITY, f32::min);
+        let mut view = Self {
+            layout,
+            n_mels,
+            values,
+            half,
+            repeated: vec![],
+            lowest: (lowest, 0),
+            has_floor: false,
+            silent_between: vec![],
+        };
+        let mut bands_at_lowest = 0;
+        for m in 0..n_mels {
+            let least = view.band(m).fold(f32::INFINITY, f32::min);
+            let count = view.band(m).filter(|&v| v <= least + view.tolerance(least)).count();
+            view.repeated.push((count >= FLOOR_COUNT).then_some(least));
+            if least <= lowest + view.tolerance(lowest) {
+                view.lowest.1 += count;
+                bands_at_lowest += 1;
+            }
+        }
+        view.has_floor = view.lowest.1 >= FLOOR_COUNT && bands_at_lowest >= FLOOR_BANDS;
+        let silent: Vec<bool> =
+            (0..n_mels).map(|m| view.band(m).all(|v| v <= lowest + view.tolerance(lowest))).collect();
+        let between = |m: usize| silent[m] && silent[..m].contains(&false) && silent[m..].contains(&false);
+        view.silent_between = (0..n_mels).filter(|&m| between(m)).collect();
+        view
+    }
+
+    fn frames(&self) -> usize {
+        self.values.len() / self.n_mels
+    }
+
+    fn frame(&self, t: usize) -> &[f32] {
+        &self.values[t * self.n_mels..(t + 1) * self.n_mels]
+    }
+
+    fn band(&self, m: usize) -> impl Iterator<Item = f32> {
+        self.values[m..].iter().step_by(self.n_mels).copied()
+    }
+
+    /// How far a stored number may lie from the exact one by rounding alone.
+    fn tolerance(&self, value: f32) -> f32 {
+        if self.half { value.abs() * 5e-4 + 1e-4 } else { value.abs() * 2e-6 + 2e-5 }
+    }
+
+    fn floor(&self) -> Option<(f32, usize)> {
+        self.has_floor.then_some(self.lowest)
+    }
+
+    fn profile(&self) -> Vec<f32> {
+        let eighth = |i: usize| {
+            let bands = i * self.n_mels / 8..(i + 1) * self.n_mels / 8;
+            let count = bands.len() * self.frames();
+            bands.flat_map(|m| self.band(m)).map(f64::from).sum::<f64>() / count.max(1) as f64
+        };
+        if self.n_mels < 8 { vec![] } else { (0..8).map(|i| eighth(i) as f32).collect() }
+    }
+
+    /// The range is one that a normalisation gives: nothing can be concluded from it.
+    fn is_generic(&self) -> bool {
+        let highest = self.values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let lowest = self.lowest.0;
+        let at = |v: f32, edges: &[f32]| edges.iter().any(|e| (v - e).abs() < 1e-3);
+        at(lowest, &[0.0, -1.0, -4.0])
+            || at(highest, &[0.0, 1.0, 4.0])
+            || (!self.has_floor && lowest > -4.0 && highest < 4.0)
+    }
+}
+
+/// All that one convention has to say for itself.
+fn examine(c: &'static MelConvention, view: &View, length: Option<AudioLength>) -> Candidate {
+    let mut impossible = Vec::new();
+    let mut odd = Vec::new();
+    let mut support = Vec::new();
+    let bank = Filterbank::new(c);
+    let floors = silence(c, &bank);
+    let roofs = loudest(c, &bank);
+    let near = |v: f32, w: f32| (v - w).abs() <= view.tolerance(w);
+
+    let lowest_floor = floors.iter().copied().fold(f32::INFINITY, f32::min);
+    if let Some((m, v)) = first_value(view, |m, v| v < floors[m] - view.tolerance(floors[m])) {
+        impossible.push(format!("{v:.3} in band {m} lies below its floor {:.3}", floors[m]));
+    }
+    if let Some((m, v)) = first_value(view, |m, v| v > roofs[m] + view.tolerance(roofs[m])) {
+        impossible.push(format!("{v:.3} in band {m} is more than full scale gives ({:.3})", roofs[m]));
+    }
+    let repeated: Vec<(usize, f32)> = view.repeated.iter().enumerate().filter_map(|(m, v)| v.map(|v| (m, v))).collect();
+    let own = repeated.iter().filter(|&&(m, v)| near(v, floors[m])).count();
+    let floor_found = own >= FLOOR_BANDS;
+    if repeated.len() >= FLOOR_BANDS && (own as f64) < 0.9 * repeated.len() as f64 {
+        let (value, count) = view.lowest;
+        impossible.push(format!(
+            "the lowest value {value:.3} ({count} times) is a floor that is not its own ({lowest_floor:.3})"
+        ));
+    } else if floor_found {
+        support.push(format!("its floor {lowest_floor:.3} occurs {} times", view.lowest.1));
+    }
+    let empty = (0..c.n_mels).filter(|&m| bank.row(m).1.is_empty()).count();
+    if let (true, Some(m)) = (empty == 0, view.silent_between.first()) {
+        let count = view.silent_between.len();
+        impossible.push(format!(
+            "band {m} ({count} in all) is silent throughout between others; none of its filters is empty"
+        ));
+    } else if empty > 0 && !view.silent_between.is_empty() {
+        support.push(format!(
+            "{} bands are silent throughout, as its {empty} filters without a bin",
+            view.silent_between.len()
+        ));
+    }
+    if let Some(AudioLength { samples, sample_rate }) = length {
+        let own = samples as f64 * f64::from(c.sample_rate) / f64::from(sample_rate);
+        // Where the rate is not its own, resampling may have rounded either way.
+        let slack = if sample_rate == c.sample_rate { 0.0 } else { 1.0 };
+        let frames = c.frames((own - slack).max(0.0).floor() as usize)..=c.frames((own + slack).ceil() as usize);
+        if frames.contains(&view.frames()) {
+            support.push(format!("{samples} samples give {} frames", view.frames()));
+        } else {
+            impossible.push(format!(
+                "{samples} samples at {sample_rate} Hz would give {} frames, not {}",
+                frames.end(),
+                view.frames()
+            ));
+        }
+    }
+    let span = span_in_nats(c, view);
+    if span < 2.5 {
+        odd.push(format!("all its values would lie within {:.0} dB", span * 8.686));
+    }
+
+    let verdict = match (impossible.is_empty(), odd.is_empty()) {
+        (false, _) => Verdict::Impossible,
+        (true, false) => Verdict::Unlikely,
+        (true, true) => Verdict::Fits,
+    };
+    support.push(format!("{} bands", c.n_mels));
+    let stored_so = if c.layout == view.layout { 0.5 } else { 0.0 };
+    let score = if floor_found { 3.0 } else { 0.0 } + stored_so + f64::from(length.is_some());
+    let reasons = [impossible, odd, support].concat();
+    Candidate { convention: c, layout: view.layout, verdict, reasons, floor_found, score }
+}
+
+/// [M]: what digital silence is stored as.
+fn silence(c: &MelConvention, bank: &Filterbank) -> Vec<f32> {
+    let bin = c.magnitude_epsilon.max(c.power_floor).powf(c.power / 2.0);
+    let area = |m: usize| bank.row(m).1.iter().map(|&w| f64::from(w)).sum::<f64>();
+    (0..c.n_mels).map(|m| c.stored(m, area(m) * bin) as f32).collect()
+}
+
+/// [M]: more than audio of twice full scale can give. The window's energy bounds the spectrum's (Parseval), and that
+/// bounds a band (Cauchy and Schwarz).
+fn loudest(c: &MelConvention, bank: &Filterbank) -> Vec<f32> {
+    let window_energy = 0.375 * c.win_length as f64;
+    let magnitude = 2.0 * (c.n_fft as f64 * window_energy / 2.0).sqrt();
+    let norm = if c.window_norm { window_energy.sqrt() } else { 1.0 };
+    let weight = |m: usize| bank.row(m).1.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
+    let power = (magnitude / norm).powf(c.power);
+    (0..c.n_mels).map(|m| c.stored(m, weight(m) * power + 1e-3 * c.floor) as f32).collect()
+}
+
+fn first_value(view: &View, is: impl Fn(usize, f32) -> bool) -> Option<(usize, f32)> {
+    view.values.iter().enumerate().map(|(i, &v)| (i % view.n_mels, v)).find(|&(m, v)| is(m, v))
+}
+
+/// Natural logarithm between the quietest and the loudest hundredth.
+fn span_in_nats(c: &MelConvention, view: &View) -> f64 {
+    let mut sorted = view.values.clone();
+    let (low, high) = (sorted.len() / 100, sorted.len() - 1 - sorted.len() / 100);
+    let low = *sorted.select_nth_unstable_by(low, f32::total_cmp).1;
+    let high = *sorted.select_nth_unstable_by(high, f32::total_cmp).1;
+    f64::from(high - low) / c.stored_slope().abs()
+}
+
+/// The tests that need the filters, on the candidates that are left.
+fn compare_filters(candidates: &mut [Candidate], views: &HashMap<Layout, View>) {
+    let mut evidence: HashMap<&str, BankEvidence> = HashMap::new();
+    for candidate in candidates.iter_mut().filter(|c| c.verdict > Verdict::Impossible) {
+        let view = &views[&candidate.layout];
+        let bank =
+            evidence.entry(&candidate.convention.name).or_insert_with(|| BankEvidence::new(candidate.convention));
+        if let Some(excess) = fluctuation_excess(candidate.convention, view, bank) {
+            candidate.score -= (excess - 0.4).abs();
+            if !(-0.25..1.1).contains(&excess) {
+                let how = if excess < 0.0 { "less" } else { "more" };
+                candidate.verdict = Verdict::Unlikely;
+                candidate
+                    .reasons
+                    .insert(0, format!("neighbouring bands move {how} against each other than sound does"));
+            }
+        }
+        let frames = view.frames();
+        let bad = (0..frames).filter(|&t| !bank.allows(bounds(candidate.convention, view, t))).count();
+        let share = bad as f64 / frames as f64;
+        // A predicted mel obeys no filters; one with exact floors was computed, and computed ones obey exactly.
+        if view.has_floor && bad >= 4 && share > 0.01 {
+            candidate.verdict = Verdict::Impossible;
+            candidate.reasons.insert(0, format!("its filters cannot give {bad} of the {frames} frames"));
+        } else if share > 0.2 {
+            candidate.verdict = Verdict::Unlikely;
+            candidate.reasons.insert(0, format!("its filters cannot give {bad} of the {frames} frames"));
+        }
+        candidate.score -= share;
+    }
+    // Filters that allow nearly everything cannot be disproved by a frame, but by what they would have given: a mel of
+    // theirs would contradict the tighter candidate's filters now and then, and this one never does.
+    let found: Vec<usize> = (0..candidates.len())
+        .filter(|&i| candidates[i].floor_found && candidates[i].verdict == Verdict::Fits)
+        .collect();
+    for &winner in &found {
+        let view = &views[&candidates[winner].layout];
+        let (name, c) = (candidates[winner].convention.name.clone(), candidates[winner].convention);
+        let allowed = (0..view.frames()).all(|t| evidence[name.as_str()].allows(bounds(c, view, t)));
+        if !allowed || view.frames() < 100 {
+            continue;
+        }
+        for other in 0..candidates.len() {
+            let d = candidates[other].convention;
+            if candidates[other].verdict == Verdict::Impossible
+                || candidates[other].layout != view.layout
+                || same_filters(c, d)
+            {
+                continue;
+            }
+            let share = imagined_contradictions(c, &evidence[name.as_str()], d, &evidence[d.name.as_str()], view);
+            // Neighbouring frames share samples, so that an eighth of them counts; the imagined share is taken at a
+            // quarter, because real spectra are smoother than noise.
+            if share >= 0.1 && (1.0 - share / 4.0).powf(view.frames() as f64 / 8.0) < 1e-4 {
+                candidates[other].verdict = Verdict::Impossible;
+                let why = format!(
+                    "made by it, {:.0} % of the frames would contradict the filters of {name}; none does",
+                    100.0 * share
+                );
+                candidates[other].reasons.insert(0, why);
+            }
+        }
+    }
+}
+
+/// How much more than in white noise the difference of neighbouring bands moves, in natural logarithm: the median over
+/// the bands of robust deviations. Speech and music lie between 0.1 and 0.7.
+fn fluctuation_excess(c: &MelConvention, view: &View, bank: &BankEvidence) -> Option<f64> {
+    let slope = c.stored_slope().abs();
+    let floors = silence(c, &Filterbank::new(c));
+    let mut excess = Vec::new();
+    for (m, expected) in bank.noise_fluctuation().into_iter().enumerate() {
+        let above = |m: usize, v: f32| v > floors[m] + view.tolerance(floors[m]);
+        let mut moves: Vec<f64> = (view.band(m).zip(view.band(m + 1)))
+            .filter(|&(a, b)| above(m, a) && above(m + 1, b))
+            .map(|(a, b)| f64::from(b - a) / slope)
+            .collect();
+        if moves.len() < 12 {
+            continue;
+        }
+        moves.sort_by(f64::total_cmp);
+        // The quartiles of a normal distribution lie 1.349 deviations apart.
+        let deviation = (moves[moves.len() * 3 / 4] - moves[moves.len() / 4]) / 1.349;
+        if let Some(expected) = expected.filter(|e| *e > 1e-3) {
+            excess.push((deviation.max(1e-6) / expected).ln());
+        }
+    }
+    excess.sort_by(f64::total_cmp);
+    (excess.len() >= 16).then(|| excess[excess.len() / 2])
+}
+
+/// The band values of frame `t` as far as they are known.
+fn bounds<'a>(c: &'a MelConvention, view: &'a View, t: usize) -> impl Iterator<Item = Bounds> + 'a {
+    let tolerance = if view.half { 3.0 * BANK_TOLERANCE } else { BANK_TOLERANCE };
+    let clip = c.affine.and_then(|a| a.clip);
+    let lowest = view.lowest.0;
+    view.frame(t).iter().enumerate().map(move |(m, &v)| {
+        let linear = c.linear(m, f64::from(v));
+        let (mut low, mut high) = (linear * (1.0 - tolerance), linear * (1.0 + tolerance));
+        if v <= lowest + view.tolerance(lowest) || linear <= c.floor * (1.0 + tolerance) {
+            low = 0.0;
+        }
+        if clip.is_some_and(|[_, top]| f64::from(v) >= top - 1e-4) {
+            high = f64::INFINITY;
+        }
+        (low, high)
+    })
+}
+
+/// The share of frames that would contradict `c`'s filters if noise of their envelope had been seen through `d`'s.
+fn imagined_contradictions(
+    c: &MelConvention,
+    tight: &BankEvidence,
+    d: &MelConvention,
+    loose: &BankEvidence,
+    view: &View,
+) -> f64 {
+    let step = (view.frames() / 64).max(1);
+    let turns: Vec<usize> = (0..view.frames()).step_by(step).collect();
+    let bad = turns.iter().filter(|&&t| {
+        let bands: Vec<f64> = view.frame(t).iter().enumerate().map(|(m, &v)| d.linear(m, f64::from(v))).collect();
+        let imagined = loose.imagined(&bands, t);
+        // As the file would hold it, read as `c`.
+        let read = imagined.iter().enumerate().map(|(m, &v)| {
+            let linear = c.linear(m, d.stored(m, v));
+            let low = if v <= d.floor { 0.0 } else { linear * (1.0 - BANK_TOLERANCE) };
+            (low, linear * (1.0 + BANK_TOLERANCE))
+        });
+        !tight.allows(read)
+    });
+    bad.count() as f64 / turns.len() as f64
+}
+
+fn same_filters(a: &MelConvention, b: &MelConvention) -> bool {
+    let filters = |c: &MelConvention| {
+        (c.sample_rate, c.n_fft, c.win_length, c.n_mels, c.f_min.to_bits(), c.f_max.to_bits(), c.scale, c.area_norm)
+    };
+    filters(a) == filters(b)
+}
+
+/// Whether the same numbers, read as `a` or as `b`, are rendered alike: all but floors (which then were not reached, or
+/// they would have told the two apart) and the order in the file.
+pub fn rendered_alike(a: &MelConvention, b: &MelConvention) -> bool {
+    let plain = |c: &MelConvention| MelConvention {
+        name: String::new(),
+        floor: 1e-5,
+        magnitude_epsilon: 0.0,
+        power_floor: 0.0,
+        layout: Layout::BandsFirst,
+        ..c.clone()
+    };
+    plain(a) == plain(b)
+}
+
+/// How many candidates at the head are certain; brings those that are rendered alike together.
+fn certain_count(candidates: &mut [Candidate], views: &HashMap<Layout, View>, notes: &mut Vec<String>) -> usize {
+    let possible = candidates.iter().filter(|c| c.verdict > Verdict::Impossible).count();
+    if possible == 0 {
+        if !candidates.is_empty() {
+            notes.push(
+                "no preset can have made these numbers; describe the convention in a file (--convention FILE)".into(),
+            );
+        }
+        return 0;
+    }
+    let head = candidates[0].clone();
+    let alike = |c: &Candidate| c.layout == head.layout && rendered_alike(c.convention, head.convention);
+    let names = |list: &[&Candidate]| list.iter().map(|c| c.convention.name.as_str()).collect::<Vec<_>>().join(", ");
+    let possible = &candidates[..possible];
+    let twins: Vec<&Candidate> = possible.iter().filter(|c| alike(c)).collect();
+    if twins.len() > 1 {
+        notes.push(format!("{} cannot be told apart here and are rendered alike", names(&twins)));
+    }
+    for other in possible.iter().filter(|c| !alike(c)) {
+        if let Some(why) = confusion(head.convention, other.convention) {
+            notes.push(format!(
+                "{} and {} cannot be told apart by the numbers: {why}",
+                head.convention.name, other.convention.name
+            ));
+        }
+    }
+    if candidates.iter().any(|c| c.layout != head.layout && c.verdict > Verdict::Impossible) {
+        notes.push("both axes have a preset's number of bands; --layout says which is which".into());
+    }
+    let view = &views[&head.layout];
+    let certain = twins.len() == possible.len()
+        && head.verdict == Verdict::Fits
+        && view.frames() >= 16
+        && !candidates.iter().any(|c| c.verdict == Verdict::Unlikely);
+    if certain && view.is_generic() {
+        notes.push(format!(
+            "{:.3} to {:.3} is a range that many programs normalise to, so that nothing follows from it",
+            view.lowest.0,
+            view.values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+        ));
+        return 0;
+    }
+    if certain { twins.len() } else { 0 }
+}
+
+/// Why two conventions look alike.
+fn confusion(a: &MelConvention, b: &MelConvention) -> Option<&'static str> {
+    let at_same_grid = MelConvention { framing: b.framing, ..a.clone() };
+    if rendered_alike(&at_same_grid, b) {
+        return Some("their frames lie half a hop apart and one has a frame more; the recording's length would tell");
+    }
+    let same_bands = a.f_min == b.f_min && a.f_max == b.f_max && a.scale == b.scale && a.log == b.log;
+    if same_bands && a.affine == b.affine && a.sample_rate != b.sample_rate {
+        return Some("their bands lie at the same frequencies, but the frames are not equally far apart");
+    }
+    (a.log == LogBase::Decibel && a.log == b.log && a.affine == b.affine && a.n_mels == b.n_mels)
+        .then_some("the range is the same, and the filters differ by the rate alone")
+}

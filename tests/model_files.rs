@@ -1,0 +1,122 @@
+//! Model files that are broken are refused with one sentence that names the tensor or field, whatever the damage.
+
+use audiodiff::{
+    Error,
+    model::{DenoiserSize, EncoderSize, ModelCard, ModelFile, Storage, VocoderNetwork, serialize},
+};
+use proptest::prelude::*;
+use tch::{Device, nn};
+
+/// A model of the smallest size.
+fn tiny() -> Vec<u8> {
+    tch::manual_seed(1);
+    let mut card = ModelCard::new("tiny");
+    card.encoder = EncoderSize { channels: 8, layers: 1, mlp: 1 };
+    card.denoiser =
+        DenoiserSize { channels: 8, layers: 1, cond_channels: 8, time_channels: 8, mlp: 1, ..DenoiserSize::default() };
+    let store = nn::VarStore::new(Device::Cpu);
+    VocoderNetwork::new(&store, &card);
+    serialize(&store, &card, Storage::Half).unwrap()
+}
+
+/// The length of the JSON header.
+fn header_length(bytes: &[u8]) -> usize {
+    u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize
+}
+
+/// The file with `from` in its header replaced by `to`.
+fn with_header(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let end = 8 + header_length(bytes);
+    let text = std::str::from_utf8(&bytes[8..end]).unwrap();
+    assert!(text.contains(from), "{from} is not in {text}");
+    let text = text.replacen(from, to, 1);
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &bytes[end..]].concat()
+}
+
+fn refusal(bytes: &[u8]) -> String {
+    match ModelFile::parse(bytes, "m.safetensors").and_then(|file| file.network(Device::Cpu).map(drop)) {
+        Err(error @ Error::Model(_)) => error.to_string(),
+        Err(other) => panic!("{other:?}"),
+        Ok(()) => panic!("was taken"),
+    }
+}
+
+#[test]
+fn a_whole_file_is_taken_and_keeps_its_weights() {
+    let bytes = tiny();
+    let file = ModelFile::parse(&bytes, "m.safetensors").unwrap();
+    let (store, _) = file.network(Device::Cpu).unwrap();
+    assert_eq!(serialize(&store, &file.card, Storage::Half).unwrap(), bytes);
+    assert_eq!(file.parameters(), store.variables().values().map(|v| v.numel()).sum::<usize>());
+}
+
+#[test]
+fn the_builtin_model_has_the_size_that_its_card_says() {
+    let file = ModelFile::builtin().unwrap();
+    file.network(Device::Cpu).unwrap();
+    assert_eq!(file.parameters(), 6_162_371);
+    assert!(!file.card.licenses.weights.is_empty() && !file.card.training.data.is_empty());
+}
+
+#[test]
+fn each_kind_of_damage_is_named() {
+    let whole = tiny();
+    let nan = {
+        let mut bytes = whole.clone();
+        let end = bytes.len();
+        bytes[end - 2..].copy_from_slice(&half::f16::NAN.to_le_bytes());
+        bytes
+    };
+    let cases: [(&str, Vec<u8>, &[&str]); 12] = [
+        ("empty", vec![], &["m.safetensors", "safetensors"]),
+        ("truncated", whole[..whole.len() - 100].to_vec(), &["m.safetensors", "again"]),
+        ("header only", whole[..8 + header_length(&whole)].to_vec(), &["m.safetensors", "again"]),
+        ("not a number", nan, &["tensor ", "NaN", "finite"]),
+        ("no card", with_header(&whole, "\"audiodiff\"", "\"something\""), &["`audiodiff`"]),
+        ("new version", with_header(&whole, "\\\"version\\\":1", "\\\"version\\\":2"), &["version 2", "version 1"]),
+        ("no JSON", with_header(&whole, "\\\"version\\\":1", "\\\"version\\\"1"), &["metadata", "m.safetensors"]),
+        ("other convention", with_header(&whole, "\\\"hop\\\":256", "\\\"hop\\\":300"), &["`mel`", "f5-tts"]),
+        ("unknown scale", with_header(&whole, "\\\"htk\\\"", "\\\"bark\\\""), &["bark"]),
+        ("renamed", with_header(&whole, "denoiser.stft_in.bias", "denoiser.stft_xx.bias"), &["denoiser.stft_xx.bias"]),
+        (
+            "other size",
+            with_header(&whole, "\\\"mlp\\\":1", "\\\"mlp\\\":2"),
+            &["tensor encoder.blocks.0.pwconv", "shape"],
+        ),
+        (
+            "huge",
+            with_header(&whole, "\\\"channels\\\":8", "\\\"channels\\\":99999999"),
+            &["encoder.channels", "99999999"],
+        ),
+    ];
+    for (name, bytes, words) in cases {
+        let message = refusal(&bytes);
+        for word in words {
+            assert!(message.contains(word), "{name}: {message:?} does not say {word:?}");
+        }
+        assert_eq!(message.lines().count(), 1, "{name}: {message}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any bytes changed, anywhere, and any length: an answer, not a panic.
+    #[test]
+    fn mutations_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..8),
+        cut in prop::option::weighted(0.3, any::<prop::sample::Index>()),
+    ) {
+        thread_local!(static WHOLE: Vec<u8> = tiny());
+        let mut bytes = WHOLE.with(Clone::clone);
+        let header = 8 + header_length(&bytes);
+        for (at, value, in_header) in changes {
+            let range = if in_header { header } else { bytes.len() };
+            bytes[at.index(range)] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let _ = ModelFile::parse(&bytes, "m").and_then(|file| file.network(Device::Cpu).map(drop));
+    }
+}

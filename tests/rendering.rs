@@ -1,0 +1,127 @@
+//! What holds for every rendering: length, repeatability, and that it does not matter how the mel arrives.
+
+use audiodiff::{
+    Result,
+    diffusion::*,
+    mel::{MelConvention, MelSpectrogram, extract},
+    model::{GriffinLim, Precision, RuntimeOptions, Vocoder},
+};
+
+fn sample(name: &str) -> Vec<f32> {
+    audiodiff::audio::read(format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap().samples
+}
+
+fn mel(frames: usize) -> MelSpectrogram {
+    extract(&sample("speech-synthetic.wav"), &MelConvention::native()).unwrap().slice(0..frames)
+}
+
+/// Little work, but all kinds of it.
+const QUICK: SamplerSettings = SamplerSettings { steps: 2, iterations: 1, final_iterations: 2, seed: 5 };
+const LAYOUT: ChunkLayout = ChunkLayout { chunk: 24, past: 16, ahead: 8, fade: 256 };
+
+fn vocoder() -> Vocoder {
+    Vocoder::builtin(&RuntimeOptions { precision: Precision::F32, ..RuntimeOptions::default() }).unwrap()
+}
+
+fn render<N: Network>(network: &N, source: impl MelSource, settings: SamplerSettings, layout: ChunkLayout) -> Vec<f32> {
+    Renderer::new(network, source, settings, layout).unwrap().map(|chunk| chunk.unwrap()).collect::<Vec<_>>().concat()
+}
+
+/// A mel that arrives a few frames at a time.
+struct Dribble {
+    whole: WholeMel,
+    turn: usize,
+}
+
+impl MelSource for Dribble {
+    fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
+        self.turn += 1;
+        self.whole.read(frames.min(1 + self.turn % 7))
+    }
+}
+
+#[test]
+fn the_length_is_one_hop_a_frame_but_the_first() {
+    let network = GriffinLim::new(1).unwrap();
+    let settings = SamplerSettings { steps: 1, iterations: 0, final_iterations: 0, seed: 0 };
+    for frames in (0..10).chain(22..36).chain(46..60) {
+        let audio = render(&network, WholeMel::new(mel(frames)), settings, LAYOUT);
+        assert_eq!(audio.len(), frames.saturating_sub(1) * 256, "{frames} frames");
+        assert!(audio.iter().all(|x| x.is_finite()), "{frames} frames");
+    }
+}
+
+#[test]
+fn it_does_not_matter_how_the_mel_arrives() {
+    let network = vocoder();
+    let whole = render(&network, WholeMel::new(mel(90)), QUICK, LAYOUT);
+    let dribble = Dribble { whole: WholeMel::new(mel(90)), turn: 0 };
+    assert_eq!(whole, render(&network, dribble, QUICK, LAYOUT));
+}
+
+#[test]
+fn the_seed_alone_decides() {
+    let network = vocoder();
+    let run = |seed| render(&network, WholeMel::new(mel(60)), SamplerSettings { seed, ..QUICK }, LAYOUT);
+    assert_eq!(run(5), run(5));
+    assert_ne!(run(5), run(6));
+}
+
+#[test]
+fn the_first_chunk_does_not_wait_for_the_rest() {
+    /// Panics when asked for more than the first chunk needs.
+    struct Guarded(WholeMel, usize);
+    impl MelSource for Guarded {
+        fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
+            let mel = self.0.read(frames)?;
+            self.1 += mel.frames();
+            assert!(self.1 <= LAYOUT.chunk + LAYOUT.ahead + 2, "{} frames were read", self.1);
+            Ok(mel)
+        }
+    }
+    let network = vocoder();
+    let mut renderer = Renderer::new(&network, Guarded(WholeMel::new(mel(90)), 0), QUICK, LAYOUT).unwrap();
+    assert_eq!(renderer.next().unwrap().unwrap().len(), LAYOUT.chunk * 256 - LAYOUT.fade);
+}
+
+#[test]
+fn seams_are_smooth() {
+    // A steady tone has no steps of its own: the largest difference between neighbours at the seams is that of the rest.
+    let tone: Vec<f32> =
+        (0..48_000).map(|i| 0.3 * (i as f32 * 440.0 * std::f32::consts::TAU / 24_000.0).sin()).collect();
+    let mel = extract(&tone, &MelConvention::native()).unwrap();
+    let audio = render(
+        &vocoder(),
+        WholeMel::new(mel),
+        SamplerSettings { iterations: 8, final_iterations: 16, ..QUICK },
+        LAYOUT,
+    );
+    let steps: Vec<f32> = audio.windows(2).map(|w| (w[1] - w[0]).abs()).collect();
+    let inner = 4_000..audio.len() - 4_000;
+    let largest = steps[inner.clone()].iter().copied().fold(0.0, f32::max);
+    for seam in (1..8).map(|i| i * LAYOUT.chunk * 256).filter(|s| inner.contains(s)) {
+        let at_seam = steps[seam - 300..seam + 10].iter().copied().fold(0.0, f32::max);
+        // 440 Hz at this level steps by 0.035 a sample at most.
+        assert!(at_seam < 0.06 && at_seam <= largest, "{at_seam} at the seam near sample {seam}");
+    }
+}
+
+#[test]
+fn silence_stays_silent() {
+    let mel = MelSpectrogram::new(vec![1e-5f32.ln(); 100 * 120], 100);
+    let audio = render(&vocoder(), WholeMel::new(mel), QUICK, LAYOUT);
+    let peak = audio.iter().fold(0.0f32, |a, x| a.max(x.abs()));
+    assert!(peak < 1e-4, "silence has a peak of {peak}"); // below the least step of 16 bits
+}
+
+#[test]
+fn settings_out_of_range_are_refused_by_name() {
+    let network = GriffinLim::new(1).unwrap();
+    let refused =
+        |settings, layout| Renderer::new(&network, WholeMel::new(mel(9)), settings, layout).err().unwrap().to_string();
+    assert!(refused(SamplerSettings { steps: 0, ..QUICK }, LAYOUT).contains("steps: 0, expected 1 to 64"));
+    assert!(refused(SamplerSettings { steps: 65, ..QUICK }, LAYOUT).contains("steps: 65"));
+    assert!(refused(SamplerSettings { iterations: 1001, ..QUICK }, LAYOUT).contains("iterations: 1001"));
+    assert!(refused(QUICK, ChunkLayout { chunk: 1, ..LAYOUT }).contains("chunk"));
+    assert!(refused(QUICK, ChunkLayout { past: 0, ..LAYOUT }).contains("past"));
+}

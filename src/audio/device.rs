@@ -18,8 +18,8 @@ use super::player::Feeder;
 use crate::{Error, Fault, Result};
 
 /// Seconds of sound that a callback fills. Two of these lie in the device: short enough for keys to answer at once, long
-/// enough for a callback to be late by 20 ms on a busy machine.
-const PERIOD_S: f64 = 0.020;
+/// enough for a callback to be late by 30 ms on a busy machine.
+const PERIOD_S: f64 = 0.030;
 
 /// Samples that go from ring to device at a time, whatever the device's period.
 const BLOCK: usize = 512;

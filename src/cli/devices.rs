@@ -26,10 +26,32 @@ pub struct DevicesFlags {
 }
 
 pub fn run(flags: DevicesFlags) -> Result<Outcome> {
-    let hosts = list(flags.host.as_deref())?;
+    let hosts = without_chatter(|| list(flags.host.as_deref()))?;
     let text = if flags.json { as_json(&hosts) } else { as_text(&hosts) };
     io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))?;
     Ok(Outcome::Done)
+}
+
+/// Plugins of sound systems (JACK's above all) complain on standard error when they are opened and their server does not
+/// run. That a device cannot be used stands in our list.
+#[cfg(unix)]
+fn without_chatter<T>(work: impl FnOnce() -> T) -> T {
+    use std::{
+        fs::OpenOptions,
+        os::fd::{AsFd as _, AsRawFd as _},
+    };
+    let nowhere = OpenOptions::new().write(true).open("/dev/null");
+    let (Ok(kept), Ok(nowhere)) = (io::stderr().as_fd().try_clone_to_owned(), nowhere) else { return work() };
+    // SAFETY: dup2 on two open descriptors; the copy in `kept` puts the first back in its place.
+    unsafe { libc::dup2(nowhere.as_raw_fd(), libc::STDERR_FILENO) };
+    let result = work();
+    unsafe { libc::dup2(kept.as_raw_fd(), libc::STDERR_FILENO) };
+    result
+}
+
+#[cfg(not(unix))]
+fn without_chatter<T>(work: impl FnOnce() -> T) -> T {
+    work()
 }
 
 fn as_json(hosts: &[HostInfo]) -> String {

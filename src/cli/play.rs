@@ -183,7 +183,7 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
         let format = flags.live.input_format.into();
         let mel = LiveMel::new(io::stdin(), format, source.layout, &convention, "standard input");
         let status = mel.status();
-        (SessionInput::Live(mel), Some(status), false)
+        (SessionInput::Live(Box::new(mel)), Some(status), false)
     } else {
         let many = files.len() > 1;
         (SessionInput::Files(files), None, many)
@@ -195,7 +195,7 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
         live,
         kept,
         volume: flags.volume,
-        ends_s: 0.0,
+        ends_s: Vec::new(),
         opened: 0,
         errors: Vec::new(),
         speed: 0.0,
@@ -358,8 +358,8 @@ struct Playing<'t> {
     live: bool,
     kept: Option<Kept>,
     volume: f32,
-    /// Where the inputs that were opened so far end; 0 for live ones.
-    ends_s: f64,
+    /// Where the inputs that were opened so far end, in seconds; none for live ones.
+    ends_s: Vec<f64>,
     opened: usize,
     errors: Vec<String>,
     speed: f64,
@@ -393,7 +393,8 @@ impl Playing<'_> {
                 None if self.rendered_all && status.done => return Ok(Ending::Played),
                 _ => {}
             }
-            self.line.show(&status, player, self.ends_s, self.speed);
+            let ends_s = self.ends_s.iter().copied().find(|&ends_s| ends_s > status.position_s);
+            self.line.show(&status, player, ends_s, self.speed);
             let key = match keys {
                 Some(keys) => keys.wait(TICK),
                 None => {
@@ -421,7 +422,9 @@ impl Playing<'_> {
         match event {
             Event::Opened { input, ends_s, notes } => {
                 self.opened += 1;
-                self.ends_s = ends_s;
+                // After a step back, what follows is opened anew; what is long past is not shown again.
+                self.ends_s.retain(|&other| other < ends_s && other > ends_s - 3600.0);
+                self.ends_s.push(ends_s);
                 for note in notes {
                     self.terminal.warn(format_args!("{}: {note}", input.display()));
                 }
@@ -573,7 +576,7 @@ impl Line {
         Self { bar, shown: Instant::now(), peak: 0.0 }
     }
 
-    fn show(&mut self, status: &PlayerStatus, player: &Player, ends_s: f64, speed: f64) {
+    fn show(&mut self, status: &PlayerStatus, player: &Player, ends_s: Option<f64>, speed: f64) {
         if self.bar.is_hidden() || self.shown.elapsed() < REDRAWN {
             return;
         }
@@ -581,9 +584,9 @@ impl Line {
         // Falls by 3 dB a redraw, so that the eye can follow.
         self.peak = player.take_peak().max(self.peak * 0.7);
         let mark = if status.paused { "paused" } else { "playing" };
-        let place = match ends_s > 0.0 {
-            true => format!("{} / {}", clock(status.position_s), clock(ends_s)),
-            false => clock(status.position_s),
+        let place = match ends_s {
+            Some(ends_s) => format!("{} / {}", clock(status.position_s), clock(ends_s)),
+            None => clock(status.position_s),
         };
         let fill = (status.buffer_fill * 100.0).round();
         self.bar.set_message(format!(

@@ -42,7 +42,7 @@ pub struct SessionSettings {
 pub enum SessionInput {
     /// Mel files and recordings, in this order.
     Files(Vec<PathBuf>),
-    Live(LiveMel),
+    Live(Box<LiveMel>),
 }
 
 /// What the rendering thread tells.
@@ -186,7 +186,7 @@ impl Work {
                 let status = mel.status();
                 mel.set_waiting_flag(self.feed.waiting_flag());
                 self.warm_up(network)?;
-                let rendered = self.render(network, mel, 0, u64::MAX, 0, &mut adapter, Some(&status));
+                let rendered = self.render(network, *mel, 0, u64::MAX, 0, &mut adapter, Some(&status));
                 if let Some(error) = status.take_error() {
                     self.tell(Event::Failed { input: "standard input".into(), error });
                 }

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Puts dist/audiodiff-<version>-<system> together from target/release: it runs from any place, with no library installed.
+# Puts dist/audiodiff-<version>-<system> together from target/release (or the program given): it runs from any place, with no library installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-program=target/release/audiodiff
+program=${1:-target/release/audiodiff}
 version=$("$program" --version | awk '{ print $2 }')
 folder="dist/audiodiff-$version-$(uname -s | tr '[:upper:]' '[:lower:]')-$(uname -m)"
 

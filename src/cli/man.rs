@@ -21,7 +21,7 @@ pub struct ManFlags {
 }
 
 pub fn run(flags: ManFlags) -> Result<Outcome> {
-    let mut definition = Cli::command();
+    let mut definition = without_help(Cli::command());
     definition.build();
     if let Some(folder) = flags.output {
         std::fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
@@ -39,4 +39,9 @@ pub fn run(flags: ManFlags) -> Result<Outcome> {
     clap_mangen::Man::new(command).render(&mut page).map_err(Error::io("cannot make", "the manual page"))?;
     io::stdout().write_all(&page).map_err(Error::io("cannot write", "standard output"))?;
     Ok(Outcome::Done)
+}
+
+/// A page on how to get help would be one more a command, and say nothing.
+fn without_help(command: clap::Command) -> clap::Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
 }

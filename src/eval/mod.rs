@@ -4,9 +4,11 @@
 //! ([`alignment`], [`polyphase`]) and gives a [`FileScore`] each. [`statistics`] says what the means are worth.
 
 pub mod alignment;
+pub mod colour_map;
 mod evaluate;
 mod mel_distance;
 mod pesq_wb;
+pub mod picture;
 pub mod pitch;
 pub mod polyphase;
 mod score;

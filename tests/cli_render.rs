@@ -249,6 +249,8 @@ fn memory_of(program: &Program, frames: usize) -> i64 {
     program.write(&name, npy(100, frames, |m, t| -11.5 + (m + t) as f32 % 7.0));
     // One iteration, so that the projection's memory counts.
     let arguments = ["render", &name, "-o", "out.wav", "-y", "--steps", "1", "--final-iterations", "1", "-t", "1"];
+    // `wait4` waits for it, and has its memory.
+    #[allow(clippy::zombie_processes)]
     let child = program.command().args(arguments).stderr(Stdio::null()).spawn().unwrap();
     let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
     // SAFETY: the child is ours and nobody else waits for it; both places are writable, and zeros are a valid rusage.

@@ -86,7 +86,8 @@ fn multi_resolution_mel_is_librosas() {
         let (reference, rate) = sample(clip);
         assert_eq!(eval::multi_resolution_mel(&reference, &reference, rate).unwrap(), Some(0.0));
         for (recipe, expected) in ["noise", "coarse", "dull"].into_iter().zip(expected) {
-            let distance = eval::multi_resolution_mel(&reference, &degraded(&reference, recipe), rate).unwrap().unwrap();
+            let distance =
+                eval::multi_resolution_mel(&reference, &degraded(&reference, recipe), rate).unwrap().unwrap();
             // As for mel_l1; librosa's transform is in single precision.
             assert!((distance - expected).abs() < 0.002, "{clip} {recipe}: {distance}, librosa says {expected}");
         }
@@ -161,6 +162,9 @@ fn everything_at_once() {
         let silent = prepared.score("silent", &sound(&[0.0; 24_000]), None).unwrap();
         assert_eq!(silent.problem.as_deref(), Some("the rendering is silent"));
         assert!(silent.failed() && Metric::ALL.iter().all(|&m| silent.value(m).is_none()));
-        assert_eq!(prepared.score("none", &sound(&[]), None).unwrap().problem.as_deref(), Some("the rendering is empty"));
+        assert_eq!(
+            prepared.score("none", &sound(&[]), None).unwrap().problem.as_deref(),
+            Some("the rendering is empty")
+        );
     }
 }

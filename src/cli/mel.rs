@@ -144,7 +144,8 @@ fn info(file: &Path, array: &RawArray, ranking: &Ranking, declared: Option<MelCo
     match ranking.certain() {
         Some(candidate) => {
             let also: Vec<_> = ranking.equivalent().iter().map(|c| c.convention.name.as_str()).collect();
-            let also = if also.is_empty() { String::new() } else { format!(" (or {}, rendered alike)", also.join(", ")) };
+            let also =
+                if also.is_empty() { String::new() } else { format!(" (or {}, rendered alike)", also.join(", ")) };
             lines.push(format!("convention  {}{also}, certain", candidate.convention.name));
         }
         None => lines.push("convention  undecided; say it with --convention NAME".into()),

@@ -149,7 +149,13 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 8) as f32 / (1 << 23) as f32 - 1.0
         });
-        (0..n).map(|i| noise.by_ref().next().unwrap_or(0.0) * 0.3 * ((i as f32 / 1900.0).sin() * (i as f32 / 3100.0).cos()).max(0.0)).collect()
+        (0..n)
+            .map(|i| {
+                noise.by_ref().next().unwrap_or(0.0)
+                    * 0.3
+                    * ((i as f32 / 1900.0).sin() * (i as f32 / 3100.0).cos()).max(0.0)
+            })
+            .collect()
     }
 
     fn shifted(audio: &[f32], delay: isize) -> Vec<f32> {

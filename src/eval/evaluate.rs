@@ -67,18 +67,19 @@ impl Evaluation<'_> {
         };
         Job { name: name.into(), reference, renderings }
     }
-
 }
 
 impl Job {
     fn scored(&self, systems: &[String], metrics: &BTreeSet<Metric>) -> Vec<FileScore> {
-        let unscored = |system: &str, problem: &Error| FileScore::unscored(&self.name, system, metrics, problem.to_string());
+        let unscored =
+            |system: &str, problem: &Error| FileScore::unscored(&self.name, system, metrics, problem.to_string());
         let sound = match &self.reference {
             Ok(sound) => sound,
             Err(error) => return systems.iter().map(|system| unscored(system, error)).collect(),
         };
         // One rate for all systems, or their figures could not be compared.
-        let rates = self.renderings.iter().filter_map(|(_, rendering)| Some(rendering.as_ref().ok()?.sound.sample_rate));
+        let rates =
+            self.renderings.iter().filter_map(|(_, rendering)| Some(rendering.as_ref().ok()?.sound.sample_rate));
         let rate = rates.fold(sound.sample_rate, u32::min);
         let reference = match Reference::new(&self.name, sound, rate, metrics) {
             Ok(reference) => reference,
@@ -105,7 +106,9 @@ pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], threads: usize, work: i
     std::thread::scope(|scope| {
         for _ in 0..threads.clamp(1, items.len().max(1)) {
             scope.spawn(|| {
-                while let Some((i, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?))) {
+                while let Some((i, item)) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?)))
+                {
                     let result = work(item);
                     results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((i, result));
                 }

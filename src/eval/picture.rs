@@ -10,7 +10,10 @@ use super::{
 use crate::{
     Error, Result,
     dsp::stft::Stft,
-    mel::{MelScale, MelSpectrogram, filterbank::{to_hz, to_mel}},
+    mel::{
+        MelScale, MelSpectrogram,
+        filterbank::{to_hz, to_mel},
+    },
 };
 use base64::Engine as _;
 use image::ImageEncoder as _;
@@ -327,7 +330,8 @@ impl Picture<'_> {
         let hz: Vec<f64> = match self.axis {
             FrequencyScale::Mel => [0.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0].to_vec(),
             FrequencyScale::Linear => {
-                let step = [1000.0, 2000.0, 4000.0, 8000.0].into_iter().find(|step| top / step <= 7.0).unwrap_or(16_000.0);
+                let step =
+                    [1000.0, 2000.0, 4000.0, 8000.0].into_iter().find(|step| top / step <= 7.0).unwrap_or(16_000.0);
                 (0..8).map(|i| f64::from(i) * step).collect()
             }
         };
@@ -381,7 +385,8 @@ mod tests {
     use super::*;
 
     fn tone(hz: f64) -> Sound {
-        let samples = (0..24_000).map(|i| (std::f64::consts::TAU * hz * f64::from(i) / 24_000.0).sin() as f32).collect();
+        let samples =
+            (0..24_000).map(|i| (std::f64::consts::TAU * hz * f64::from(i) / 24_000.0).sin() as f32).collect();
         Sound { samples, sample_rate: 24_000 }
     }
 
@@ -410,7 +415,9 @@ mod tests {
             };
             let (pixels, area) = picture.rgb().unwrap();
             let brightest = (0..area.height)
-                .max_by_key(|y| pixels[(((area.top as u32 + y) * 640 + area.left as u32 + area.width / 2) * 3 + 1) as usize])
+                .max_by_key(|y| {
+                    pixels[(((area.top as u32 + y) * 640 + area.left as u32 + area.width / 2) * 3 + 1) as usize]
+                })
                 .unwrap();
             let share = axis.position(3000.0) / axis.position(12_000.0);
             let expected = (1.0 - share) * f64::from(area.height);

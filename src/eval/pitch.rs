@@ -91,9 +91,8 @@ pub fn track(audio: &[f32], sample_rate: u32) -> PitchTrack {
     }
     let frames = 1 + audio.len() / HOP;
     let (mut yin, prior) = (Yin::new(), ThresholdPrior::new());
-    let candidates: Vec<Vec<Candidate>> = (0..frames)
-        .map(|t| prior.candidates(yin.difference(&audio, (t * HOP) as isize - WINDOW as isize)))
-        .collect();
+    let candidates: Vec<Vec<Candidate>> =
+        (0..frames).map(|t| prior.candidates(yin.difference(&audio, (t * HOP) as isize - WINDOW as isize))).collect();
     let mut out = PitchTrack { f0: vec![0.0; frames], periodicity: Vec::with_capacity(frames) };
     out.periodicity.extend(candidates.iter().map(|frame| voicing(frame) as f32));
     for ((f0, bin), frame) in out.f0.iter_mut().zip(likeliest(&candidates)).zip(&candidates) {
@@ -147,10 +146,10 @@ impl Yin {
         let first = squares;
         let mut total = 0.0;
         self.difference[0] = 1.0;
-        for lag in 1..=MAX_LAG {
+        for (lag, correlation) in correlation.iter().enumerate().take(MAX_LAG + 1).skip(1) {
             squares += self.frame[lag + WINDOW - 1].powi(2) - self.frame[lag - 1].powi(2);
             // Rounding can leave a difference of nothing a little below zero.
-            let d = (first + squares - 2.0 * correlation[lag]).max(0.0);
+            let d = (first + squares - 2.0 * correlation).max(0.0);
             total += d;
             self.difference[lag] = if total > 1e-12 { d * lag as f64 / total } else { 1.0 };
         }
@@ -268,7 +267,8 @@ fn likeliest(frames: &[Vec<Candidate>]) -> Vec<Option<usize>> {
         }
         observe(candidates, &mut voiced, &mut unvoiced);
     }
-    let highest = |states: &[f32]| states.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or_default();
+    let highest =
+        |states: &[f32]| states.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or_default();
     let ((voiced_bin, voiced_best), (unvoiced_bin, unvoiced_best)) = (highest(&voiced), highest(&unvoiced));
     let mut state = if voiced_best > unvoiced_best { (true, voiced_bin) } else { (false, unvoiced_bin) };
     let mut way = vec![None; frames.len()];

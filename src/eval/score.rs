@@ -221,7 +221,9 @@ impl<'a> Reference<'a> {
             }
         };
         set(Metric::XRealTime, compute_s.filter(|s| *s > 0.0).map(|s| rendering.seconds() / s));
-        if let Some(problem) = unfit("the recording", &self.samples).or_else(|| unfit("the rendering", &rendering.samples)) {
+        if let Some(problem) =
+            unfit("the recording", &self.samples).or_else(|| unfit("the rendering", &rendering.samples))
+        {
             score.problem = Some(problem);
             return Ok(score);
         }

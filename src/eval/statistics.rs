@@ -35,8 +35,7 @@ pub fn bootstrap(values: &[f64], seed: u64) -> Option<Interval> {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     // The high half of a 64-bit product: uniform but for 2^-32.
     let mut draw = || values[((u64::from(generator.next_u32()) * n as u64) >> 32) as usize];
-    let mut means: Vec<f64> =
-        (0..RESAMPLES).map(|_| (0..n).map(|_| draw()).sum::<f64>() / n as f64).collect();
+    let mut means: Vec<f64> = (0..RESAMPLES).map(|_| (0..n).map(|_| draw()).sum::<f64>() / n as f64).collect();
     means.sort_by(f64::total_cmp);
     let quantile = |q: f64| means[(q * (RESAMPLES - 1) as f64).round() as usize];
     Some(Interval { mean: values.iter().sum::<f64>() / n as f64, low: quantile(0.025), high: quantile(0.975), n })

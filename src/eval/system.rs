@@ -36,12 +36,17 @@ impl Folder {
         for found in inputs.found.into_iter().filter(|found| is_recording(&found.input)) {
             let name = found.name.with_extension("").to_string_lossy().replace('\\', "/");
             if let Some(other) = files.insert(name.clone(), found.input.clone()) {
-                let fault = Fault::new(path.display(), format!("{} and {} are one name", other.display(), found.input.display()));
+                let fault = Fault::new(
+                    path.display(),
+                    format!("{} and {} are one name", other.display(), found.input.display()),
+                );
                 return Err(Error::Data(fault.remedy(format!("move one of the two {name} away"))));
             }
         }
         if files.is_empty() {
-            return Err(Error::Data(Fault::new(path.display(), "no recordings").expected("WAV, FLAC, MP3, OGG or AIFF files")));
+            return Err(Error::Data(
+                Fault::new(path.display(), "no recordings").expected("WAV, FLAC, MP3, OGG or AIFF files"),
+            ));
         }
         Ok(Self { files })
     }

@@ -220,7 +220,7 @@ impl MelConvention {
         if !(1000..=384_000).contains(&self.sample_rate) {
             return fault("sample_rate", format!("{} Hz", self.sample_rate), "1000 to 384000 Hz");
         }
-        if !(16..=65_536).contains(&self.n_fft) || self.n_fft % 2 != 0 {
+        if !(16..=65_536).contains(&self.n_fft) || !self.n_fft.is_multiple_of(2) {
             return fault("n_fft", self.n_fft.to_string(), "an even number from 16 to 65536");
         }
         if self.win_length < 2 || self.win_length > self.n_fft {

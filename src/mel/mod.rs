@@ -1,7 +1,7 @@
 //! Mel spectrograms: what their numbers mean, how they are made from audio, and how they are kept in files.
 
-pub mod check;
 mod bank_evidence;
+pub mod check;
 mod convention;
 pub mod convert;
 pub mod extract;

@@ -386,24 +386,21 @@ fn compare_filters(candidates: &mut [Candidate], views: &HashMap<Layout, View>) 
         if !allowed || view.frames() < 100 {
             continue;
         }
-        for other in 0..candidates.len() {
-            let d = candidates[other].convention;
-            if candidates[other].verdict == Verdict::Impossible
-                || candidates[other].layout != view.layout
-                || same_filters(c, d)
-            {
+        for other in candidates.iter_mut() {
+            let d = other.convention;
+            if other.verdict == Verdict::Impossible || other.layout != view.layout || same_filters(c, d) {
                 continue;
             }
             let share = imagined_contradictions(c, &evidence[name.as_str()], d, &evidence[d.name.as_str()], view);
             // Neighbouring frames share samples, so that an eighth of them counts; the imagined share is taken at a
             // quarter, because real spectra are smoother than noise.
             if share >= 0.1 && (1.0 - share / 4.0).powf(view.frames() as f64 / 8.0) < 1e-4 {
-                candidates[other].verdict = Verdict::Impossible;
+                other.verdict = Verdict::Impossible;
                 let why = format!(
                     "made by it, {:.0} % of the frames would contradict the filters of {name}; none does",
                     100.0 * share
                 );
-                candidates[other].reasons.insert(0, why);
+                other.reasons.insert(0, why);
             }
         }
     }

@@ -16,7 +16,7 @@ impl MelSpectrogram {
     /// # Panics
     /// If the length is no multiple of `n_mels`; that is the caller's slip, files are checked where they are read.
     pub fn new(values: Vec<f32>, n_mels: usize) -> Self {
-        assert!(n_mels > 0 && values.len() % n_mels == 0, "{} values in rows of {n_mels}", values.len());
+        assert!(n_mels > 0 && values.len().is_multiple_of(n_mels), "{} values in rows of {n_mels}", values.len());
         Self { values, n_mels }
     }
 
@@ -50,12 +50,15 @@ impl MelSpectrogram {
     /// [M, T], the order that most Python programs store.
     pub fn band_major(&self) -> Vec<f32> {
         let frames = self.frames();
-        (0..self.n_mels).flat_map(|m| (0..frames).map(move |t| (t, m))).map(|(t, m)| self.values[t * self.n_mels + m]).collect()
+        (0..self.n_mels)
+            .flat_map(|m| (0..frames).map(move |t| (t, m)))
+            .map(|(t, m)| self.values[t * self.n_mels + m])
+            .collect()
     }
 
     /// From [M, T] values.
     pub fn from_band_major(values: &[f32], n_mels: usize) -> Self {
-        assert!(n_mels > 0 && values.len() % n_mels == 0, "{} values in {n_mels} bands", values.len());
+        assert!(n_mels > 0 && values.len().is_multiple_of(n_mels), "{} values in {n_mels} bands", values.len());
         let frames = values.len() / n_mels;
         let ordered = (0..frames).flat_map(|t| (0..n_mels).map(move |m| (t, m))).map(|(t, m)| values[m * frames + t]);
         Self::new(ordered.collect(), n_mels)

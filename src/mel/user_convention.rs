@@ -44,7 +44,7 @@ pub fn load(path: &Path) -> Result<MelConvention> {
     } else {
         toml::from_str(&text).map_err(|e| {
             let line = e.span().map_or(0, |s| text[..s.start.min(text.len())].lines().count().max(1));
-            fault(&format!("{}: line {line}", path.display()), e.message(), "valid TOML")
+            fault(format!("{}: line {line}", path.display()), e.message(), "valid TOML")
         })?
     };
     let stem = path.file_stem().map_or_else(|| "convention".into(), |s| s.to_string_lossy().into_owned());
@@ -67,7 +67,7 @@ fn from_fields(mut fields: Map<String, Value>, stem: String, path: &Path) -> Res
                 _ => Map::new(),
             }
         }
-        Some(other) => return Err(fault(&format!("{}: base", path.display()), &other.to_string(), "a preset's name")),
+        Some(other) => return Err(fault(format!("{}: base", path.display()), &other.to_string(), "a preset's name")),
         None => Map::new(),
     };
     all.insert("name".into(), stem.into());
@@ -96,15 +96,13 @@ fn from_hifigan(fields: &Map<String, Value>, name: String, path: &Path) -> Resul
     let at = |key: &str| format!("{}: {key}", path.display());
     let count = |key: &str| match fields.get(key).and_then(Value::as_u64).map(usize::try_from) {
         Some(Ok(n)) if n > 0 => Ok(n),
-        _ => {
-            Err(fault(&at(key), &fields.get(key).map_or("missing".into(), Value::to_string), "a whole number above 0"))
-        }
+        _ => Err(fault(at(key), &fields.get(key).map_or("missing".into(), Value::to_string), "a whole number above 0")),
     };
     let rate =
-        u32::try_from(count("sampling_rate")?).map_err(|_| fault(&at("sampling_rate"), "too large", "a rate in Hz"))?;
+        u32::try_from(count("sampling_rate")?).map_err(|_| fault(at("sampling_rate"), "too large", "a rate in Hz"))?;
     let hz = |key: &str, default: f64| match fields.get(key) {
         None | Some(Value::Null) => Ok(default),
-        Some(v) => v.as_f64().ok_or_else(|| fault(&at(key), &v.to_string(), "a number of Hz or null")),
+        Some(v) => v.as_f64().ok_or_else(|| fault(at(key), &v.to_string(), "a number of Hz or null")),
     };
     Ok(MelConvention {
         name,

@@ -193,7 +193,11 @@ impl ModelCard {
             }
         }
         let DenoiserSize { n_fft, hop, .. } = self.denoiser;
-        if self.mel.n_fft % n_fft != 0 || self.mel.hop % hop != 0 || n_fft % 2 != 0 || n_fft < 2 * hop {
+        if !self.mel.n_fft.is_multiple_of(n_fft)
+            || !self.mel.hop.is_multiple_of(hop)
+            || n_fft % 2 != 0
+            || n_fft < 2 * hop
+        {
             return Err(Fault::new(
                 subject,
                 format!("fields `denoiser.n_fft` and `denoiser.hop` are {n_fft} and {hop}"),

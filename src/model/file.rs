@@ -148,7 +148,7 @@ pub fn serialize(store: &nn::VarStore, card: &ModelCard, storage: Storage) -> Re
         let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
         let values = Vec::<f32>::try_from(&flat).map_err(Error::torch(format!("reading tensor {name}")))?;
         let limit = if storage == Storage::Half { half::f16::MAX.to_f32() } else { f32::MAX };
-        if let Some(v) = values.iter().find(|v| !(v.abs() <= limit)) {
+        if let Some(v) = values.iter().find(|v| !v.is_finite() || v.abs() > limit) {
             return Err(Error::Model(
                 Fault::new(format!("tensor {name}"), format!("holds {v}")).expected("finite weights"),
             ));

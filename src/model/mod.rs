@@ -14,7 +14,7 @@ pub use card::{
 };
 pub use file::{BUILTIN_NAME, CARD_KEY, ModelFile, Storage, serialize};
 pub use griffin_lim::GriffinLim;
-pub use library::{Library, LIBTORCH_VERSION};
+pub use library::{LIBTORCH_VERSION, Library};
 pub use network::VocoderNetwork;
 pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};
 pub use vocoder::{Condition, Vocoder};

@@ -241,32 +241,3 @@ fn settings_that_the_program_cannot_have_are_said() {
     let quiet = program.run(&[&["render", "a.npy", "-q"], CHEAP].concat()).code(0);
     assert_eq!(quiet.stderr, "");
 }
-
-/// Renders `frames` frames of a made-up mel and gives the most memory that the program had, in bytes.
-#[cfg(target_os = "linux")]
-fn memory_of(program: &Program, frames: usize) -> i64 {
-    let name = format!("{frames}.npy");
-    program.write(&name, npy(100, frames, |m, t| -11.5 + (m + t) as f32 % 7.0));
-    // One iteration, so that the projection's memory counts.
-    let arguments = ["render", &name, "-o", "out.wav", "-y", "--steps", "1", "--final-iterations", "1", "-t", "1"];
-    let child = program.command().args(arguments).stderr(Stdio::null()).spawn().unwrap();
-    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
-    // SAFETY: the child is ours and nobody else waits for it; both places are writable, and zeros are a valid rusage.
-    let usage = unsafe {
-        libc::wait4(child.id() as i32, &mut status, 0, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    assert_eq!(status, 0);
-    usage.ru_maxrss * 1024
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn memory_is_flat_in_the_length_of_the_input() {
-    let program = Program::new();
-    let frames = |seconds: usize| seconds * 24_000 / 256 + 1;
-    let (short, long) = (memory_of(&program, frames(10)), memory_of(&program, frames(600)));
-    // What the README promises; the mel alone is 22 MB of it.
-    assert!(long - short < 150_000_000, "{short} bytes for 10 s, {long} for 10 minutes");
-    assert_eq!(program.wav("out.wav").1.len(), (frames(600) - 1) * 256);
-}

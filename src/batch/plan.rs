@@ -39,11 +39,11 @@ impl Plan {
     /// # Errors
     /// [`Error::Settings`] where two inputs have one output, an output is an input, or one file is to hold several.
     pub fn new(inputs: &Inputs, target: &Target, extension: &str) -> Result<Self> {
-        if let Target::File(path) = target {
-            if inputs.found.len() > 1 || inputs.many {
-                let fault = Fault::new(path.display(), format!("is one file for {} inputs", inputs.found.len()));
-                return Err(Error::Settings(fault.remedy("name a folder with -o, one that ends in / or is there")));
-            }
+        if let Target::File(path) = target
+            && (inputs.found.len() > 1 || inputs.many)
+        {
+            let fault = Fault::new(path.display(), format!("is one file for {} inputs", inputs.found.len()));
+            return Err(Error::Settings(fault.remedy("name a folder with -o, one that ends in / or is there")));
         }
         let mut items: Vec<Item> = Vec::with_capacity(inputs.found.len());
         let mut owners: HashMap<PathBuf, usize> = HashMap::new();

@@ -43,11 +43,11 @@ pub fn resume(
             remaining.items.push(item);
             continue;
         }
-        if let Some(manifest) = manifest.as_deref_mut() {
-            if is_done(&item, manifest, renderer)? {
-                remaining.done.push(item);
-                continue;
-            }
+        if let Some(manifest) = manifest.as_deref_mut()
+            && is_done(&item, manifest, renderer)?
+        {
+            remaining.done.push(item);
+            continue;
         }
         match existing {
             Existing::Overwrite => remaining.items.push(item),

@@ -185,11 +185,10 @@ fn trial(vocoder: &Vocoder) -> Result<f64> {
 
 fn look_at_sound(findings: &mut Findings) {
     let default = |hosts: &[device::HostInfo]| {
-        let found = hosts.iter().find_map(|host| {
+        hosts.iter().find_map(|host| {
             let device = host.devices.iter().find(|device| device.is_default)?;
             Some(format!("{} ({})", device.name, host.name))
-        });
-        found
+        })
     };
     match device::list(None) {
         Ok(hosts) => {

@@ -6,6 +6,7 @@
 //! the clock backwards.)
 
 mod envelope;
+mod foreign;
 mod network;
 mod noise;
 mod projection;
@@ -14,6 +15,7 @@ mod sampler;
 
 pub use envelope::Envelope;
 pub(crate) use envelope::upsample;
+pub use foreign::ForeignRenderer;
 pub use network::{Encoded, Grid, Network};
 pub use noise::{Noise, SeededNoise};
 pub use projection::{Past, Projection, ProjectionPlan};

@@ -3,6 +3,7 @@
 pub mod check;
 mod bank_evidence;
 mod convention;
+pub mod convert;
 pub mod extract;
 pub mod file;
 pub mod filterbank;

@@ -264,6 +264,54 @@ fn live_sound_starts_before_the_input_ends() {
     assert!(text(&output.stderr).contains("1 pauses of the input"), "{}", text(&output.stderr));
 }
 
+/// `render -o - -`: samples leave while most of the frames are still to come, and are those of play.
+#[test]
+fn live_frames_are_rendered_to_a_pipe_as_they_come() {
+    let frames = frames(SHORT);
+    let mut renderer = Command::new(PROGRAM)
+        .args(["render", "-", "-o", "-", "--quality", "draft", "--input-format", "f32le"])
+        .args(["--latency-ms", "300", "--format", "float32", "--output-raw"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut input, mut output) = (renderer.stdin.take().unwrap(), renderer.stdout.take().unwrap());
+    input.write_all(&frames[..60 * 400]).unwrap();
+    // 28 frames at 300 ms, 9 of them look-ahead: the first chunk of 19 comes before anything more is written.
+    let mut first = vec![0; 4 * 18 * 256];
+    output.read_exact(&mut first).unwrap();
+    input.write_all(&frames[60 * 400..]).unwrap();
+    drop(input);
+    let mut rest = Vec::new();
+    output.read_to_end(&mut rest).unwrap();
+    let stderr = text(&renderer.wait_with_output().unwrap().stderr);
+    assert!(stderr.starts_with("f32le 24000 1\n"), "{stderr}");
+    assert_eq!(first.len() + rest.len(), 4 * 164 * 256);
+    let sound: Vec<f32> =
+        [first, rest].concat().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    assert!(dot(&sound, &sound) > 1.0);
+    // A file in their place, and a broken frame.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("live.wav");
+    let run = |bytes: &[u8]| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["render", "-", "--quality", "draft", "--input-format", "auto", "--latency-ms", "300", "-o"]);
+        let mut renderer = command.arg(&file).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It may be gone before all is written.
+        let _ = renderer.stdin.take().unwrap().write_all(bytes);
+        renderer.wait_with_output().unwrap()
+    };
+    let broken = run(&frames[..5000]);
+    assert_eq!(broken.status.code(), Some(1));
+    assert_one_sentence(&text(&broken.stderr));
+    assert!(!file.exists());
+    assert!(run(&frames).status.success());
+    let written = audio::read(&file).unwrap().samples;
+    // The file is dithered and rounded to 16 bits.
+    assert!(written.iter().zip(&sound).all(|(a, b)| (a - b).abs() < 1.6 / 32768.0));
+}
+
 #[test]
 fn broken_live_input_is_an_error_after_its_sound() {
     let Some(server) = SoundServer::start(48_000, "float32le") else { return };

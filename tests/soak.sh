@@ -46,8 +46,8 @@ busy=$!
 player=$!
 
 resident() { awk '/^VmRSS:/ { print $2 }' "/proc/$player/status"; }
-# The first rounds fill caches and buffers.
-warm=$((seconds / 10 > 20 ? 20 : seconds / 10))
+# The first two rounds fill caches and buffers.
+warm=$((seconds > 60 ? 30 : seconds / 2))
 sleep "$warm"
 first=$(resident)
 most=$first

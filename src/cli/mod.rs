@@ -12,6 +12,7 @@ mod models;
 mod play;
 mod progress;
 mod render;
+mod render_live;
 mod settings;
 mod terminal;
 

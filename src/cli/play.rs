@@ -146,7 +146,7 @@ const SEEK_S: f64 = 2.0;
 const SHORTEST_CHUNK: usize = 12;
 
 /// What live input gets where nothing is asked for.
-const LIVE_LATENCY_MS: u32 = 500;
+pub(super) const LIVE_LATENCY_MS: u32 = 500;
 
 /// How often the keys, the device and the line are looked after.
 const TICK: Duration = Duration::from_millis(25);
@@ -322,7 +322,7 @@ impl PlayFlags {
 }
 
 /// The longest chunk that is complete, with its look-ahead, `latency_ms` after its first frame.
-fn chunks_for(latency_ms: u32, convention: &MelConvention) -> Result<ChunkLayout> {
+pub(super) fn chunks_for(latency_ms: u32, convention: &MelConvention) -> Result<ChunkLayout> {
     let usual = ChunkLayout::default();
     let frame_ms = 1000.0 * convention.hop as f64 / f64::from(convention.sample_rate);
     // One frame more tells the renderer that the mel goes on.

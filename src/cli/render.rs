@@ -21,7 +21,9 @@ use clap::{Args, ValueEnum};
 
 use super::{
     Outcome, interrupt,
+    play::{InputFormatChoice, LIVE_LATENCY_MS, chunks_for},
     progress::Progress,
+    render_live,
     settings::{ModelFlags, QualityFlags, SeedChoice, ShardChoice, wrong},
     terminal::Terminal,
 };
@@ -30,6 +32,7 @@ use super::{
 #[derive(Args, Debug)]
 pub struct RenderFlags {
     /// Mel files (.npy .npz .safetensors), recordings (WAV FLAC MP3 OGG), folders of these, or - for a list on standard input
+    /// (with --input-format: for mel frames)
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// The WAV file, a folder for <input's name>.wav, or - for standard output; <input's name>.wav in the
@@ -43,6 +46,8 @@ pub struct RenderFlags {
     model: ModelFlags,
     #[command(flatten)]
     input: InputFlags,
+    #[command(flatten)]
+    live: LiveFlags,
     #[command(flatten)]
     sound: SoundFlags,
     #[command(flatten)]
@@ -61,6 +66,17 @@ pub struct InputFlags {
     /// The mel convention: auto, a name (see audiodiff mel conventions) or a file that describes one
     #[arg(long, default_value = "auto", env = "AUDIODIFF_CONVENTION", value_name = "NAME|FILE")]
     pub convention: String,
+}
+
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Live input")]
+struct LiveFlags {
+    /// Mel frames come on standard input, in this form, and are rendered while they come
+    #[arg(long, value_enum)]
+    input_format: Option<InputFormatChoice>,
+    /// Milliseconds from a frame's arrival to its sound, less the time to compute; decides the length of a chunk [default: 500]
+    #[arg(long, value_name = "MS", requires = "input_format", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    latency_ms: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -152,6 +168,9 @@ enum Destination {
 
 pub fn run(flags: RenderFlags, terminal: &Terminal) -> Result<Outcome> {
     let destination = flags.destination()?;
+    if let Some(format) = flags.live.input_format {
+        return live(&flags, format, destination, terminal);
+    }
     let inputs = flags.find_inputs(&destination)?;
     match destination {
         Destination::Stream(name) => stream(&flags, inputs, name, terminal),
@@ -275,6 +294,32 @@ fn share_cores(jobs: Option<u64>, threads: Option<u64>, items: usize) -> (usize,
     };
     let jobs = jobs.clamp(1, items.max(1));
     (jobs, threads.map_or(cores / jobs, given).max(1))
+}
+
+/// Mel frames from standard input.
+fn live(flags: &RenderFlags, format: InputFormatChoice, destination: Destination, terminal: &Terminal) -> Result<Outcome> {
+    if flags.inputs.len() != 1 || flags.inputs[0].as_os_str() != "-" {
+        return Err(wrong("--input-format", "is for mel frames on standard input", "give - as the only input"));
+    }
+    let output = match destination {
+        Destination::Stream(name) => render_live::Output::Stream { name, raw: flags.sound.output_raw },
+        Destination::Files(Target::File(path)) => match flags.batch {
+            BatchFlags { overwrite: false, no_clobber: true, .. } if path.exists() => return Ok(Outcome::Done),
+            BatchFlags { overwrite: false, .. } if path.exists() => return Err(Error::Exists(path)),
+            _ => render_live::Output::File(path),
+        },
+        Destination::Files(Target::Folder(_)) => {
+            return Err(wrong("--output", "live input has no name to take", "name a .wav file with -o, or give -o -"));
+        }
+    };
+    if flags.batch.manifest.is_some() || flags.batch.json {
+        let remedy = "keep the frames in a file and render that";
+        return Err(wrong("--manifest, --json", "keep a record of files, which live input is not", remedy));
+    }
+    let (mut renderer, _) = flags.renderer(1, terminal)?;
+    let latency_ms = flags.live.latency_ms.unwrap_or(LIVE_LATENCY_MS);
+    renderer.settings.chunks = chunks_for(latency_ms, renderer.engine.convention())?;
+    render_live::run(&renderer, format, &output, terminal)
 }
 
 /// One input to standard output or another stream.

@@ -5,4 +5,4 @@ mod input;
 mod session;
 
 pub use input::{LiveFormat, LiveMel, LiveStatus};
-pub use session::{Event, Session, SessionInput, SessionSettings};
+pub use session::{Event, Session, SessionInput, SessionSettings, render};

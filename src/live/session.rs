@@ -134,6 +134,33 @@ impl Session {
     }
 }
 
+/// Renders a live mel into `write`, chunk by chunk, in the calling thread. A broken mel is an error after the sound
+/// before it.
+pub fn render(
+    engine: &Engine,
+    mel: LiveMel,
+    sampler: SamplerSettings,
+    chunks: ChunkLayout,
+    write: impl FnMut(&[f32]) -> Result<()>,
+) -> Result<()> {
+    let status = mel.status();
+    match engine {
+        Engine::Diffusion(vocoder) => render_into(vocoder.as_ref(), mel, sampler, chunks, write),
+        Engine::GriffinLim(baseline) => render_into(baseline, mel, sampler, chunks, write),
+    }?;
+    status.take_error().map_or(Ok(()), Err)
+}
+
+fn render_into<N: Network>(
+    network: &N,
+    mel: LiveMel,
+    sampler: SamplerSettings,
+    chunks: ChunkLayout,
+    mut write: impl FnMut(&[f32]) -> Result<()>,
+) -> Result<()> {
+    Renderer::new(network, mel, sampler, chunks)?.try_for_each(|chunk| write(&chunk?))
+}
+
 /// The thread's own.
 struct Work {
     settings: SessionSettings,

@@ -146,7 +146,7 @@ pub fn render(
     let status = mel.status();
     match engine {
         Engine::Diffusion(vocoder) => render_into(vocoder.as_ref(), mel, sampler, chunks, write),
-        Engine::GriffinLim(baseline) => render_into(baseline, mel, sampler, chunks, write),
+        Engine::GriffinLim(baseline) => render_into(baseline.as_ref(), mel, sampler, chunks, write),
     }?;
     status.take_error().map_or(Ok(()), Err)
 }

@@ -3,8 +3,8 @@
 use audiodiff::{
     audio,
     mel::{
-        Framing, Layout, LogBase, MelConvention, MelSpectrogram, extract, presets,
-        recognise::{AudioLength, Ranking, Verdict, recognise},
+        Layout, MelConvention, MelSpectrogram, extract, presets,
+        recognise::{AudioLength, Ranking, recognise},
     },
 };
 use std::{

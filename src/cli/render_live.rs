@@ -89,7 +89,7 @@ pub fn run(
 }
 
 enum Sink {
-    File(FileSink),
+    File(Box<FileSink>),
     Stream(StreamSink<Box<dyn io::Write + Send>>),
 }
 
@@ -107,7 +107,7 @@ impl Sink {
                     metadata: Some(WavMetadata::new(made_of)),
                     ..FileSinkSettings::new(format, rate)
                 };
-                Ok(Self::File(FileSink::create(path, settings)?))
+                Ok(Self::File(Box::new(FileSink::create(path, settings)?)))
             }
             Output::Stream { name, raw } => {
                 let to_stdout = name.as_os_str() == "-";

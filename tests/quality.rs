@@ -10,11 +10,18 @@ use audiodiff::{
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 
-/// Clip, and the reference's PESQ-wb and mel distance (bf16, seed 0) for draft, standard and best.
-const REFERENCE: [(&str, [Option<f64>; 3], [f64; 3]); 3] = [
-    ("speech-en.wav", [Some(3.925), Some(4.138), Some(3.973)], [0.1055, 0.0852, 0.0747]),
-    ("speech-synthetic.wav", [Some(4.008), Some(4.319), Some(4.277)], [0.0986, 0.0841, 0.0738]),
-    ("music.wav", [None; 3], [0.0990, 0.0763, 0.0659]),
+/// What the reference scores on a clip (bf16, seed 0) for draft, standard and best.
+struct Reference {
+    clip: &'static str,
+    /// PESQ-wb; of speech only.
+    pesq: Option<[f64; 3]>,
+    mel: [f64; 3],
+}
+
+const REFERENCE: [Reference; 3] = [
+    Reference { clip: "speech-en.wav", pesq: Some([3.925, 4.138, 3.973]), mel: [0.1055, 0.0852, 0.0747] },
+    Reference { clip: "speech-synthetic.wav", pesq: Some([4.008, 4.319, 4.277]), mel: [0.0986, 0.0841, 0.0738] },
+    Reference { clip: "music.wav", pesq: None, mel: [0.0990, 0.0763, 0.0659] },
 ];
 
 fn sample(name: &str) -> Vec<f32> {
@@ -36,7 +43,7 @@ fn each_quality_is_as_good_as_the_reference() {
     let vocoder = Vocoder::builtin(&options).unwrap();
     for (i, quality) in [Quality::Draft, Quality::Standard, Quality::Best].into_iter().enumerate() {
         let (mut pesq, mut wanted, mut clips) = (0.0, 0.0, 0.0);
-        for (name, reference_pesq, reference_mel) in REFERENCE {
+        for Reference { clip: name, pesq: reference_pesq, mel: reference_mel } in REFERENCE {
             let audio = sample(name);
             let runs = SEEDS.map(|seed| {
                 scores(&vocoder, &audio, vocoder.card().sampler.settings(quality, seed), ChunkLayout::default())
@@ -44,20 +51,21 @@ fn each_quality_is_as_good_as_the_reference() {
             let mean = |of: fn(&(f64, f64)) -> f64| runs.iter().map(of).sum::<f64>() / SEEDS.len() as f64;
             let mel = mean(|run| run.1);
             println!(
-                "{quality:?} {name}: PESQ {:.3} ({reference_pesq:?}), mel {mel:.4} ({})",
+                "{quality:?} {name}: PESQ {:.3} ({:?}), mel {mel:.4} ({})",
                 mean(|run| run.0),
+                reference_pesq.map(|p| p[i]),
                 reference_mel[i]
             );
             assert!(mel < reference_mel[i] + 0.005, "{quality:?} {name}: mel distance {mel}");
-            if let Some(reference) = reference_pesq[i] {
+            if let Some(reference) = reference_pesq {
                 pesq += mean(|run| run.0);
-                wanted += reference;
+                wanted += reference[i];
                 clips += 1.0;
             }
         }
         let (pesq, wanted) = (pesq / clips, wanted / clips);
         // One seed moves a clip's PESQ by 0.1; the mean of two clips and three seeds, against a single run, by half.
-        assert!(pesq > wanted - 0.12, "{quality:?}: mean PESQ {pesq:.3}, the reference has {wanted:.3}");
+        assert!(pesq > wanted - 0.1, "{quality:?}: mean PESQ {pesq:.3}, the reference has {wanted:.3}");
     }
 }
 

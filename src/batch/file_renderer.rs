@@ -22,7 +22,7 @@ use crate::{
 /// What turns mels into sound.
 pub enum Engine {
     Diffusion(Box<Vocoder>),
-    GriffinLim(GriffinLim),
+    GriffinLim(Box<GriffinLim>),
 }
 
 impl Engine {
@@ -139,7 +139,7 @@ impl FileRenderer {
         let exact = ExactLength { left: wanted, resampler, buffer: Vec::new(), write };
         match &self.engine {
             Engine::Diffusion(vocoder) => pull(vocoder.as_ref(), source, settings, ticket, exact),
-            Engine::GriffinLim(baseline) => pull(baseline, source, settings, ticket, exact),
+            Engine::GriffinLim(baseline) => pull(baseline.as_ref(), source, settings, ticket, exact),
         }
     }
 }

@@ -120,7 +120,7 @@ impl ModelFlags {
         match &self.model {
             ModelChoice::Builtin => Ok(Engine::Diffusion(Box::new(Vocoder::builtin(&options)?))),
             ModelChoice::File(path) => Ok(Engine::Diffusion(Box::new(Vocoder::load(path, &options)?))),
-            ModelChoice::GriffinLim => Ok(Engine::GriffinLim(GriffinLim::new(threads)?)),
+            ModelChoice::GriffinLim => Ok(Engine::GriffinLim(Box::new(GriffinLim::new(threads)?))),
         }
     }
 }

@@ -162,7 +162,7 @@ impl Work {
     fn run(mut self, engine: &Engine, input: SessionInput) {
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match engine {
             Engine::Diffusion(vocoder) => self.play(vocoder.as_ref(), input),
-            Engine::GriffinLim(baseline) => self.play(baseline, input),
+            Engine::GriffinLim(baseline) => self.play(baseline.as_ref(), input),
         }));
         // libtorch panics through tch where its tensors do not fit; the player must hear of it and end.
         let result = caught.unwrap_or_else(|_| Err(Error::Settings(Fault::new("rendering", "ended in a panic"))));

@@ -96,7 +96,11 @@ fn assert_heard(recorded: &[f32], wanted: &[f32], rate: u32, least_correlation: 
     for (place, rest) in [("before", &recorded[..at]), ("after", &recorded[at + wanted.len()..])] {
         // Resampling filters ring for a few milliseconds.
         let ringing = rate as usize / 100;
-        let rest = if place == "before" { &rest[..rest.len().saturating_sub(ringing)] } else { &rest[ringing.min(rest.len())..] };
+        let rest = if place == "before" {
+            &rest[..rest.len().saturating_sub(ringing)]
+        } else {
+            &rest[ringing.min(rest.len())..]
+        };
         let loudest = rest.iter().fold(0f32, |peak, sample| peak.max(sample.abs()));
         assert!(loudest < 1e-3, "{loudest} {place} the sound");
     }
@@ -117,7 +121,10 @@ fn check_playing(rate: u32, sink_format: &str, arguments: &[&str], least_correla
     let (left, right) = recording.stop();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let summary = summary(&output);
-    assert_eq!((&summary["underruns"], &summary["input_gaps"], &summary["ended"]), (&0.into(), &0.into(), &"played".into()));
+    assert_eq!(
+        (&summary["underruns"], &summary["input_gaps"], &summary["ended"]),
+        (&0.into(), &0.into(), &"played".into())
+    );
     assert!((summary["played_s"].as_f64().unwrap() - 1.75).abs() < 0.001, "{summary}");
     assert!(summary["first_sound_ms"].as_f64().unwrap() > 0.0);
     let kept = audio::read(kept).unwrap();
@@ -148,7 +155,8 @@ fn volume_is_a_factor() {
     let Some(server) = SoundServer::start(48_000, "float32le") else { return };
     let kept = server.folder().join("kept.wav");
     let recording = server.record();
-    let status = play(&server).arg(sample(SHORT)).args(["--volume", "0.25", "--also-write"]).arg(&kept).status().unwrap();
+    let status =
+        play(&server).arg(sample(SHORT)).args(["--volume", "0.25", "--also-write"]).arg(&kept).status().unwrap();
     let (left, _) = recording.stop();
     assert!(status.success());
     let quieter: Vec<f32> = audio::read(kept).unwrap().samples.iter().map(|sample| sample * 0.25).collect();
@@ -162,12 +170,19 @@ fn several_inputs_are_played_in_order_and_kept_as_rendered() {
     let (kept, rendered) = (server.folder().join("kept.wav"), server.folder().join("rendered.wav"));
     let output = play(&server).arg(sample(SHORT)).arg("--also-write").arg(&kept).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let status = server.command(PROGRAM).args(["render", "--quality", "draft"]).arg(sample(SHORT)).arg("-o").arg(&rendered).output();
+    let status = server
+        .command(PROGRAM)
+        .args(["render", "--quality", "draft"])
+        .arg(sample(SHORT))
+        .arg("-o")
+        .arg(&rendered)
+        .output();
     assert!(status.unwrap().status.success());
     assert!(fs::read(&kept).unwrap() == fs::read(&rendered).unwrap());
 
     let recording = server.record();
-    let output = play(&server).args([sample(SHORT), "not/there.npy".into(), sample(SHORT)]).args(["--json"]).output().unwrap();
+    let output =
+        play(&server).args([sample(SHORT), "not/there.npy".into(), sample(SHORT)]).args(["--json"]).output().unwrap();
     let (left, _) = recording.stop();
     // What is missing is said, the rest is played.
     assert!(text(&output.stderr).contains("not/there.npy"), "{}", text(&output.stderr));
@@ -233,7 +248,8 @@ fn live_sound_starts_before_the_input_ends() {
     let Some(server) = SoundServer::start(48_000, "float32le") else { return };
     let frames = frames(SHORT);
     let recording = server.record();
-    let mut player = play(&server).args(["-", "--latency-ms", "300"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut player =
+        play(&server).args(["-", "--latency-ms", "300"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut pipe = player.stdin.take().unwrap();
     // 60 of 165 frames, and then nothing: the sound of some of them must come all the same.
     pipe.write_all(&frames[..60 * 400]).unwrap();

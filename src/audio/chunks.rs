@@ -19,7 +19,9 @@ const MOST_CHUNKS: usize = 10_000;
 pub(crate) enum Container {
     Wave,
     /// AIFF or, where true, AIFF-C.
-    Aiff { compressed: bool },
+    Aiff {
+        compressed: bool,
+    },
 }
 
 /// What a chunk file holds, and how much of it is there.
@@ -80,7 +82,9 @@ impl<R: Read + Seek> Walker<R> {
     fn body(&mut self, position: u64, size: u32, what: &str) -> Result<Vec<u8>, ChunkFault> {
         let left = self.file_len.saturating_sub(position);
         if u64::from(size) > left {
-            return Err(ChunkFault::Broken(format!("its {what} chunk promises {size} bytes and the file has {left} more")));
+            return Err(ChunkFault::Broken(format!(
+                "its {what} chunk promises {size} bytes and the file has {left} more"
+            )));
         }
         let mut body = vec![0; size as usize];
         self.file.seek(SeekFrom::Start(position))?;

@@ -2,11 +2,7 @@
 //!
 //! cpal's `Device` and `Stream` are seen nowhere else; its API changes from release to release.
 
-use std::{
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::{sync::mpsc, thread, time::Duration};
 
 use cpal::{
     BufferSize, ErrorKind, FromSample, HostId, I24, OutputCallbackInfo, SampleFormat, SizedSample, StreamConfig,
@@ -83,10 +79,8 @@ fn describe_host(id: HostId, is_default: bool) -> HostInfo {
     let name = id.name().to_owned();
     let found = cpal::host_from_id(id).and_then(|host| {
         let default = host.default_output_device().and_then(|device| device.id().ok());
-        let mut devices: Vec<DeviceInfo> = outputs(&host)?
-            .iter()
-            .map(|device| describe_device(device, device.id().ok() == default))
-            .collect();
+        let mut devices: Vec<DeviceInfo> =
+            outputs(&host)?.iter().map(|device| describe_device(device, device.id().ok() == default)).collect();
         devices.sort_by_key(|device| !device.is_default);
         Ok(devices)
     });
@@ -180,7 +174,9 @@ impl OutputDevice {
     pub fn find(request: &DeviceRequest) -> Result<Self> {
         let _quiet = quiet();
         let host = match &request.host {
-            Some(name) => cpal::host_from_id(host_id(name)?).map_err(|error| refused(name, "cannot be reached", &error))?,
+            Some(name) => {
+                cpal::host_from_id(host_id(name)?).map_err(|error| refused(name, "cannot be reached", &error))?
+            }
             None => cpal::default_host(),
         };
         let device = match &request.device {
@@ -191,7 +187,8 @@ impl OutputDevice {
         let usual = device.default_output_config().map_err(|error| match request.device {
             // A default device that cannot be asked is how a machine without sound shows itself.
             None if error.kind() != ErrorKind::DeviceBusy => {
-                let fault = Fault::new("sound device", format!("there is none that can be played on ({})", words(&error)));
+                let fault =
+                    Fault::new("sound device", format!("there is none that can be played on ({})", words(&error)));
                 Error::Device(fault.remedy("connect one or start the sound server; `audiodiff devices` lists them"))
             }
             _ => refused(&name, "cannot be opened", &error),
@@ -199,7 +196,8 @@ impl OutputDevice {
         let config = match (request.sample_rate, &request.format) {
             (None, None) => usual,
             (rate, format) => {
-                let ranges = device.supported_output_configs().map_err(|error| refused(&name, "cannot be opened", &error))?;
+                let ranges =
+                    device.supported_output_configs().map_err(|error| refused(&name, "cannot be opened", &error))?;
                 choose(ranges.collect(), usual, rate, format.as_deref(), &name)?
             }
         };
@@ -245,7 +243,11 @@ impl OutputDevice {
         Ok((OpenStream { stream }, rest))
     }
 
-    fn open<P>(&self, buffer_size: BufferSize, make: &impl Fn() -> (Feeder, P)) -> Result<(cpal::Stream, P), cpal::Error> {
+    fn open<P>(
+        &self,
+        buffer_size: BufferSize,
+        make: &impl Fn() -> (Feeder, P),
+    ) -> Result<(cpal::Stream, P), cpal::Error> {
         let (feeder, rest) = make();
         let config = StreamConfig { channels: self.channels(), sample_rate: self.sample_rate(), buffer_size };
         let stream = match self.config.sample_format() {
@@ -341,7 +343,11 @@ fn choose(
             let wanted: Vec<String> =
                 rate.map(|rate| format!("{rate} Hz")).into_iter().chain(format.map(str::to_owned)).collect();
             let fault = Fault::new(format!("sound device {name:?}"), format!("does not take {}", wanted.join(" in ")));
-            Err(Error::Device(fault.expected(format!("one of {}, at its rates", formats.join(", "))).remedy("see `audiodiff devices`")))
+            Err(Error::Device(
+                fault
+                    .expected(format!("one of {}, at its rates", formats.join(", ")))
+                    .remedy("see `audiodiff devices`"),
+            ))
         }
     }
 }
@@ -470,7 +476,9 @@ mod tests {
 
     #[test]
     fn devices_are_chosen_by_id_name_or_unique_part() {
-        for (wanted, index) in [("default", 0), ("pulse", 1), ("PulseAudio Sound Server", 1), ("discard", 4), ("plughw:", 3)] {
+        for (wanted, index) in
+            [("default", 0), ("pulse", 1), ("PulseAudio Sound Server", 1), ("discard", 4), ("plughw:", 3)]
+        {
             assert_eq!(pick(&names(), wanted), Ok(index), "{wanted}");
         }
         // An exact id wins over being part of another.
@@ -515,9 +523,8 @@ mod tests {
 
     #[test]
     fn a_rate_or_format_that_is_not_there_is_refused_in_words() {
-        let range = |low, high, format| {
-            SupportedStreamConfigRange::new(2, low, high, SupportedBufferSize::Unknown, format)
-        };
+        let range =
+            |low, high, format| SupportedStreamConfigRange::new(2, low, high, SupportedBufferSize::Unknown, format);
         let ranges = vec![range(44_100, 48_000, SampleFormat::I16), range(48_000, 48_000, SampleFormat::F32)];
         let usual = ranges[1].with_max_sample_rate();
         let chosen = |rate, format| choose(ranges.clone(), usual, rate, format, "x");

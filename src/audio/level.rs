@@ -121,8 +121,9 @@ mod tests {
     #[test]
     fn loudness_of_the_reference_tone() {
         let amplitude = 10f64.powf(-23.0 / 20.0);
-        let tone: Vec<f32> =
-            (0..48_000 * 5).map(|n| (amplitude * (std::f64::consts::TAU * 1000.0 * f64::from(n) / 48_000.0).sin()) as f32).collect();
+        let tone: Vec<f32> = (0..48_000 * 5)
+            .map(|n| (amplitude * (std::f64::consts::TAU * 1000.0 * f64::from(n) / 48_000.0).sin()) as f32)
+            .collect();
         let meter = metered(&tone);
         assert!((meter.loudness().unwrap() - (-23.0 - to_db(2.0) / 2.0)).abs() < 0.1, "{:?}", meter.loudness());
         let (gain, report) = meter.decide(0.0, Some(-20.0), SampleFormat::Pcm16);

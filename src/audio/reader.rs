@@ -227,7 +227,12 @@ impl AudioReader {
             }
             if channels != self.source.channels || rate != self.source.sample_rate {
                 let found = format!("changes from {} channels at {} Hz", self.source.channels, self.source.sample_rate);
-                return Err(fault(&self.path, &format!("{found} to {channels} at {rate} Hz"), "one format throughout", ""));
+                return Err(fault(
+                    &self.path,
+                    &format!("{found} to {channels} at {rate} Hz"),
+                    "one format throughout",
+                    "",
+                ));
             }
             check_channels(&self.path, channels)?;
             if let Some(total) = self.total {

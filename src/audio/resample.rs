@@ -99,17 +99,11 @@ impl Block {
         let step = from / divisor;
         // An even number of steps: the filter's delay, half a block, is then a whole number of samples on both sides.
         let steps = 2 * BLOCK.div_ceil(2 * step);
-        let fft = Fft::<f32>::new_custom(
-            from,
-            to,
-            steps * step,
-            1,
-            1,
-            WindowFunction::BlackmanHarris2,
-            FixedSync::Both,
-        )
-        .map_err(|error| resampler_fault(from, to, &error))?;
-        let (input, output, delay) = (Vec::with_capacity(fft.fft_size_in()), vec![0.0; fft.fft_size_out()], fft.output_delay());
+        let fft =
+            Fft::<f32>::new_custom(from, to, steps * step, 1, 1, WindowFunction::BlackmanHarris2, FixedSync::Both)
+                .map_err(|error| resampler_fault(from, to, &error))?;
+        let (input, output, delay) =
+            (Vec::with_capacity(fft.fft_size_in()), vec![0.0; fft.fft_size_out()], fft.output_delay());
         Ok(Self { fft, input, output, delay })
     }
 
@@ -134,7 +128,8 @@ impl Block {
         let (frames_in, frames_out) = (self.input.len(), self.output.len());
         let failed = |error: &dyn std::fmt::Display| resampler_fault(frames_in, frames_out, error);
         let input = SequentialSlice::new(&self.input[..], 1, frames_in).map_err(|error| failed(&error))?;
-        let mut output = SequentialSlice::new_mut(&mut self.output[..], 1, frames_out).map_err(|error| failed(&error))?;
+        let mut output =
+            SequentialSlice::new_mut(&mut self.output[..], 1, frames_out).map_err(|error| failed(&error))?;
         self.fft.process_into_buffer(&input, &mut output, None::<&Indexing>).map_err(|error| failed(&error))?;
         Ok(())
     }
@@ -165,7 +160,8 @@ mod tests {
         assert_eq!(resampled_len(1, 16_000, 24_000), 2); // 1.5 rounds up
         assert_eq!(resampled_len(1000, 22_050, 24_000), 1088); // 1088.44
         assert_eq!(resampled_len(u64::MAX, 24_000, 48_000), u64::MAX); // no overflow
-        for (n, from, to) in [(0, 44_100, 24_000), (1, 44_100, 24_000), (777, 22_050, 24_000), (50_001, 24_000, 48_000)] {
+        for (n, from, to) in [(0, 44_100, 24_000), (1, 44_100, 24_000), (777, 22_050, 24_000), (50_001, 24_000, 48_000)]
+        {
             let resampled = resample(&vec![0.1; n], from, to).unwrap();
             assert_eq!(resampled.len() as u64, resampled_len(n as u64, from, to), "{n} samples, {from} -> {to}");
         }
@@ -183,7 +179,11 @@ mod tests {
                     // The first and last blocks see the sine begin and end: 2 * BLOCK samples of the input.
                     let edge = 2 * BLOCK.max(from as usize / 50) * to as usize / from as usize;
                     let inner = edge..output.len() - edge;
-                    let worst = output[inner.clone()].iter().zip(&expected[inner]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                    let worst = output[inner.clone()]
+                        .iter()
+                        .zip(&expected[inner])
+                        .map(|(a, b)| (a - b).abs())
+                        .fold(0.0, f32::max);
                     // f32 FFTs: some 1e-7 of the amplitude a stage.
                     assert!(worst < 2e-6, "{frequency} Hz, {from} -> {to}: {worst}");
                 }
@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn chunks_equal_the_whole() {
-        let input: Vec<f32> = (0..20_011u32).map(|n| ((n.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0) - 1.0).collect();
+        let input: Vec<f32> =
+            (0..20_011u32).map(|n| ((n.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0) - 1.0).collect();
         for to in [16_000, 24_000, 44_100, 48_000] {
             let whole = resample(&input, 24_000, to).unwrap();
             for size in [1, 7, 256, 4096, 24_576] {

@@ -424,8 +424,8 @@ mod tests {
     fn stream_header_bytes() {
         let header = StreamHeader { format: SampleFormat::Pcm16, sample_rate: 24_000, samples: Some(3) };
         let expected: [u8; 44] = [
-            b'R', b'I', b'F', b'F', 42, 0, 0, 0, b'W', b'A', b'V', b'E', b'f', b'm', b't', b' ', 16, 0, 0, 0, 1, 0, 1, 0,
-            0xC0, 0x5D, 0, 0, 0x80, 0xBB, 0, 0, 2, 0, 16, 0, b'd', b'a', b't', b'a', 6, 0, 0, 0,
+            b'R', b'I', b'F', b'F', 42, 0, 0, 0, b'W', b'A', b'V', b'E', b'f', b'm', b't', b' ', 16, 0, 0, 0, 1, 0, 1,
+            0, 0xC0, 0x5D, 0, 0, 0x80, 0xBB, 0, 0, 2, 0, 16, 0, b'd', b'a', b't', b'a', 6, 0, 0, 0,
         ];
         assert_eq!(header.bytes(), expected);
         let unknown = StreamHeader { samples: None, ..header }.bytes();

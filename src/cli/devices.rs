@@ -56,9 +56,10 @@ fn without_chatter<T>(work: impl FnOnce() -> T) -> T {
 
 fn as_json(hosts: &[HostInfo]) -> String {
     let device = |device: &DeviceInfo| {
-        let usual = device.usual.as_ref().map(|(rate, channels, format)| {
-            json!({ "sample_rate": rate, "channels": channels, "format": format })
-        });
+        let usual = device
+            .usual
+            .as_ref()
+            .map(|(rate, channels, format)| json!({ "sample_rate": rate, "channels": channels, "format": format }));
         json!({
             "id": device.id,
             "name": device.name,

@@ -16,7 +16,9 @@ use audiodiff::{
         device::{DeviceRequest, OutputDevice},
         player::{Player, PlayerSettings, PlayerStatus},
     },
-    batch::{FileRenderer, Fingerprint, Inputs, Overrides, Recipe, RenderItem as _, RenderSettings, SourceSettings, streamed},
+    batch::{
+        FileRenderer, Fingerprint, Inputs, Overrides, Recipe, RenderItem as _, RenderSettings, SourceSettings, streamed,
+    },
     diffusion::{ChunkLayout, SamplerSettings},
     live::{Event, LiveFormat, LiveMel, Session, SessionInput, SessionSettings},
     mel::{self, Layout, MelConvention},

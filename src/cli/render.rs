@@ -297,7 +297,12 @@ fn share_cores(jobs: Option<u64>, threads: Option<u64>, items: usize) -> (usize,
 }
 
 /// Mel frames from standard input.
-fn live(flags: &RenderFlags, format: InputFormatChoice, destination: Destination, terminal: &Terminal) -> Result<Outcome> {
+fn live(
+    flags: &RenderFlags,
+    format: InputFormatChoice,
+    destination: Destination,
+    terminal: &Terminal,
+) -> Result<Outcome> {
     if flags.inputs.len() != 1 || flags.inputs[0].as_os_str() != "-" {
         return Err(wrong("--input-format", "is for mel frames on standard input", "give - as the only input"));
     }

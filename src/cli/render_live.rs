@@ -18,12 +18,7 @@ use audiodiff::{
     live::{LiveMel, render},
 };
 
-use super::{
-    Outcome, interrupt,
-    play::InputFormatChoice,
-    settings::wrong,
-    terminal::Terminal,
-};
+use super::{Outcome, interrupt, play::InputFormatChoice, settings::wrong, terminal::Terminal};
 
 /// Where the sound goes.
 pub enum Output {
@@ -33,9 +28,18 @@ pub enum Output {
     Stream { name: PathBuf, raw: bool },
 }
 
-pub fn run(renderer: &FileRenderer, format: InputFormatChoice, output: &Output, terminal: &Terminal) -> Result<Outcome> {
+pub fn run(
+    renderer: &FileRenderer,
+    format: InputFormatChoice,
+    output: &Output,
+    terminal: &Terminal,
+) -> Result<Outcome> {
     if io::stdin().is_terminal() {
-        return Err(wrong("INPUT -", "standard input is a terminal", "pipe mel frames in: python tts.py | audiodiff render -"));
+        return Err(wrong(
+            "INPUT -",
+            "standard input is a terminal",
+            "pipe mel frames in: python tts.py | audiodiff render -",
+        ));
     }
     let (convention, settings) = (renderer.engine.convention(), &renderer.settings);
     let mel = LiveMel::new(io::stdin(), format.into(), settings.source.layout, convention, "standard input");
@@ -144,7 +148,9 @@ impl Sink {
             Self::File(sink) => {
                 let LevelReport { lowered_db, loudness_unmeasurable, .. } = sink.finish()?.level;
                 if lowered_db > 0.0 {
-                    terminal.warn(format_args!("the peak is over full scale, so the file was lowered by {lowered_db:.1} dB"));
+                    terminal.warn(format_args!(
+                        "the peak is over full scale, so the file was lowered by {lowered_db:.1} dB"
+                    ));
                 }
                 if loudness_unmeasurable {
                     terminal.warn("too short or too quiet to have a loudness, so its level was kept");

@@ -42,7 +42,12 @@ pub struct LiveMel {
 
 enum Frames {
     /// Nothing has been read yet.
-    Unopened { source: Box<dyn Read + Send>, format: LiveFormat, layout: Option<Layout>, subject: String },
+    Unopened {
+        source: Box<dyn Read + Send>,
+        format: LiveFormat,
+        layout: Option<Layout>,
+        subject: String,
+    },
     Open(Box<dyn FrameReader + Send>),
     /// The good frames before the fault have been given.
     Broken(Error),
@@ -133,7 +138,8 @@ impl LiveMel {
     }
 
     fn open(&mut self) -> Result<()> {
-        let Frames::Unopened { mut source, format, layout, subject } = std::mem::replace(&mut self.frames, Frames::Ended)
+        let Frames::Unopened { mut source, format, layout, subject } =
+            std::mem::replace(&mut self.frames, Frames::Ended)
         else {
             return Ok(());
         };

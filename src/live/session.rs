@@ -261,7 +261,8 @@ impl Work {
                     continue;
                 }
             };
-            let (outcome, span) = self.play_source(network, &files[index], index, &source, start.take(), &mut spans, adapter)?;
+            let (outcome, span) =
+                self.play_source(network, &files[index], index, &source, start.take(), &mut spans, adapter)?;
             sounded = true;
             opened = Some((index, source));
             match outcome {

@@ -132,10 +132,11 @@ fn missing() -> Option<String> {
             return Some(format!("{program} is not installed"));
         }
     }
-    let plugin = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].iter().flat_map(fs::read_dir).flatten().flatten().any(|entry| {
-        let inside = |path: &Path| path.join("libasound_module_pcm_pulse.so").exists();
-        inside(&entry.path().join("alsa-lib")) || inside(&entry.path()) && entry.file_name() == "alsa-lib"
-    });
+    let plugin =
+        ["/usr/lib", "/usr/lib64", "/usr/local/lib"].iter().flat_map(fs::read_dir).flatten().flatten().any(|entry| {
+            let inside = |path: &Path| path.join("libasound_module_pcm_pulse.so").exists();
+            inside(&entry.path().join("alsa-lib")) || inside(&entry.path()) && entry.file_name() == "alsa-lib"
+        });
     (!plugin).then(|| "ALSA's PulseAudio plugin is not installed".into())
 }
 

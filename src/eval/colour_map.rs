@@ -49,7 +49,9 @@ pub const CIVIDIS: ColourMap = ColourMap([
 impl ColourMap {
     /// The colour of `x` from 0 to 1; beyond them that of the end, and of the lower end for what is no number.
     pub fn rgb(&self, x: f32) -> [u8; 3] {
-        let at = x.clamp(0.0, 1.0) * 16.0;
+        // Unlike `clamp`, this takes NaN to the dark end.
+        #[allow(clippy::manual_clamp)]
+        let at = x.max(0.0).min(1.0) * 16.0;
         let (below, share) = ((at as usize).min(15), at - (at as usize).min(15) as f32);
         let (a, b) = (self.0[below], self.0[below + 1]);
         std::array::from_fn(|i| (f32::from(a[i]) + share * (f32::from(b[i]) - f32::from(a[i]))).round() as u8)

@@ -98,6 +98,13 @@ fn first_sound(network: &Vocoder, mel: &MelSpectrogram, layout: ChunkLayout) -> 
 }
 
 fn main() {
+    // As the program does.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: plain settings of the allocator, made before any other thread runs.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 64 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 128 << 20);
+    }
     // cargo passes --bench; a word of the user's own picks lines.
     let filter = std::env::args().skip(1).find(|a| !a.starts_with("--")).unwrap_or_default();
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-en.wav");

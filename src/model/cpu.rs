@@ -155,6 +155,7 @@ impl CpuNetwork {
         n_mels: usize,
         up: usize,
     ) -> Result<(Vec<Vec<f32>>, Vec<f32>)> {
+        compute_alone();
         let coarse = floats(&encoder.coarse(&Tensor::from_slice(mel).view([1, -1, n_mels as i64])))?;
         let frames = mel.len() / n_mels;
         let bins = coarse.len() / frames;
@@ -268,6 +269,7 @@ impl CpuNetwork {
         let share = |(i, rows)| Share { first: i * size, rows, failed: None };
         let mut shares: Vec<_> = out.chunks_mut(size * width).enumerate().map(share).collect();
         self.threads.for_each(&mut shares, |share| {
+            compute_alone();
             let _guard = tch::no_grad_guard();
             share.failed = work(share).err();
         });
@@ -294,6 +296,12 @@ impl CpuNetwork {
         known.insert(t.to_bits(), made.clone());
         Ok(made)
     }
+}
+
+/// Keeps libtorch from starting threads of its own below the calling one; it keeps that number for each thread.
+pub(super) fn compute_alone() {
+    thread_local!(static SET: () = tch::set_num_threads(1));
+    SET.with(|()| ());
 }
 
 fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
@@ -323,23 +331,26 @@ fn normalise(rows: &mut [f32], weight: &[f32], bias: &[f32]) {
     }
 }
 
-/// Mean and 1 / deviation, summed in 16 lanes that the compiler keeps in registers.
+/// Mean and 1 / deviation.
 #[inline(always)]
 fn moments(row: &[f32]) -> (f32, f32) {
-    let sum = |of: &dyn Fn(f32) -> f32| {
-        let mut lanes = [0.0f32; 16];
-        let (whole, rest) = row.as_chunks::<16>();
-        for chunk in whole {
-            for (lane, x) in lanes.iter_mut().zip(chunk) {
-                *lane += of(*x);
-            }
-        }
-        lanes.iter().sum::<f32>() + rest.iter().map(|&x| of(x)).sum::<f32>()
-    };
     let n = row.len() as f32;
-    let mean = sum(&|x| x) / n;
-    let variance = sum(&|x| (x - mean) * (x - mean)) / n;
+    let mean = lane_sum(row, |x| x) / n;
+    let variance = lane_sum(row, |x| (x - mean) * (x - mean)) / n;
     (mean, 1.0 / (variance + LAYER_NORM_EPSILON).sqrt())
+}
+
+/// The sum of `of` over a row, in 16 lanes that the compiler keeps in vector registers.
+#[inline(always)]
+fn lane_sum(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    let (whole, rest) = row.as_chunks::<16>();
+    for chunk in whole {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += of(*x);
+        }
+    }
+    lanes.iter().sum::<f32>() + rest.iter().map(|&x| of(x)).sum::<f32>()
 }
 
 /// Depth-wise convolution over the rows of `x` (zeros beyond its ends), LayerNorm, conditioning, modulation: the rows from

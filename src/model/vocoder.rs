@@ -2,7 +2,7 @@
 
 use super::{
     card::ModelCard,
-    cpu::CpuNetwork,
+    cpu::{CpuNetwork, compute_alone},
     file::{self, BUILTIN_NAME, ModelFile},
     network::VocoderNetwork,
     runtime::{Precision, RuntimeOptions},
@@ -59,10 +59,9 @@ impl Vocoder {
     fn from_bytes(bytes: &[u8], subject: &str, options: &RuntimeOptions) -> Result<Self> {
         let model = ModelFile::parse(bytes, subject)?;
         let device = options.device.resolve()?;
+        compute_alone();
         let (mut store, network) = model.network(device)?;
         store.freeze();
-        // libtorch's own threads are set for each thread that calls it.
-        tch::set_num_threads(1);
         let kind = match options.precision.resolve(device) {
             Precision::Bf16 => Kind::BFloat16,
             _ => Kind::Float,

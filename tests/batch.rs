@@ -245,3 +245,42 @@ fn a_pipe_is_no_input() {
     .unwrap();
     assert_eq!(errors, ["/dev/null: is no regular file; write it to a file first"]);
 }
+
+/// A manifest with any bytes changed, anywhere, and any length: read, or refused by its line, and never a panic; what is
+/// refused is left as it is.
+#[test]
+fn damaged_manifests_are_read_or_refused() {
+    let batch = Batch::new(THREE);
+    batch.run(&Reverser::default(), Existing::Refuse).unwrap();
+    let path = batch.folder.path().join("manifest.jsonl");
+    let whole = fs::read(&path).unwrap();
+    let mut state = 7u32;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    let (mut tried, mut refused) = (0, 0);
+    for _ in 0..1000 {
+        let mut bytes = whole.clone();
+        for _ in 0..1 + random(4) {
+            let at = random(bytes.len());
+            bytes[at] = random(256) as u8;
+        }
+        if random(3) == 0 {
+            bytes.truncate(random(bytes.len()));
+        }
+        fs::write(&path, &bytes).unwrap();
+        tried += 1;
+        match Manifest::open(&path) {
+            Ok(_) => {}
+            Err(Error::Manifest(fault)) => {
+                refused += 1;
+                assert!(fault.to_string().contains("manifest.jsonl"), "{fault}");
+                assert_eq!(fs::read(&path).unwrap(), bytes);
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    println!("{tried} damaged manifests, {refused} refused");
+    assert!(tried == 1000 && refused > 100);
+}

@@ -3,7 +3,7 @@
 use audiodiff::{
     diffusion::*,
     dsp::threads::Threads,
-    mel::{MelConvention, MelSpectrogram, filterbank::filterbank},
+    mel::{MelConvention, MelSpectrogram, extract, filterbank::filterbank},
     model::{DeviceChoice, Precision, RuntimeOptions, Vocoder},
 };
 
@@ -167,6 +167,10 @@ fn chunks() {
     let scale = want.iter().fold(0.0f32, |a, v| a.max(v.abs()));
     let worst = audio.iter().zip(&want).fold(0.0f32, |a, (g, w)| a.max((g - w).abs()));
     assert!(worst / scale <= 0.15, "{}", worst / scale);
+    let log_mel = |audio: &[f32]| extract(audio, &MelConvention::native()).unwrap().into_values();
+    let (got, wanted) = (log_mel(&audio), log_mel(&want));
+    let mean = got.iter().zip(&wanted).map(|(g, w)| (g - w).abs()).sum::<f32>() / got.len() as f32;
+    assert!(mean <= 0.02, "log-mel off by {mean} on average");
 }
 
 #[test]

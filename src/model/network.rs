@@ -268,3 +268,21 @@ impl VocoderNetwork {
         self.encoder.pseudo_inverse.device()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pseudo_inverse_is_the_references() {
+        let path = format!("{}/tests/golden/filters/pseudo_inverse.npy", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(path).unwrap();
+        let want: Vec<f32> = npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap(); // [F, M]
+        let inverse = pseudo_inverse(&MelConvention::native()).transpose(0, 1).contiguous().view(-1);
+        let got: Vec<f64> = Vec::try_from(&inverse).unwrap();
+        let largest = want.iter().fold(0.0f32, |a, w| a.max(w.abs()));
+        let worst = got.iter().zip(&want).fold(0.0f32, |a, (g, w)| a.max((*g as f32 - w).abs()));
+        assert_eq!(got.len(), want.len());
+        assert!(worst / largest <= 1e-3, "{}", worst / largest);
+    }
+}

@@ -30,6 +30,12 @@ impl BandedMatrix {
         self.columns
     }
 
+    /// First column and weights of row `r`; all other weights are 0.
+    pub fn row(&self, r: usize) -> (usize, &[f32]) {
+        let (first, weights) = &self.rows[r];
+        (*first, weights)
+    }
+
     pub fn transposed(&self) -> Self {
         let mut dense = vec![0.0; self.columns * self.rows.len()];
         for (r, (first, weights)) in self.rows.iter().enumerate() {

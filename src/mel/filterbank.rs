@@ -1,6 +1,7 @@
 //! The triangles of every mel convention, from one function.
 
 use super::{MelConvention, MelScale};
+use crate::dsp::banded::BandedMatrix;
 
 /// The weights of a convention's bands: [M, F], band-major: band `m` weighs bin `f` by `weights[m * bins + f]`.
 ///
@@ -61,55 +62,29 @@ fn htk_single_precision(c: &MelConvention, weights: &mut [f32]) {
 
 /// A convention's bands without the zeros: a triangle is a short run of bins.
 #[derive(Debug, Clone)]
-pub struct Filterbank {
-    bins: usize,
-    /// First bin and weights of each band.
-    rows: Vec<(usize, Vec<f32>)>,
-}
+pub struct Filterbank(BandedMatrix);
 
 impl Filterbank {
     pub fn new(convention: &MelConvention) -> Self {
-        let bins = convention.bins();
-        let rows = filterbank(convention)
-            .chunks_exact(bins)
-            .map(|row| {
-                let first = row.iter().position(|&w| w > 0.0).unwrap_or(0);
-                let end = row.iter().rposition(|&w| w > 0.0).map_or(first, |last| last + 1);
-                (first, row[first..end].to_vec())
-            })
-            .collect();
-        Self { bins, rows }
+        Self(BandedMatrix::new(&filterbank(convention), convention.bins()))
     }
 
     pub fn bins(&self) -> usize {
-        self.bins
+        self.0.columns()
     }
 
     pub fn n_mels(&self) -> usize {
-        self.rows.len()
+        self.0.rows()
     }
 
     /// First bin and weights of band `m`; no weights where the triangle falls between two bins.
     pub fn row(&self, m: usize) -> (usize, &[f32]) {
-        let (first, weights) = &self.rows[m];
-        (*first, weights)
+        self.0.row(m)
     }
 
     /// A frame's band values: [F] -> [M].
     pub fn bands(&self, spectrum: &[f32], out: &mut [f32]) {
-        for (o, (first, weights)) in out.iter_mut().zip(&self.rows) {
-            *o = weights.iter().zip(&spectrum[*first..]).map(|(w, s)| w * s).sum();
-        }
-    }
-
-    /// Band values spread over the bins by the triangles, the transpose of [`Filterbank::bands`]: [M] -> [F].
-    pub fn spread(&self, bands: &[f32], out: &mut [f32]) {
-        out.fill(0.0);
-        for (b, (first, weights)) in bands.iter().zip(&self.rows) {
-            for (o, w) in out[*first..].iter_mut().zip(weights) {
-                *o += b * w;
-            }
-        }
+        self.0.apply(spectrum, out);
     }
 }
 

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs what a bare Debian or Ubuntu lacks for building (and, with "tests", for testing with a sound device), then
+# Installs what a bare Debian or Ubuntu lacks for building (and, with "tests", for testing with a sound device and a browser), then
 # puts libtorch in place. As root or through sudo; otherwise it prints the one command to run. Done already: no time at all.
 set -eu
 cd "$(dirname "$0")/.."
 
 packages="g++ libasound2-dev make pkg-config"
-[ "${1:-}" = tests ] && packages="$packages libasound2-plugins pulseaudio pulseaudio-utils"
+[ "${1:-}" = tests ] && packages="$packages chromium libasound2-plugins pulseaudio pulseaudio-utils"
 
 missing=
 if command -v dpkg-query >/dev/null; then

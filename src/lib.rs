@@ -9,9 +9,10 @@
 //! - [`audio`]: readers, resampling, levels, WAV files and pipes
 //! - [`batch`]: many items, remembered in a manifest
 //! - [`eval`]: how good a rendering is
+//! - [`report`]: what was found, as a page that stands alone
 //! - [`dsp`]: transforms that know nothing of mels or models
 //!
-//! Each knows those above it in this order: dsp, mel, model and diffusion, audio, batch and eval.
+//! Each knows those above it in this order: dsp, mel, model and diffusion, audio, batch and eval, report.
 //!
 //! # Letters and units
 //!
@@ -52,6 +53,7 @@ pub mod eval;
 pub mod live;
 pub mod mel;
 pub mod model;
+pub mod report;
 pub mod whole_file;
 
 pub use error::{Error, Fault, Result};

@@ -86,7 +86,7 @@ impl<'a> ModelFile<'a> {
     pub fn network(&self, device: Device) -> Result<(nn::VarStore, VocoderNetwork)> {
         let fault = |name: &str, found: String| Fault::new(format!("{}: tensor {name}", self.subject), found);
         let store = nn::VarStore::new(device);
-        let network = VocoderNetwork::new(&store, &self.card);
+        let network = VocoderNetwork::blank(&store, &self.card);
         let variables: HashMap<String, Tensor> = store.variables();
         if let Some((name, _)) = self.tensors.iter().find(|(name, _)| !variables.contains_key(*name)) {
             return Err(Error::Model(

@@ -68,9 +68,10 @@ impl FrameConv {
     }
 }
 
-/// New weights: normal with a deviation of 0.02, nothing beyond two deviations' worth of surprise matters at that size.
+/// Zeros until they are drawn or read from a file: drawing six million numbers takes tens of milliseconds, which nobody
+/// who renders should wait for.
 fn weight(path: &nn::Path, shape: &[i64]) -> Tensor {
-    path.var("weight", shape, nn::Init::Randn { mean: 0.0, stdev: 0.02 })
+    path.var("weight", shape, nn::Init::Const(0.0))
 }
 
 fn zeros(path: &nn::Path, name: &str, size: usize) -> Tensor {
@@ -248,8 +249,20 @@ pub struct VocoderNetwork {
 }
 
 impl VocoderNetwork {
-    /// New weights in `store`.
+    /// New weights in `store`, to be trained: those of linear layers and convolutions normal with a deviation of 0.02, from
+    /// libtorch's generator.
     pub fn new(store: &nn::VarStore, card: &ModelCard) -> Self {
+        let network = Self::blank(store, card);
+        // The store has them in no order that a second run would repeat.
+        let mut variables: Vec<_> = store.variables().into_iter().collect();
+        variables.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let drawn = variables.iter_mut().filter(|(_, variable)| variable.dim() > 1);
+        tch::no_grad(|| drawn.for_each(|(_, variable)| drop(variable.normal_(0.0, 0.02))));
+        network
+    }
+
+    /// The network with zeros for weights, to be read from a file.
+    pub(super) fn blank(store: &nn::VarStore, card: &ModelCard) -> Self {
         let root = store.root();
         Self {
             encoder: Encoder::new(&root / "encoder", card.encoder, card),

@@ -9,10 +9,11 @@
 //! - [`audio`]: readers, resampling, levels, WAV files and pipes
 //! - [`batch`]: many items, remembered in a manifest
 //! - [`eval`]: how good a rendering is
+//! - [`data`]: recordings as training data: augmentation
 //! - [`report`]: what was found, as a page that stands alone
 //! - [`dsp`]: transforms that know nothing of mels or models
 //!
-//! Each knows those above it in this order: dsp, mel, model and diffusion, audio, batch and eval, report.
+//! Each knows those above it in this order: dsp, mel, model and diffusion, audio, batch and eval, data, report.
 //!
 //! # Letters and units
 //!
@@ -46,6 +47,7 @@
 
 pub mod audio;
 pub mod batch;
+pub mod data;
 pub mod diffusion;
 pub mod dsp;
 pub mod error;

@@ -17,6 +17,7 @@ pub use envelope::Envelope;
 pub(crate) use envelope::upsample;
 pub use foreign::ForeignRenderer;
 pub use network::{Encoded, Grid, Network};
+pub(crate) use noise::normal_pair;
 pub use noise::{Noise, SeededNoise};
 pub use projection::{Past, Projection, ProjectionPlan};
 pub use renderer::{ChunkLayout, MelSource, Renderer, WholeMel};

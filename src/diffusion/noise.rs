@@ -38,7 +38,7 @@ impl Noise for SeededNoise {
 }
 
 /// Two independent standard normal numbers from two uniform words (Box and Muller 1958).
-fn normal_pair(u: u32, v: u32) -> (f32, f32) {
+pub(crate) fn normal_pair(u: u32, v: u32) -> (f32, f32) {
     // (0, 1]: the logarithm stays finite, the largest magnitude is 6.66.
     let radius = (-2.0 * ((u as f32 + 1.0) * (1.0 / 4_294_967_296.0)).ln()).sqrt();
     let (sin, cos) = (v as f32 * (std::f32::consts::TAU / 4_294_967_296.0)).sin_cos();

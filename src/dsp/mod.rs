@@ -2,5 +2,9 @@
 
 pub mod analysis;
 pub mod banded;
+pub mod convolution;
+pub mod kaiser;
 pub mod stft;
 pub mod threads;
+pub mod time_stretch;
+pub mod varispeed;

@@ -4,6 +4,7 @@
 //! metrics use the filter of `scipy.signal.resample_poly` (a Kaiser-windowed sinc of 20 max(up, down) + 1 taps, beta 5,
 //! zeros beyond the ends), and their figures can be laid beside the Python ones.
 
+use crate::dsp::kaiser::kaiser;
 use std::f64::consts::PI;
 
 /// `audio` at `from` Hz brought to `to` Hz: [n] -> [ceil(n to / from)]. Without delay: output sample k lies at input
@@ -45,7 +46,7 @@ fn low_pass(up: usize, down: usize) -> Vec<f64> {
         .map(|i| {
             let x = i as f64 - half as f64;
             let sinc = if x == 0.0 { 1.0 } else { (PI * cutoff * x).sin() / (PI * cutoff * x) };
-            let window = bessel_i0(BETA * (1.0 - (x / half as f64).powi(2)).max(0.0).sqrt()) / bessel_i0(BETA);
+            let window = kaiser(x / half as f64, BETA);
             cutoff * sinc * window
         })
         .collect();
@@ -55,17 +56,6 @@ fn low_pass(up: usize, down: usize) -> Vec<f64> {
         *tap *= up as f64 / sum;
     }
     taps
-}
-
-/// The modified Bessel function of the first kind and order 0, by its power series.
-fn bessel_i0(x: f64) -> f64 {
-    let quarter = x * x / 4.0;
-    let (mut sum, mut term) = (1.0, 1.0);
-    for k in 1..64 {
-        term *= quarter / f64::from(k * k);
-        sum += term;
-    }
-    sum
 }
 
 fn gcd(a: u32, b: u32) -> u32 {

@@ -1,0 +1,78 @@
+//! Recordings that are added to clips: other sources, noises, impulse responses. Kept in memory, so that a training that
+//! augments while it runs never waits for a disk.
+
+use crate::{
+    Error, Fault, Result, audio,
+    batch::{AUDIO_EXTENSIONS, Inputs},
+};
+use std::path::{Path, PathBuf};
+
+/// Seconds that a pool holds at most, 350 MB at 24 kHz; of more, an even share of each file, from its start.
+const MOST_S: f64 = 3600.0;
+
+/// Clips by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Pool {
+    clips: Vec<(String, Vec<f32>)>,
+}
+
+impl Pool {
+    /// Clips that are in memory already. Empty ones are left out.
+    pub fn of_clips(clips: impl IntoIterator<Item = (String, Vec<f32>)>) -> Self {
+        Self { clips: clips.into_iter().filter(|(_, clip)| !clip.is_empty()).collect() }
+    }
+
+    /// All recordings of a folder, in every depth, resampled to `sample_rate`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Audio`] for the first that cannot be read, [`Error::Data`] where there is none.
+    pub fn of_folder(folder: &Path, sample_rate: u32) -> Result<Self> {
+        let mut inputs = Inputs::default();
+        inputs.add(folder, None);
+        if let Some(error) = inputs.unreadable.into_iter().next() {
+            return Err(error);
+        }
+        let is_audio = |path: &PathBuf| {
+            let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+            AUDIO_EXTENSIONS.contains(&extension.as_str())
+        };
+        let files: Vec<_> = inputs.found.into_iter().filter(|found| is_audio(&found.input)).collect();
+        if files.is_empty() {
+            let fault = Fault::new(folder.display(), "no recording in this folder");
+            return Err(Error::Data(fault.expected(format!(".{}", AUDIO_EXTENSIONS.join(" .")))));
+        }
+        let share = (MOST_S * f64::from(sample_rate) / files.len() as f64) as usize;
+        let read = |found: crate::batch::Found| {
+            let mut samples = audio::read_at(&found.input, sample_rate)?.samples;
+            samples.truncate(share.max(1));
+            samples.shrink_to_fit();
+            Ok((found.name.display().to_string(), samples))
+        };
+        Ok(Self::of_clips(files.into_iter().map(read).collect::<Result<Vec<_>>>()?))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.clips.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.clips.len()
+    }
+
+    pub fn name(&self, index: usize) -> &str {
+        &self.clips[index].0
+    }
+
+    pub fn clip(&self, index: usize) -> &[f32] {
+        &self.clips[index].1
+    }
+
+    /// Changes every clip.
+    pub(super) fn map(self, change: impl Fn(Vec<f32>) -> Vec<f32>) -> Self {
+        Self::of_clips(self.clips.into_iter().map(|(name, clip)| (name, change(clip))))
+    }
+
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.clips.iter().position(|(other, _)| other == name)
+    }
+}

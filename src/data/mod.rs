@@ -1,0 +1,3 @@
+//! Recordings as data: what to do with them before a model hears them.
+
+pub mod augment;

@@ -52,6 +52,7 @@ pub mod diffusion;
 pub mod dsp;
 pub mod error;
 pub mod eval;
+pub mod json_lines;
 pub mod live;
 pub mod mel;
 pub mod model;

@@ -157,7 +157,7 @@ fn everything_at_once() {
         // With the delay out, what is left is half the level (ln 2) and the dullness, at most one after the other.
         assert!(score.value(Metric::MelL1).unwrap() < 0.6932 + 0.7435, "{score:?}");
         // Two implementations of one standard; the last 42 ms are missing here.
-        assert!((score.value(Metric::LoudnessLu).unwrap() - loudness).abs() < 0.1, "{score:?}");
+        assert!((score.value(Metric::LoudnessDb).unwrap() - loudness).abs() < 0.1, "{score:?}");
         assert!((score.value(Metric::XRealTime).unwrap() - late.len() as f64 / 48_000.0).abs() < 1e-9);
         let silent = prepared.score("silent", &sound(&[0.0; 24_000]), None).unwrap();
         assert_eq!(silent.problem.as_deref(), Some("the rendering is silent"));

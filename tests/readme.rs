@@ -45,7 +45,11 @@ fn every_command_runs() {
     for name in ["a.npy", "voice.npy", "mels/one.npy", "mels/two.npy", "mels/three.npy"] {
         fs::copy(&mel, folder.path().join(name)).unwrap();
     }
-    fs::copy(root.join("samples/speech-synthetic.wav"), folder.path().join("voice.wav")).unwrap();
+    fs::create_dir(folder.path().join("recordings")).unwrap();
+    // One for each of the mels.
+    for name in ["voice.wav", "recordings/one.wav", "recordings/two.wav", "recordings/three.wav"] {
+        fs::copy(root.join("samples/speech-synthetic.wav"), folder.path().join(name)).unwrap();
+    }
 
     let commands = commands(&fs::read_to_string(root.join("README.md")).unwrap());
     assert!(commands.len() >= 7, "{commands:?}");

@@ -43,7 +43,7 @@ impl Engine {
     }
 
     /// Where and in which numbers it computes: other samples on another device.
-    fn arithmetic(&self) -> String {
+    pub fn arithmetic(&self) -> String {
         match self {
             Self::Diffusion(vocoder) if vocoder.device().is_cuda() => format!("{} on cuda", vocoder.precision()),
             Self::Diffusion(vocoder) => format!("{} on cpu", vocoder.precision()),

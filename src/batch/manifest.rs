@@ -2,15 +2,13 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions, TryLockError},
-    io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::Item;
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Result, json_lines::JsonLines};
 
 /// What an item is made with; the same recipe and the same input give the same samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,14 +88,10 @@ impl Entry {
     }
 }
 
-/// Longest line that is read.
-const LONGEST_LINE: u64 = 1 << 20;
-
 /// A manifest file, held by this process alone until it is dropped.
 #[derive(Debug)]
 pub struct Manifest {
-    path: PathBuf,
-    file: File,
+    lines: JsonLines,
     /// Output -> its last entry.
     entries: HashMap<PathBuf, Entry>,
 }
@@ -109,27 +103,11 @@ impl Manifest {
     /// # Errors
     /// [`Error::Manifest`] names the line that is no entry; [`Error::Io`] of kind `ResourceBusy` while another run writes.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        let path = path.into();
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(Error::io("cannot open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let busy = io::Error::new(io::ErrorKind::ResourceBusy, "another run writes to it; each needs its own");
-                return Err(Error::Io { path, action: "cannot use", source: busy });
-            }
-            // A file system without locks: as good as it gets.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(source)) => return Err(Error::Io { path, action: "cannot lock", source }),
-        }
-        let (entries, whole) = read(&file, &path)?;
-        file.set_len(whole).map_err(Error::io("cannot mend", &path))?;
-        file.seek(SeekFrom::End(0)).map_err(Error::io("cannot read", &path))?;
-        Ok(Self { path, file, entries })
+        let mut entries = HashMap::new();
+        let lines = JsonLines::open(path, "--manifest", |entry: Entry| {
+            entries.insert(entry.output.clone(), entry);
+        })?;
+        Ok(Self { lines, entries })
     }
 
     /// The last entry for an output.
@@ -139,39 +117,11 @@ impl Manifest {
 
     /// Appends a line and waits until it is on the disk.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
-        let line = entry.to_line()? + "\n";
-        self.file
-            .write_all(line.as_bytes())
-            .and_then(|()| self.file.sync_data())
-            .map_err(Error::io("cannot write", &self.path))?;
+        self.lines.append(&entry.to_line()?)?;
+        self.lines.sync()?;
         self.entries.insert(entry.output.clone(), entry.clone());
         Ok(())
     }
-}
-
-/// The entries, and how many bytes of the file they are.
-fn read(file: &File, path: &Path) -> Result<(HashMap<PathBuf, Entry>, u64)> {
-    let mut reader = BufReader::new(file);
-    let (mut entries, mut whole, mut line) = (HashMap::new(), 0, Vec::new());
-    for number in 1.. {
-        line.clear();
-        let taken = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line);
-        let length = taken.map_err(Error::io("cannot read", path))? as u64;
-        let ended = line.last() == Some(&b'\n');
-        if length == 0 || (!ended && length < LONGEST_LINE) {
-            break;
-        }
-        let text = line.trim_ascii();
-        if !text.is_empty() {
-            let entry: Entry = serde_json::from_slice(text).map_err(|error| {
-                let fault = Fault::new(format!("{}: line {number}", path.display()), format!("no entry ({error})"));
-                Error::Manifest(fault.remedy("take the line out, or name another file with --manifest"))
-            })?;
-            entries.insert(entry.output.clone(), entry);
-        }
-        whole += length;
-    }
-    Ok((entries, whole))
 }
 
 #[cfg(test)]

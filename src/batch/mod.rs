@@ -18,5 +18,5 @@ pub use inputs::{AUDIO_EXTENSIONS, Found, Inputs, MEL_EXTENSIONS, Overrides, rea
 pub use manifest::{Entry, Fingerprint, Manifest, Recipe, Status};
 pub use plan::{Item, Plan, Target};
 pub use resume::{Existing, Remaining, resume};
-pub use schedule::{Event, RenderItem, Rendered, Ticket, run, run_alone};
+pub use schedule::{Event, RenderItem, Rendered, Ticket, hash_file, run, run_alone};
 pub use source::{Source, SourceSettings};

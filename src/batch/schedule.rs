@@ -175,7 +175,7 @@ fn bug(item: &Item, panic: &(dyn Any + Send)) -> Error {
 }
 
 /// Hash of a file's content, in hexadecimal digits.
-pub(super) fn hash_file(path: &Path) -> Result<String> {
+pub fn hash_file(path: &Path) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     let file = File::open(path).map_err(Error::io("cannot open", path))?;
     // A pipe would be empty after this, and a device may never end.

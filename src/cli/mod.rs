@@ -4,6 +4,8 @@
 mod completions;
 mod devices;
 mod doctor;
+mod eval;
+mod eval_table;
 pub mod interrupt;
 mod keys;
 mod man;
@@ -49,6 +51,7 @@ enum Command {
     Play(play::PlayFlags),
     Devices(devices::DevicesFlags),
     Mel(mel::MelFlags),
+    Eval(Box<eval::EvalFlags>),
     Models(models::ModelsFlags),
     Doctor(doctor::DoctorFlags),
     Completions(completions::CompletionsFlags),
@@ -63,6 +66,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Play(flags) => play::run(flags, &terminal),
         Command::Devices(flags) => devices::run(flags),
         Command::Mel(flags) => mel::run(flags, &terminal),
+        Command::Eval(flags) => eval::run(&flags, &terminal),
         Command::Models(flags) => models::run(flags),
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Completions(flags) => completions::run(flags),

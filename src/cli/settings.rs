@@ -17,6 +17,14 @@ pub struct ModelFlags {
     /// builtin, griffin-lim (no network, for comparison), or the path of a model file
     #[arg(short, long, default_value = "builtin", env = "AUDIODIFF_MODEL")]
     pub model: ModelChoice,
+    #[command(flatten)]
+    pub runtime: RuntimeFlags,
+}
+
+/// Where networks run.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Model")]
+pub struct RuntimeFlags {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", env = "AUDIODIFF_DEVICE")]
     pub device: DeviceChoice,
@@ -116,11 +124,18 @@ impl From<PrecisionChoice> for Precision {
 impl ModelFlags {
     /// Loads what was chosen; `threads` share the work on one window.
     pub fn engine(&self, threads: usize) -> Result<Engine> {
-        let options = RuntimeOptions { device: self.device, precision: self.precision.into(), threads };
-        match &self.model {
-            ModelChoice::Builtin => Ok(Engine::Diffusion(Box::new(Vocoder::builtin(&options)?))),
-            ModelChoice::File(path) => Ok(Engine::Diffusion(Box::new(Vocoder::load(path, &options)?))),
-            ModelChoice::GriffinLim => Ok(Engine::GriffinLim(Box::new(GriffinLim::new(threads)?))),
+        self.model.engine(&self.runtime, threads)
+    }
+}
+
+impl ModelChoice {
+    /// Loads it; `threads` share the work on one window.
+    pub fn engine(&self, runtime: &RuntimeFlags, threads: usize) -> Result<Engine> {
+        let options = RuntimeOptions { device: runtime.device, precision: runtime.precision.into(), threads };
+        match self {
+            Self::Builtin => Ok(Engine::Diffusion(Box::new(Vocoder::builtin(&options)?))),
+            Self::File(path) => Ok(Engine::Diffusion(Box::new(Vocoder::load(path, &options)?))),
+            Self::GriffinLim => Ok(Engine::GriffinLim(Box::new(GriffinLim::new(threads)?))),
         }
     }
 }

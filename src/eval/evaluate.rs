@@ -1,12 +1,13 @@
 //! Several systems on the same files: rendered one after another, scored side by side on all cores.
 
 use super::{FileScore, Folder, Metric, Reference, Rendering, Sound, System};
-use crate::{Error, Result, audio};
+use crate::{Error, Fault, Result, audio, batch::hash_file};
 use std::{
     collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -21,10 +22,21 @@ pub struct Evaluation<'a> {
 }
 
 /// A file with everything that was made of it.
-struct Job {
-    name: String,
-    reference: Result<Sound>,
-    renderings: Vec<(usize, Result<Rendering>)>,
+pub struct Comparison {
+    pub name: String,
+    pub reference: Result<Sound>,
+    /// What the systems of these numbers made of it.
+    pub renderings: Vec<(usize, Result<Rendering>)>,
+    /// In the same order; of all systems that were asked where the recording could not be read.
+    pub scores: Vec<FileScore>,
+}
+
+/// What happens in the course of a run.
+pub enum Event<'c> {
+    /// So many seconds of sound were rendered or read.
+    Rendered { audio_s: f64 },
+    /// A file is done.
+    Scored(&'c Comparison),
 }
 
 impl Evaluation<'_> {
@@ -38,65 +50,126 @@ impl Evaluation<'_> {
         done: impl Fn(&str, &str) -> bool,
         mut on_score: impl FnMut(FileScore) -> Result<()>,
     ) -> Result<()> {
+        self.compare(done, &AtomicBool::new(false), |event| match event {
+            Event::Rendered { .. } => Ok(()),
+            Event::Scored(comparison) => comparison.scores.iter().cloned().try_for_each(&mut on_score),
+        })
+    }
+
+    /// As [`Evaluation::run`], for whoever wants the sounds as well, and to stop: once `stop` is true, what is rendered
+    /// already is scored and the run ends.
+    ///
+    /// # Errors
+    /// Those of `on_event`, and [`Error::Interrupted`].
+    pub fn compare(
+        &mut self,
+        done: impl Fn(&str, &str) -> bool,
+        stop: &AtomicBool,
+        mut on_event: impl FnMut(Event) -> Result<()>,
+    ) -> Result<()> {
         let names: Vec<&String> = self.references.files.keys().collect();
         let systems: Vec<String> = self.systems.iter().map(|(name, _)| name.clone()).collect();
         // Some files for each thread, so that long and short ones even out; memory stays that of a few files.
         for batch in names.chunks(4 * self.threads.max(1)) {
-            let mut jobs = Vec::with_capacity(batch.len());
+            let mut comparisons = Vec::with_capacity(batch.len());
             for &name in batch {
                 let wanted: Vec<usize> = (0..self.systems.len()).filter(|&i| !done(name, &self.systems[i].0)).collect();
-                if !wanted.is_empty() {
-                    jobs.push(self.rendered(name, &wanted));
+                if wanted.is_empty() {
+                    continue;
                 }
+                let comparison = self.rendered(name, &wanted, &mut on_event)?;
+                if stop.load(Ordering::SeqCst) {
+                    // Its last rendering may have been broken off.
+                    break;
+                }
+                comparisons.push(comparison);
             }
-            for scores in in_parallel(&jobs, self.threads, |job| job.scored(&systems, &self.metrics)) {
-                for score in scores {
-                    on_score(score)?;
-                }
+            let scores = in_parallel(&comparisons, self.threads, |c| c.scored(&systems, &self.metrics));
+            for (mut comparison, scores) in comparisons.into_iter().zip(scores) {
+                comparison.scores = scores;
+                on_event(Event::Scored(&comparison))?;
+            }
+            if stop.load(Ordering::SeqCst) {
+                return Err(Error::Interrupted);
             }
         }
         Ok(())
     }
 
-    fn rendered(&mut self, name: &str, wanted: &[usize]) -> Job {
+    /// What the score of a file by system `i` depends on, as a hash: the recording, the rendering or what makes it, the
+    /// metrics. A score that was computed from the same still holds.
+    pub fn made_of(&self, name: &str, i: usize) -> String {
+        let mut hasher = blake3::Hasher::new();
+        // A file that cannot be read makes no score that would be kept.
+        let recording = self.references.files.get(name).and_then(|path| hash_file(path).ok()).unwrap_or_default();
+        let metrics = self.metrics.iter().map(|m| m.key()).collect::<Vec<_>>().join(" ");
+        let version = env!("CARGO_PKG_VERSION");
+        for part in [version, recording.as_str(), self.systems[i].1.identity(name).as_str(), metrics.as_str()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.finalize().to_hex()[..32].to_string()
+    }
+
+    fn rendered(
+        &mut self,
+        name: &str,
+        wanted: &[usize],
+        on_event: &mut impl FnMut(Event) -> Result<()>,
+    ) -> Result<Comparison> {
         let reference = audio::read(&self.references.files[name])
             .map(|recording| Sound { samples: recording.samples, sample_rate: recording.sample_rate });
-        let renderings = match &reference {
-            Ok(sound) => wanted.iter().map(|&i| (i, self.systems[i].1.render(name, sound))).collect(),
-            Err(_) => vec![],
-        };
-        Job { name: name.into(), reference, renderings }
+        let mut renderings = vec![];
+        for &i in wanted {
+            let rendering = match &reference {
+                Ok(sound) => self.systems[i].1.render(name, sound),
+                Err(_) => Err(Error::Data(Fault::new(name, "the recording cannot be read"))),
+            };
+            let audio_s = rendering.as_ref().map_or(0.0, |rendering| rendering.sound.seconds());
+            on_event(Event::Rendered { audio_s })?;
+            renderings.push((i, rendering));
+        }
+        Ok(Comparison { name: name.into(), reference, renderings, scores: vec![] })
     }
 }
 
-impl Job {
+impl Comparison {
     fn scored(&self, systems: &[String], metrics: &BTreeSet<Metric>) -> Vec<FileScore> {
         let unscored =
-            |system: &str, problem: &Error| FileScore::unscored(&self.name, system, metrics, problem.to_string());
+            |i: usize, problem: &Error| FileScore::unscored(&self.name, &systems[i], metrics, problem.to_string());
         let sound = match &self.reference {
             Ok(sound) => sound,
-            Err(error) => return systems.iter().map(|system| unscored(system, error)).collect(),
+            Err(error) => return self.renderings.iter().map(|(i, _)| unscored(*i, error)).collect(),
         };
         // One rate for all systems, or their figures could not be compared.
         let rates =
             self.renderings.iter().filter_map(|(_, rendering)| Some(rendering.as_ref().ok()?.sound.sample_rate));
         let rate = rates.fold(sound.sample_rate, u32::min);
-        let reference = match Reference::new(&self.name, sound, rate, metrics) {
+        let reference = match guarded(|| Reference::new(&self.name, sound, rate, metrics)) {
             Ok(reference) => reference,
-            Err(error) => return self.renderings.iter().map(|(i, _)| unscored(&systems[*i], &error)).collect(),
+            Err(error) => return self.renderings.iter().map(|(i, _)| unscored(*i, &error)).collect(),
         };
         let score = |(i, rendering): &(usize, Result<Rendering>)| {
             let problem = match rendering {
-                Ok(r) => match reference.score(&systems[*i], &r.sound, r.compute_s) {
+                Ok(r) => match guarded(|| reference.score(&systems[*i], &r.sound, r.compute_s)) {
                     Ok(score) => return score,
-                    Err(error) => unscored(&systems[*i], &error),
+                    Err(error) => unscored(*i, &error),
                 },
-                Err(error) => unscored(&systems[*i], error),
+                Err(error) => unscored(*i, error),
             };
             FileScore { seconds: sound.seconds(), sample_rate: rate, ..problem }
         };
         self.renderings.iter().map(score).collect()
     }
+}
+
+/// A metric that stumbles over one file must not cost the others'.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let found = format!("a metric brought a bug to light ({})", text.unwrap_or("no message"));
+        Err(Error::Data(Fault::new("scoring", found).remedy("please report it, with the file")))
+    })
 }
 
 /// `work` done on each item by a few threads, the results in the items' order.

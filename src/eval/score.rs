@@ -26,11 +26,11 @@ pub enum Metric {
     /// F1 of voiced frames, 0 to 1.
     VuvF1,
     /// Root mean square pitch error where both are voiced, cents.
-    PitchCents,
+    F0Cents,
     /// Root mean square error of the periodicity, 0 to 1.
     Periodicity,
-    /// Integrated loudness less the recording's, LU.
-    LoudnessLu,
+    /// Integrated loudness (EBU R 128) less the recording's, dB.
+    LoudnessDb,
     /// Seconds of sound for each second of rendering.
     XRealTime,
 }
@@ -51,11 +51,15 @@ impl Metric {
         Self::StftSc,
         Self::StftLog,
         Self::VuvF1,
-        Self::PitchCents,
+        Self::F0Cents,
         Self::Periodicity,
-        Self::LoudnessLu,
+        Self::LoudnessDb,
         Self::XRealTime,
     ];
+
+    /// Those that read thousands of clips in minutes: all but PESQ and pitch.
+    pub const CHEAP: [Self; 6] =
+        [Self::MelL1, Self::MrMel, Self::StftSc, Self::StftLog, Self::LoudnessDb, Self::XRealTime];
 
     pub fn key(self) -> &'static str {
         match self {
@@ -65,10 +69,26 @@ impl Metric {
             Self::StftSc => "stft_sc",
             Self::StftLog => "stft_log",
             Self::VuvF1 => "vuv_f1",
-            Self::PitchCents => "pitch_cents",
+            Self::F0Cents => "f0_cents",
             Self::Periodicity => "periodicity",
-            Self::LoudnessLu => "loudness_lu",
+            Self::LoudnessDb => "loudness_db",
             Self::XRealTime => "x_real_time",
+        }
+    }
+
+    /// What it measures, in a line.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::PesqWb => "listening quality of speech by ITU-T P.862.2, 1 to 4.64",
+            Self::MelL1 => "mean difference of the model's own log-mel, nats",
+            Self::MrMel => "mean difference of log-mels at seven resolutions, nats",
+            Self::StftSc => "spectral convergence at three resolutions",
+            Self::StftLog => "mean difference of log magnitudes at three resolutions, nats",
+            Self::VuvF1 => "agreement on which frames are voiced (pYIN), 0 to 1",
+            Self::F0Cents => "root mean square pitch error where both are voiced (pYIN), cents",
+            Self::Periodicity => "root mean square error of the probability of voicing (pYIN)",
+            Self::LoudnessDb => "integrated loudness (EBU R 128) less the recording's, dB",
+            Self::XRealTime => "seconds of sound for each second of rendering",
         }
     }
 
@@ -81,9 +101,9 @@ impl Metric {
             Self::StftSc => "STFT conv.",
             Self::StftLog => "STFT log",
             Self::VuvF1 => "V/UV F1",
-            Self::PitchCents => "pitch, cents",
+            Self::F0Cents => "F0, cents",
             Self::Periodicity => "periodicity",
-            Self::LoudnessLu => "loudness, LU",
+            Self::LoudnessDb => "loudness, dB",
             Self::XRealTime => "x real time",
         }
     }
@@ -91,7 +111,7 @@ impl Metric {
     pub fn better(self) -> Better {
         match self {
             Self::PesqWb | Self::VuvF1 | Self::XRealTime => Better::Higher,
-            Self::LoudnessLu => Better::NearZero,
+            Self::LoudnessDb => Better::NearZero,
             _ => Better::Lower,
         }
     }
@@ -101,8 +121,37 @@ impl Metric {
         match self {
             Self::MelL1 | Self::MrMel | Self::StftSc | Self::StftLog | Self::VuvF1 | Self::Periodicity => 4,
             Self::PesqWb => 3,
-            Self::LoudnessLu => 2,
-            Self::PitchCents | Self::XRealTime => 1,
+            Self::LoudnessDb => 2,
+            Self::F0Cents | Self::XRealTime => 1,
+        }
+    }
+}
+
+impl std::str::FromStr for Metric {
+    type Err = String;
+
+    /// From its key.
+    fn from_str(key: &str) -> std::result::Result<Self, String> {
+        let keys = || Self::ALL.map(Self::key).join(", ");
+        Self::ALL.into_iter().find(|metric| metric.key() == key).ok_or_else(|| format!("expected one of {}", keys()))
+    }
+}
+
+impl Better {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Higher => "higher",
+            Self::Lower => "lower",
+            Self::NearZero => "near 0",
+        }
+    }
+
+    /// How far a value is from the best, so that less is better whatever the metric.
+    pub fn badness(self, value: f64) -> f64 {
+        match self {
+            Self::Higher => -value,
+            Self::Lower => value,
+            Self::NearZero => value.abs(),
         }
     }
 }
@@ -119,7 +168,8 @@ impl Sound {
         self.samples.len() as f64 / f64::from(self.sample_rate)
     }
 
-    fn at(&self, sample_rate: u32) -> Vec<f32> {
+    /// At another rate, by the metrics' own resampler.
+    pub fn at(&self, sample_rate: u32) -> Vec<f32> {
         polyphase::resample(&self.samples, self.sample_rate, sample_rate)
     }
 }
@@ -190,14 +240,14 @@ impl<'a> Reference<'a> {
         let samples = sound.at(sample_rate);
         let wants = |metric| metrics.contains(&metric) && !samples.is_empty();
         let native = wants(Metric::MelL1).then(|| native(sound)).transpose()?;
-        let pitched = [Metric::VuvF1, Metric::PitchCents, Metric::Periodicity].into_iter().any(wants);
+        let pitched = [Metric::VuvF1, Metric::F0Cents, Metric::Periodicity].into_iter().any(wants);
         Ok(Self {
             file,
             seconds: sound.seconds(),
             sample_rate,
             native,
             track: pitched.then(|| pitch::track(&samples, sample_rate)),
-            loudness: if wants(Metric::LoudnessLu) { loudness(&samples, sample_rate)? } else { None },
+            loudness: if wants(Metric::LoudnessDb) { loudness(&samples, sample_rate)? } else { None },
             samples,
             metrics,
         })
@@ -267,11 +317,11 @@ impl<'a> Reference<'a> {
             };
             let difference = pitch::compare(track, &pitch::track(aligned, self.sample_rate));
             set(Metric::VuvF1, difference.vuv_f1);
-            set(Metric::PitchCents, difference.pitch_cents);
+            set(Metric::F0Cents, difference.pitch_cents);
             set(Metric::Periodicity, difference.periodicity);
         }
         if let Some(loudness_of_reference) = self.loudness {
-            set(Metric::LoudnessLu, loudness(aligned, self.sample_rate)?.map(|l| l - loudness_of_reference));
+            set(Metric::LoudnessDb, loudness(aligned, self.sample_rate)?.map(|l| l - loudness_of_reference));
         }
         score.delay_ms = 1000.0 * delay as f64 / f64::from(self.sample_rate);
         score.problem = problem;
@@ -332,6 +382,7 @@ mod tests {
     fn keys_are_what_serde_writes() {
         for metric in Metric::ALL {
             assert_eq!(serde_json::to_value(metric).unwrap(), metric.key());
+            assert_eq!(metric.key().parse(), Ok(metric));
         }
     }
 }

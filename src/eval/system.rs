@@ -3,13 +3,15 @@
 use super::Sound;
 use crate::{
     Error, Fault, Result, audio,
-    batch::{AUDIO_EXTENSIONS, Inputs},
+    batch::{AUDIO_EXTENSIONS, Engine, Inputs, hash_file},
     diffusion::{ChunkLayout, Network, Renderer, SamplerSettings, WholeMel},
     mel,
+    model::{GriffinLim, Vocoder},
 };
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
@@ -50,6 +52,23 @@ impl Folder {
         }
         Ok(Self { files })
     }
+
+    /// The file of this name. One that lies in another subfolder will do where it is the only one called so.
+    pub fn find(&self, name: &str) -> Option<&Path> {
+        if let Some(path) = self.files.get(name) {
+            return Some(path);
+        }
+        let mut alike = self.files.iter().filter(|(other, _)| last_part(other) == last_part(name));
+        match (alike.next(), alike.next()) {
+            (Some((_, path)), None) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// The file's own name, without the folders before it.
+fn last_part(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 /// A rendering, and the seconds that it took where they were measured.
@@ -63,6 +82,11 @@ pub trait System {
     /// # Errors
     /// Whatever stands in the way of this one file.
     fn render(&mut self, name: &str, reference: &Sound) -> Result<Rendering>;
+
+    /// Everything besides the recording that the rendering of this file depends on.
+    fn identity(&self, _name: &str) -> String {
+        String::new()
+    }
 }
 
 /// What another program rendered.
@@ -71,12 +95,16 @@ pub struct RenderedFolder(pub Folder);
 impl System for RenderedFolder {
     fn render(&mut self, name: &str, _: &Sound) -> Result<Rendering> {
         let missing = || Error::Data(Fault::new(name, "was not rendered"));
-        let path = self.0.files.get(name).ok_or_else(missing)?;
+        let path = self.0.find(name).ok_or_else(missing)?;
         let recording = audio::read(path)?;
         Ok(Rendering {
             sound: Sound { samples: recording.samples, sample_rate: recording.sample_rate },
             compute_s: None,
         })
+    }
+
+    fn identity(&self, name: &str) -> String {
+        self.0.find(name).and_then(|path| hash_file(path).ok()).unwrap_or_default()
     }
 }
 
@@ -86,8 +114,12 @@ pub struct CopySynthesis<N> {
     pub settings: SamplerSettings,
 }
 
-impl<N: Network> System for CopySynthesis<N> {
-    fn render(&mut self, _: &str, reference: &Sound) -> Result<Rendering> {
+impl<N: Network> CopySynthesis<N> {
+    /// As [`System::render`], given up between chunks once `stop` is true.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] too.
+    pub fn render_until(&self, reference: &Sound, stop: &AtomicBool) -> Result<Rendering> {
         let convention = self.network.convention();
         let audio = audio::resample(&reference.samples, reference.sample_rate, convention.sample_rate)?;
         let mel = mel::extract(&audio, convention)?;
@@ -97,10 +129,66 @@ impl<N: Network> System for CopySynthesis<N> {
         let mut samples = Vec::with_capacity(audio.len());
         for chunk in renderer {
             samples.extend(chunk?);
+            if stop.load(Ordering::SeqCst) {
+                return Err(Error::Interrupted);
+            }
         }
         Ok(Rendering {
             sound: Sound { samples, sample_rate: convention.sample_rate },
             compute_s: Some(start.elapsed().as_secs_f64()),
         })
+    }
+}
+
+impl<N: Network> System for CopySynthesis<N> {
+    fn render(&mut self, _: &str, reference: &Sound) -> Result<Rendering> {
+        self.render_until(reference, &AtomicBool::new(false))
+    }
+}
+
+/// Copy synthesis by a model that was chosen at run time, which can be stopped.
+pub struct ModelSystem<'a> {
+    copy: Synthesis,
+    identity: String,
+    stop: &'a AtomicBool,
+    warm: bool,
+}
+
+enum Synthesis {
+    Diffusion(CopySynthesis<Vocoder>),
+    GriffinLim(CopySynthesis<GriffinLim>),
+}
+
+impl<'a> ModelSystem<'a> {
+    pub fn new(engine: Engine, settings: SamplerSettings, stop: &'a AtomicBool) -> Self {
+        let identity = format!("{} {} {settings:?}", engine.id(), engine.arithmetic());
+        let copy = match engine {
+            Engine::Diffusion(vocoder) => Synthesis::Diffusion(CopySynthesis { network: *vocoder, settings }),
+            Engine::GriffinLim(baseline) => Synthesis::GriffinLim(CopySynthesis { network: *baseline, settings }),
+        };
+        Self { copy, identity, stop, warm: false }
+    }
+
+    fn render_now(&self, reference: &Sound) -> Result<Rendering> {
+        match &self.copy {
+            Synthesis::Diffusion(copy) => copy.render_until(reference, self.stop),
+            Synthesis::GriffinLim(copy) => copy.render_until(reference, self.stop),
+        }
+    }
+}
+
+impl System for ModelSystem<'_> {
+    fn render(&mut self, _: &str, reference: &Sound) -> Result<Rendering> {
+        if !self.warm {
+            // libtorch plans and allocates in its first window, which would be counted as the first file's.
+            let start = reference.samples.len().min(reference.sample_rate as usize / 2);
+            let start = Sound { samples: reference.samples[..start].to_vec(), sample_rate: reference.sample_rate };
+            self.warm = self.render_now(&start).is_ok();
+        }
+        self.render_now(reference)
+    }
+
+    fn identity(&self, _: &str) -> String {
+        self.identity.clone()
     }
 }

@@ -22,6 +22,7 @@
 //! ```
 
 mod clip;
+pub mod evaluation;
 mod html;
 mod page;
 

@@ -1,5 +1,7 @@
 //! The clips in `samples/`, and recipes that make them worse in ways that NumPy can repeat.
 
+#![allow(dead_code)] // each test binary uses a part of it
+
 use std::path::Path;
 
 /// Samples [n] and rate of a WAV file in `samples/`.

@@ -155,16 +155,18 @@ pub struct ModelSystem<'a> {
 }
 
 enum Synthesis {
-    Diffusion(CopySynthesis<Vocoder>),
-    GriffinLim(CopySynthesis<GriffinLim>),
+    Diffusion(Box<CopySynthesis<Vocoder>>),
+    GriffinLim(Box<CopySynthesis<GriffinLim>>),
 }
 
 impl<'a> ModelSystem<'a> {
     pub fn new(engine: Engine, settings: SamplerSettings, stop: &'a AtomicBool) -> Self {
         let identity = format!("{} {} {settings:?}", engine.id(), engine.arithmetic());
         let copy = match engine {
-            Engine::Diffusion(vocoder) => Synthesis::Diffusion(CopySynthesis { network: *vocoder, settings }),
-            Engine::GriffinLim(baseline) => Synthesis::GriffinLim(CopySynthesis { network: *baseline, settings }),
+            Engine::Diffusion(vocoder) => Synthesis::Diffusion(Box::new(CopySynthesis { network: *vocoder, settings })),
+            Engine::GriffinLim(baseline) => {
+                Synthesis::GriffinLim(Box::new(CopySynthesis { network: *baseline, settings }))
+            }
         };
         Self { copy, identity, stop, warm: false }
     }

@@ -57,6 +57,7 @@ pub mod live;
 pub mod mel;
 pub mod model;
 pub mod report;
+pub mod train;
 pub mod whole_file;
 
 pub use error::{Error, Fault, Result};

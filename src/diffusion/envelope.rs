@@ -17,7 +17,7 @@ pub struct Envelope {
 
 impl Envelope {
     pub fn new(convention: &MelConvention, grid: Grid) -> Self {
-        let weights = BandedMatrix::new(&weights(convention, grid), convention.n_mels);
+        let weights = BandedMatrix::new(&envelope_weights(convention, grid), convention.n_mels);
         Self { weights, grid, up: convention.hop / grid.hop }
     }
 
@@ -59,7 +59,7 @@ pub(crate) fn upsample(rows: &[f32], channels: usize, up: usize) -> Vec<f32> {
 }
 
 /// [K, M]: band magnitudes -> magnitude at each bin, the triangle-weighted mean of the bands that cover it.
-fn weights(convention: &MelConvention, grid: Grid) -> Vec<f32> {
+pub(crate) fn envelope_weights(convention: &MelConvention, grid: Grid) -> Vec<f32> {
     let (bank, bins, bands) = (filterbank(convention), convention.bins(), convention.n_mels);
     let area: Vec<f32> = bank.chunks_exact(bins).map(|row| row.iter().sum()).collect();
     let total: Vec<f32> = (0..bins).map(|f| (0..bands).map(|m| bank[m * bins + f]).sum()).collect();

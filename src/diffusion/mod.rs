@@ -14,7 +14,7 @@ mod renderer;
 mod sampler;
 
 pub use envelope::Envelope;
-pub(crate) use envelope::upsample;
+pub(crate) use envelope::{envelope_weights, upsample};
 pub use foreign::ForeignRenderer;
 pub use network::{Encoded, Grid, Network};
 pub(crate) use noise::normal_pair;

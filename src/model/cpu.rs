@@ -299,7 +299,7 @@ impl CpuNetwork {
 }
 
 /// Keeps libtorch from starting threads of its own below the calling one; it keeps that number for each thread.
-pub(super) fn compute_alone() {
+pub(crate) fn compute_alone() {
     thread_local!(static SET: () = tch::set_num_threads(1));
     SET.with(|()| ());
 }

@@ -9,6 +9,7 @@ mod network;
 mod runtime;
 mod vocoder;
 
+pub(crate) use cpu::compute_alone;
 pub use card::{
     CARD_VERSION, DenoiserSize, Effort, EncoderSize, Licenses, ModelCard, Provenance, Quality, SamplerDefaults,
 };

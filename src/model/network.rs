@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 const LAYER_NORM_EPSILON: f64 = 1e-5;
 
-/// `x W^T + b`, computed in the number type of `x`.
+/// `x W^T + b`.
 #[derive(Debug)]
 pub(super) struct Linear {
     pub weight: Tensor,
@@ -21,9 +21,9 @@ impl Linear {
         Self { weight: weight(&path, &[output as i64, input as i64]), bias: zeros(&path, "bias", output) }
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let kind = x.kind();
-        x.linear(&self.weight.to_kind(kind), Some(self.bias.to_kind(kind)))
+    /// The product in `kind`, and so its result.
+    fn forward(&self, x: &Tensor, kind: Kind) -> Tensor {
+        x.to_kind(kind).linear(&self.weight.to_kind(kind), Some(self.bias.to_kind(kind)))
     }
 }
 
@@ -60,11 +60,10 @@ impl FrameConv {
         Self { weight: weight(&path, &shape), bias: zeros(&path, "bias", output), groups: groups as i64 }
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let kind = x.kind();
+    fn forward(&self, x: &Tensor, kind: Kind) -> Tensor {
         let padding = self.weight.size()[2] / 2;
         let (weight, bias) = (self.weight.to_kind(kind), self.bias.to_kind(kind));
-        x.transpose(1, 2).conv1d(&weight, Some(bias), 1, padding, 1, self.groups).transpose(1, 2)
+        x.to_kind(kind).transpose(1, 2).conv1d(&weight, Some(bias), 1, padding, 1, self.groups).transpose(1, 2)
     }
 }
 
@@ -104,16 +103,24 @@ impl Block {
         }
     }
 
-    /// `condition` [B, T, C] is projected already; `modulation` is (1 + scale, shift), [B, 1, C] each.
-    fn forward(&self, x: &Tensor, condition: Option<&Tensor>, modulation: Option<&(Tensor, Tensor)>) -> Tensor {
-        let mut h = self.norm.forward(&self.depthwise.forward(x));
+    /// `condition` [B, T, C] is projected already; `modulation` is (1 + scale, shift), [B, 1, C] each. Products are in
+    /// `kind`; the residual sum stays in f32, where small layers' contributions would else be rounded away.
+    fn forward(
+        &self,
+        x: &Tensor,
+        condition: Option<&Tensor>,
+        modulation: Option<&(Tensor, Tensor)>,
+        kind: Kind,
+    ) -> Tensor {
+        let mut h = self.norm.forward(&self.depthwise.forward(x, kind));
         if let Some(condition) = condition {
             h += condition;
         }
         if let Some((scale, shift)) = modulation {
             h = h * scale + shift;
         }
-        x + self.contract.forward(&self.expand.forward(&h).silu()) * self.layer_scale.to_kind(x.kind())
+        let change = self.contract.forward(&self.expand.forward(&h, kind).silu(), kind);
+        x + change.to_kind(Kind::Float) * self.layer_scale.to_kind(Kind::Float)
     }
 }
 
@@ -151,17 +158,16 @@ impl Encoder {
         magnitude.log().to_kind(Kind::Float)
     }
 
-    /// Works in `kind`; the log magnitude comes in f32.
+    /// Products are in `kind`; the results come in f32.
     pub fn forward(&self, mel: &Tensor, kind: Kind) -> (Tensor, Tensor) {
         let coarse = self.coarse(mel);
-        let quarter = |x: &Tensor| (x * 0.25).to_kind(kind);
-        let h = self.mel_in.forward(&quarter(mel)) + self.magnitude_in.forward(&quarter(&coarse));
-        let mut h = self.norm_in.forward(&h);
+        let h = self.mel_in.forward(&(mel * 0.25), kind) + self.magnitude_in.forward(&(&coarse * 0.25), kind);
+        let mut h = self.norm_in.forward(&h.to_kind(Kind::Float));
         for block in &self.blocks {
-            h = block.forward(&h, None, None);
+            h = block.forward(&h, None, None, kind);
         }
         let h = self.norm_out.forward(&h);
-        let log_magnitude = coarse + self.magnitude_out.forward(&h).to_kind(Kind::Float);
+        let log_magnitude = coarse + self.magnitude_out.forward(&h, kind).to_kind(Kind::Float);
         (h, log_magnitude)
     }
 }
@@ -205,8 +211,9 @@ impl Denoiser {
     }
 
     /// Each block's view of the features [B, T', C]; none of it depends on t.
-    pub fn project(&self, features: &Tensor) -> Vec<Tensor> {
-        self.blocks.iter().filter_map(|b| b.condition.as_ref()).map(|c| c.forward(features)).collect()
+    pub fn project(&self, features: &Tensor, kind: Kind) -> Vec<Tensor> {
+        let features = features.to_kind(kind);
+        self.blocks.iter().filter_map(|b| b.condition.as_ref()).map(|c| c.forward(&features, kind)).collect()
     }
 
     /// Each block's (1 + scale, shift), [B, 1, C], for times `t` [B].
@@ -214,10 +221,10 @@ impl Denoiser {
         let half = self.size.time_channels as i64 / 2;
         let exponent = Tensor::arange(half, (Kind::Float, t.device())) * (-(10_000f64.ln()) / (half - 1) as f64);
         let angle = t.unsqueeze(1) * 1000.0 * exponent.exp().unsqueeze(0);
-        let embedding = Tensor::cat(&[angle.sin(), angle.cos()], 1).to_kind(kind);
-        let embedding = self.time_out.forward(&self.time_in.forward(&embedding).silu());
+        let embedding = Tensor::cat(&[angle.sin(), angle.cos()], 1);
+        let embedding = self.time_out.forward(&self.time_in.forward(&embedding, kind).silu(), kind);
         let of_block = |time: &Linear| {
-            let both = time.forward(&embedding).unsqueeze(1).chunk(2, -1);
+            let both = time.forward(&embedding, kind).unsqueeze(1).chunk(2, -1);
             (&both[0] + 1.0, both[1].shallow_clone())
         };
         self.blocks.iter().filter_map(|b| b.time.as_ref()).map(of_block).collect()
@@ -233,11 +240,11 @@ impl Denoiser {
     ) -> Tensor {
         // Soft clip: the whitened spectrum has heavy tails.
         let clipped = spectrum / (spectrum.abs() * 0.1 + 1.0);
-        let mut h = self.norm_in.forward(&self.spectrum_in.forward(&clipped.to_kind(kind)));
+        let mut h = self.norm_in.forward(&self.spectrum_in.forward(&clipped, kind).to_kind(Kind::Float));
         for ((block, condition), modulation) in self.blocks.iter().zip(conditions).zip(modulations) {
-            h = block.forward(&h, Some(condition), Some(modulation));
+            h = block.forward(&h, Some(condition), Some(modulation), kind);
         }
-        self.spectrum_out.forward(&self.norm_out.forward(&h)).to_kind(Kind::Float)
+        self.spectrum_out.forward(&self.norm_out.forward(&h), kind).to_kind(Kind::Float)
     }
 }
 
@@ -275,6 +282,18 @@ impl VocoderNetwork {
         let frames = features.size()[1];
         let size = (frames - 1) * up + 1;
         features.transpose(1, 2).to_kind(Kind::Float).upsample_linear1d([size], true, None::<f64>).transpose(1, 2)
+    }
+
+    /// Log mel [B, T, M] -> each block's conditioning [B, T', C], T' = (T - 1) `up` + 1, and the log magnitude of the mel's
+    /// STFT [B, T, F].
+    pub fn encode(&self, mel: &Tensor, up: i64, kind: Kind) -> (Vec<Tensor>, Tensor) {
+        let (features, log_magnitude) = self.encoder.forward(mel, kind);
+        (self.denoiser.project(&Self::upsampled(&features, up), kind), log_magnitude)
+    }
+
+    /// Whitened spectrum of x_t [B, T', 2K], at times `t` [B] -> whitened spectrum of x1 [B, T', 2K], both f32.
+    pub fn denoise(&self, whitened: &Tensor, conditions: &[Tensor], t: &Tensor, kind: Kind) -> Tensor {
+        self.denoiser.forward(whitened, conditions, &self.denoiser.modulations(t, kind), kind)
     }
 
     pub fn device(&self) -> Device {

@@ -56,7 +56,7 @@ impl Vocoder {
         Self::from_bytes(&file::read(path)?, &path.display().to_string(), options)
     }
 
-    fn from_bytes(bytes: &[u8], subject: &str, options: &RuntimeOptions) -> Result<Self> {
+    pub(crate) fn from_bytes(bytes: &[u8], subject: &str, options: &RuntimeOptions) -> Result<Self> {
         let model = ModelFile::parse(bytes, subject)?;
         let device = options.device.resolve()?;
         compute_alone();
@@ -128,23 +128,19 @@ impl Network for Vocoder {
         }
         let shape = [1, mel.frames() as i64, mel.n_mels() as i64];
         let mel = Tensor::from_slice(mel.values()).view(shape).to_device(self.device);
-        let (features, log_magnitude) = self.network.encoder.forward(&mel, self.kind);
-        let features = VocoderNetwork::upsampled(&features, up as i64).to_kind(self.kind);
-        let blocks = Blocks::Torch(self.network.denoiser.project(&features));
-        Ok(Encoded { condition: Condition(blocks), log_magnitude: rows(&log_magnitude)? })
+        let (blocks, log_magnitude) = self.network.encode(&mel, up as i64, self.kind);
+        Ok(Encoded { condition: Condition(Blocks::Torch(blocks)), log_magnitude: rows(&log_magnitude)? })
     }
 
     fn denoise(&self, whitened: &[f32], condition: &Condition, t: f32) -> Result<Vec<f32>> {
         let _guard = tch::no_grad_guard();
-        let denoiser = &self.network.denoiser;
         match (&condition.0, &self.cpu) {
-            (Blocks::Cpu(blocks), Some(cpu)) => cpu.denoise(denoiser, whitened, blocks, t),
+            (Blocks::Cpu(blocks), Some(cpu)) => cpu.denoise(&self.network.denoiser, whitened, blocks, t),
             (Blocks::Torch(blocks), _) => {
                 let width = self.card.denoiser.n_fft as i64 + 2;
                 let spectrum = Tensor::from_slice(whitened).view([1, -1, width]).to_device(self.device);
                 let t = Tensor::from_slice(&[t]).to_device(self.device);
-                let modulations = denoiser.modulations(&t, self.kind);
-                rows(&denoiser.forward(&spectrum, blocks, &modulations, self.kind))
+                rows(&self.network.denoise(&spectrum, blocks, &t, self.kind))
             }
             (Blocks::Cpu(_), None) => unreachable!("a condition is used by the vocoder that made it"),
         }

@@ -17,6 +17,7 @@ mod render;
 mod render_live;
 mod settings;
 mod terminal;
+mod train;
 
 use std::{ffi::OsString, io, io::Write as _, process::ExitCode};
 
@@ -53,6 +54,7 @@ enum Command {
     Mel(mel::MelFlags),
     Eval(Box<eval::EvalFlags>),
     Models(models::ModelsFlags),
+    Train(train::TrainFlags),
     Doctor(doctor::DoctorFlags),
     Completions(completions::CompletionsFlags),
     Man(man::ManFlags),
@@ -68,6 +70,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Mel(flags) => mel::run(flags, &terminal),
         Command::Eval(flags) => eval::run(&flags, &terminal),
         Command::Models(flags) => models::run(flags),
+        Command::Train(flags) => train::run(flags, &terminal),
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Completions(flags) => completions::run(flags),
         Command::Man(flags) => man::run(flags),

@@ -162,10 +162,10 @@ pub struct PlotArea {
     pub height: u32,
 }
 
-const FONT: &str = "sans-serif";
+pub(crate) const FONT: &str = "sans-serif";
 
 /// plotters keeps one table of fonts for the process.
-fn register() -> Result<()> {
+pub(crate) fn register() -> Result<()> {
     static DONE: OnceLock<bool> = OnceLock::new();
     match DONE.get_or_init(|| register_font(FONT, FontStyle::Normal, dejavu::sans::regular()).is_ok()) {
         true => Ok(()),

@@ -113,6 +113,14 @@ pub struct Provenance {
     pub recipe: String,
     pub hours_of_audio: f64,
     pub data: Vec<String>,
+    /// Minutes and optimiser steps spent on it, where they are known.
+    #[serde(default)]
+    pub minutes: f64,
+    #[serde(default)]
+    pub steps: u64,
+    /// The machine that it was trained on.
+    #[serde(default)]
+    pub machine: String,
     /// Name and value of what was measured on held-out clips.
     #[serde(default)]
     pub scores: std::collections::BTreeMap<String, f64>,

@@ -24,6 +24,11 @@ pub struct ModelFile<'a> {
 }
 
 impl ModelFile<'static> {
+    /// The bytes of the model file that lies in the program.
+    pub fn builtin_bytes() -> &'static [u8] {
+        BUILTIN
+    }
+
     /// # Errors
     /// [`Error::Model`] where the program itself was damaged.
     pub fn builtin() -> Result<Self> {

@@ -61,6 +61,12 @@ impl Acoustics {
         self.device
     }
 
+    /// Standard normal noise for waveforms [B, n]: [B, T', K, 2], from libtorch's generator.
+    pub fn noise(&self, batch: i64, n: i64) -> Tensor {
+        let frames = n / self.grid_stft.hop() + 1;
+        Tensor::randn([batch, frames, self.grid_stft.bins(), 2], (Kind::Float, self.device))
+    }
+
     /// Magnitude [B, T, F] -> natural log mel [B, T, M].
     pub fn log_mel(&self, magnitude: &Tensor) -> Tensor {
         magnitude.matmul(&self.bank).clamp_min(self.log_floor).log()

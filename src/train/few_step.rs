@@ -8,7 +8,7 @@
 //! what the mel leaves open from being averaged away.
 
 use super::{acoustics::Acoustics, losses::magnitude_error, multi_mel::MultiMel, projection::BatchProjection};
-use crate::{diffusion::SamplerSettings, model::{SamplerDefaults, VocoderNetwork}};
+use crate::model::{SamplerDefaults, VocoderNetwork};
 use tch::{Kind, Tensor};
 
 /// How far a batch is unrolled.
@@ -102,17 +102,11 @@ impl FewStep<'_> {
         loss
     }
 
-    /// The whole path without gradients: `x1` [B, n], a noise [B, T', K, 2] for each step -> the distance of the rendering
-    /// from the recording.
-    pub fn validate(&self, network: &VocoderNetwork, x1: &Tensor, noises: &[Tensor], settings: &SamplerSettings) -> Tensor {
-        let last = settings.steps - 1;
-        let plan = Unrolling {
-            steps: settings.steps,
-            step: last,
-            iterations: settings.iterations,
-            gradient_iterations: settings.iterations,
-            renderings: 1,
-        };
+    /// The distance of the rendering from the recording after the whole path, without gradients: `x1` [B, n], a noise
+    /// [B, T', K, 2] for each step.
+    pub fn whole_path(&self, network: &VocoderNetwork, x1: &Tensor, noises: &[Tensor], iterations: usize) -> Tensor {
+        let steps = noises.len();
+        let plan = Unrolling { steps, step: steps - 1, iterations, gradient_iterations: iterations, renderings: 1 };
         tch::no_grad(|| self.losses(network, x1, noises, &plan).spectral)
     }
 }

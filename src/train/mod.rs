@@ -1,15 +1,37 @@
 //! Training: from recordings to a model file.
+//!
+//! [`train`] reads [`Clips`], cuts them into [`Windows`] in the background, and makes optimiser steps on [`Weights`] against the
+//! losses of its [`Phase`]: [`flow_matching`] first, then, for fewer steps, the sampler itself ([`FewStep`]). [`Acoustics`],
+//! spectra and projection are those of `mel` and `diffusion` as tensor operations with gradients.
 
 mod acoustics;
+mod checkpoint;
+mod clips;
+mod curves;
 mod few_step;
+mod history;
 mod losses;
 mod multi_mel;
 mod projection;
+mod settings;
 mod spectra;
+mod step;
+mod trainer;
+mod validation;
 mod weights;
+mod windows;
 
 pub use acoustics::Acoustics;
+pub use checkpoint::{Header, Progress, load as load_checkpoint};
+pub use clips::{Clip, Clips, Dropped, SHORTEST};
 pub use few_step::{FewStep, FewStepLosses, Unrolling};
-pub use losses::{Losses, MAGNITUDE_WEIGHT, flow_matching};
+pub use history::{History, Line, TrainFigures, ValidationFigures};
+pub use losses::{Losses, MAGNITUDE_WEIGHT, flow_matching, magnitude_error};
 pub use multi_mel::MultiMel;
+pub use projection::BatchProjection;
+pub use settings::{FewStepSettings, Phase, Selection, TrainSettings, ValidationSettings};
+pub use step::{Batch, batch};
+pub use trainer::{Event, Length, TrainJob, Trained, train};
+pub use validation::Validation;
 pub use weights::{AdamW, Vectors, Weights};
+pub use windows::{Loader, Windows};

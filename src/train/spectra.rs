@@ -25,6 +25,14 @@ impl TensorStft {
         Self { n_fft, hop: hop as i64, window }
     }
 
+    pub fn hop(&self) -> i64 {
+        self.hop
+    }
+
+    pub fn bins(&self) -> i64 {
+        self.n_fft / 2 + 1
+    }
+
     /// [B, n] -> complex [B, T, F], T = 1 + n / hop; n is a multiple of hop.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let margin = self.n_fft / 2;

@@ -1,0 +1,231 @@
+//! What a training is told: the recipe, as it stands in a TOML file and in every checkpoint.
+
+use crate::{Error, Fault, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What is learned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The clean waveform from any point of the path; where a new model begins.
+    #[default]
+    Flow,
+    /// The rendering after few steps, with the projection in the loop; what a model that flows already is refined by.
+    FewStep,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Flow => "flow",
+            Self::FewStep => "few-step",
+        })
+    }
+}
+
+/// The recipe. [`TrainSettings::of`] gives what a phase was measured to do best with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainSettings {
+    pub phase: Phase,
+    /// Windows a step.
+    pub batch: usize,
+    /// Audio samples a window, a multiple of 512.
+    pub window: usize,
+    /// The highest, after the warm-up.
+    pub learning_rate: f64,
+    /// Steps in which the rate rises from 0.
+    pub warmup_steps: u64,
+    /// What the cosine leaves of the rate at the end.
+    pub final_rate: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub weight_decay: f64,
+    /// A gradient longer than this is shortened to it.
+    pub clip_norm: f64,
+    /// Decay a step of the moving average that becomes the model.
+    pub average_decay: f64,
+    /// Each window is multiplied by a number between these.
+    pub gain: [f32; 2],
+    pub seed: u64,
+    pub few_step: FewStepSettings,
+    pub validation: ValidationSettings,
+}
+
+/// Of the few-step phase only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FewStepSettings {
+    /// Numbers of steps that the model will be used with; a batch takes one of them.
+    pub steps: Vec<usize>,
+    /// Projection iterations after each step that has no gradient.
+    pub iterations: usize,
+    /// Projection iterations after the step that has one.
+    pub gradient_iterations: usize,
+    /// Renderings of each window; 2 where they repel.
+    pub renderings: usize,
+    /// 0: a rendering is to be near the recording. 1: energy distance, which keeps the variety of renderings.
+    pub repulsion: f64,
+    /// Weight of the encoder's error.
+    pub magnitude_weight: f64,
+    /// Weight of the flow-matching loss, which keeps the model from forgetting what it was taught first.
+    pub flow_weight: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidationSettings {
+    /// Share of the files that never train, chosen by their names.
+    pub share: f64,
+    pub every_minutes: f64,
+    /// Windows whose losses are compared, of the files kept apart and as many of those that train.
+    pub windows: usize,
+    /// Files kept apart that are rendered and scored.
+    pub clips: usize,
+    /// Stop after so many validations without a better one; 0 never stops.
+    pub patience: usize,
+    pub select: Selection,
+}
+
+/// What the best checkpoint is chosen by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selection {
+    /// The phase's own loss on the files kept apart.
+    #[default]
+    Loss,
+    /// PESQ at standard quality; speech only.
+    Pesq,
+}
+
+impl TrainSettings {
+    pub fn of(phase: Phase) -> Self {
+        let flow = phase == Phase::Flow;
+        Self {
+            phase,
+            batch: if flow { 12 } else { 8 },
+            window: 16_384,
+            learning_rate: if flow { 1e-3 } else { 2e-4 },
+            warmup_steps: if flow { 300 } else { 50 },
+            final_rate: 0.02,
+            beta1: 0.9,
+            beta2: 0.98,
+            weight_decay: 0.01,
+            clip_norm: 1.0,
+            average_decay: 0.999,
+            gain: [0.4, 1.2],
+            seed: 0,
+            few_step: FewStepSettings {
+                steps: vec![2, 4],
+                iterations: 8,
+                gradient_iterations: 2,
+                renderings: 1,
+                repulsion: 0.0,
+                magnitude_weight: 0.1,
+                flow_weight: 0.0,
+            },
+            validation: ValidationSettings {
+                share: 0.03,
+                every_minutes: 10.0,
+                windows: 48,
+                clips: 6,
+                patience: 0,
+                select: Selection::Loss,
+            },
+        }
+    }
+
+    /// The settings of `phase` (or of the one that the file names) with those of a TOML file in their place.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Settings`] names the line or field.
+    pub fn read(path: &Path, phase: Option<Phase>) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("cannot read the settings", path))?;
+        let fault = |error: &dyn std::fmt::Display| {
+            Error::Settings(Fault::new(path.display(), one_line(error)).remedy("see audiodiff train --print-config"))
+        };
+        let given: toml::Table = text.parse().map_err(|e: toml::de::Error| fault(&e))?;
+        let named = given.get("phase").cloned().map(Phase::deserialize).transpose().map_err(|e| fault(&e))?;
+        if let (Some(named), Some(wanted)) = (named, phase) {
+            if named != wanted {
+                return Err(Error::Settings(
+                    Fault::new(path.display(), format!("field `phase` is {named}"))
+                        .expected(format!("{wanted}, as --phase says"))
+                        .remedy("leave one of the two out"),
+                ));
+            }
+        }
+        let defaults = Self::of(named.or(phase).unwrap_or_default());
+        let mut all = toml::Table::try_from(&defaults).map_err(|e| fault(&e))?;
+        overlay(&mut all, given);
+        Self::deserialize(toml::Value::Table(all)).map_err(|e| fault(&e))?.validated()
+    }
+
+    /// # Errors
+    /// [`Error::Settings`] names the field that is out of range.
+    pub fn validated(self) -> Result<Self> {
+        let few = &self.few_step;
+        let share = |x: f64| (0.0..=1.0).contains(&x);
+        let checks = [
+            ("batch", (1..=4096).contains(&self.batch), "1 to 4096"),
+            ("window", self.window.is_multiple_of(512) && (4096..=1 << 20).contains(&self.window), "a multiple of 512 from 4096 on"),
+            ("learning_rate", self.learning_rate > 0.0 && self.learning_rate < 1.0, "a number between 0 and 1"),
+            ("final_rate", share(self.final_rate), "0 to 1"),
+            ("beta1", share(self.beta1) && self.beta1 < 1.0, "0 to 1"),
+            ("beta2", share(self.beta2) && self.beta2 < 1.0, "0 to 1"),
+            ("weight_decay", share(self.weight_decay), "0 to 1"),
+            ("clip_norm", self.clip_norm > 0.0 && self.clip_norm.is_finite(), "a number above 0"),
+            ("average_decay", share(self.average_decay) && self.average_decay < 1.0, "0 to 1"),
+            ("gain", self.gain[0] > 0.0 && self.gain[0] <= self.gain[1] && self.gain[1] <= 10.0, "two numbers above 0, the lower one first"),
+            ("few_step.steps", !few.steps.is_empty() && few.steps.iter().all(|s| (1..=64).contains(s)), "numbers from 1 to 64"),
+            ("few_step.iterations", few.iterations <= 100, "0 to 100"),
+            ("few_step.gradient_iterations", few.gradient_iterations <= 16, "0 to 16"),
+            ("few_step.renderings", (1..=8).contains(&few.renderings), "1 to 8"),
+            ("few_step.repulsion", share(few.repulsion) && (few.repulsion == 0.0 || few.renderings > 1), "0 to 1, and 2 renderings above 0"),
+            ("few_step.magnitude_weight", few.magnitude_weight >= 0.0, "0 or more"),
+            ("few_step.flow_weight", few.flow_weight >= 0.0, "0 or more"),
+            ("validation.share", (0.0..=0.5).contains(&self.validation.share), "0 to 0.5"),
+            ("validation.every_minutes", self.validation.every_minutes > 0.0, "a number above 0"),
+        ];
+        match checks.iter().find(|(_, fine, _)| !fine) {
+            None => Ok(self),
+            Some((field, _, range)) => {
+                Err(Error::Settings(Fault::new(format!("training setting `{field}`"), "is out of range").expected(*range)))
+            }
+        }
+    }
+
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).map_err(|e| Error::Settings(Fault::new("training settings", e.to_string())))
+    }
+
+    /// The first field in which the two recipes differ, with both values; validation may be changed at any time.
+    pub fn difference(&self, other: &Self) -> Option<(String, String, String)> {
+        let table = |settings: &Self| {
+            let mut table = toml::Table::try_from(settings).unwrap_or_default();
+            table.remove("validation");
+            table
+        };
+        let (own, others) = (table(self), table(other));
+        own.iter().find(|(field, value)| others.get(*field) != Some(value)).map(|(field, value)| {
+            (field.clone(), value.to_string(), others.get(field).map(ToString::to_string).unwrap_or_default())
+        })
+    }
+}
+
+/// Puts what is given in the place of what is there, table by table.
+fn overlay(all: &mut toml::Table, given: toml::Table) {
+    for (field, value) in given {
+        match (all.get_mut(&field), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(given)) => overlay(inner, given),
+            (_, value) => {
+                all.insert(field, value);
+            }
+        }
+    }
+}
+
+fn one_line(error: &dyn std::fmt::Display) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}

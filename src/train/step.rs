@@ -1,0 +1,161 @@
+//! The loss and the gradient of one batch, shared between threads.
+//!
+//! Each thread takes some of the windows through the network and back by itself; the gradients are summed. libtorch's own
+//! threads would split every small operation instead, and wait for each other after each.
+
+use super::{
+    few_step::{FewStep, Unrolling},
+    losses::{MAGNITUDE_WEIGHT, flow_matching},
+    settings::{Phase, TrainSettings},
+    weights::Weights,
+    windows::{generator, uniform},
+};
+use crate::{Error, Result, dsp::threads::Threads, model::compute_alone};
+use std::collections::BTreeMap;
+use tch::{Device, Kind, Tensor};
+
+/// What one batch says.
+#[derive(Debug)]
+pub struct Batch {
+    /// What is minimised.
+    pub loss: f64,
+    /// Its parts by name.
+    pub parts: BTreeMap<&'static str, f64>,
+    /// [N]
+    pub gradient: Tensor,
+}
+
+/// Windows for one thread.
+struct Share {
+    /// [b, n]
+    x1: Tensor,
+    /// [b]
+    t: Tensor,
+    /// [r b, T', K, 2] each: for the unrolled path first, the last one for flow matching.
+    noises: Vec<Tensor>,
+    /// Of the whole batch.
+    weight: f64,
+    result: Result<Batch>,
+}
+
+/// `x1` [B, n] of `step` -> means over the batch. All that is random comes from the seed and the step.
+///
+/// # Errors
+/// [`Error::Torch`] where libtorch cannot compute it.
+pub fn batch(
+    weights: &Weights,
+    few_step: &FewStep,
+    settings: &TrainSettings,
+    x1: &Tensor,
+    step: u64,
+    threads: &Threads,
+) -> Result<Batch> {
+    let plan = unrolling(settings, step);
+    let mut shares = shares(few_step, settings, x1, step, &plan, threads.count() as i64);
+    let on_cpu = x1.device() == Device::Cpu;
+    threads.for_each(&mut shares, |share| {
+        if on_cpu {
+            compute_alone();
+        }
+        share.result = share.compute(weights, few_step, settings, &plan);
+    });
+    let mut sum: Option<Batch> = None;
+    for Share { weight, result, .. } in shares {
+        let Batch { loss, parts, mut gradient } = result?;
+        let _ = gradient.g_mul_scalar_(weight);
+        let sum = sum.get_or_insert_with(|| Batch { loss: 0.0, parts: BTreeMap::new(), gradient: gradient.zeros_like() });
+        sum.loss += weight * loss;
+        sum.gradient += gradient;
+        for (name, value) in parts {
+            *sum.parts.entry(name).or_default() += weight * value;
+        }
+    }
+    sum.ok_or_else(|| Error::Data(crate::Fault::new("training", "a batch without windows")))
+}
+
+/// How far the batch of `step` is unrolled.
+fn unrolling(settings: &TrainSettings, step: u64) -> Unrolling {
+    let few = &settings.few_step;
+    // A generator of its own, beyond those of the batch's windows.
+    let mut random = generator(settings.seed, step, settings.batch);
+    let mut pick = |count: usize| ((uniform(&mut random) * count as f64) as usize).min(count - 1);
+    let steps = few.steps[pick(few.steps.len())];
+    Unrolling {
+        steps,
+        step: pick(steps),
+        iterations: few.iterations,
+        gradient_iterations: few.gradient_iterations,
+        renderings: few.renderings,
+    }
+}
+
+fn shares(
+    few_step: &FewStep,
+    settings: &TrainSettings,
+    x1: &Tensor,
+    step: u64,
+    plan: &Unrolling,
+    threads: i64,
+) -> Vec<Share> {
+    let (batch, n) = (x1.size()[0], x1.size()[1]);
+    tch::manual_seed((settings.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15)) as i64);
+    let t = Tensor::rand([batch], (Kind::Float, x1.device()));
+    let pieces = threads.clamp(1, batch);
+    let ends: Vec<i64> = (0..=pieces).map(|i| i * batch / pieces).collect();
+    let share = |range: &[i64]| {
+        let (start, rows) = (range[0], range[1] - range[0]);
+        // Drawn share by share, in this thread: the generator is libtorch's, and there is one.
+        let noises = match settings.phase {
+            Phase::Flow => vec![few_step.acoustics.noise(rows, n)],
+            Phase::FewStep => {
+                let renderings = plan.renderings as i64;
+                let mut noises: Vec<_> =
+                    (0..plan.noises()).map(|_| few_step.acoustics.noise(rows * renderings, n)).collect();
+                if settings.few_step.flow_weight > 0.0 {
+                    noises.push(few_step.acoustics.noise(rows, n));
+                }
+                noises
+            }
+        };
+        Share {
+            x1: x1.narrow(0, start, rows),
+            t: t.narrow(0, start, rows),
+            noises,
+            weight: rows as f64 / batch as f64,
+            result: Err(Error::Interrupted),
+        }
+    };
+    ends.windows(2).map(share).collect()
+}
+
+impl Share {
+    fn compute(&self, weights: &Weights, few_step: &FewStep, settings: &TrainSettings, plan: &Unrolling) -> Result<Batch> {
+        let flow = |noise: &Tensor| {
+            flow_matching(&weights.network, few_step.acoustics, &self.x1, &self.t, noise, few_step.kind)
+        };
+        let mut parts: Vec<(&'static str, f64, Tensor)> = vec![];
+        match settings.phase {
+            Phase::Flow => {
+                let losses = flow(&self.noises[0]);
+                parts.push(("flow", 1.0, losses.flow));
+                parts.push(("magnitude", MAGNITUDE_WEIGHT, losses.magnitude));
+            }
+            Phase::FewStep => {
+                let few = &settings.few_step;
+                let losses = few_step.losses(&weights.network, &self.x1, &self.noises, plan);
+                parts.push(("spectral", 1.0, losses.spectral));
+                parts.push(("magnitude", few.magnitude_weight, losses.magnitude));
+                if let (true, Some(noise)) = (few.flow_weight > 0.0, self.noises.get(plan.noises())) {
+                    parts.push(("flow", few.flow_weight, flow(noise).flow));
+                }
+            }
+        }
+        let total = parts.iter().map(|(_, weight, part)| part * *weight).reduce(|a, b| a + b).unwrap_or_default();
+        let number = |x: &Tensor| f64::try_from(x.detach()).map_err(Error::torch("reading a loss"));
+        Ok(Batch {
+            loss: number(&total)?,
+            parts: parts.iter().map(|(name, _, part)| Ok((*name, number(part)?))).collect::<Result<_>>()?,
+            gradient: weights.gradient(&total)?,
+        })
+    }
+}

@@ -1,0 +1,569 @@
+//! The training itself: one step after another, with checkpoints, validations and roll-backs between them.
+
+use super::{
+    acoustics::Acoustics,
+    checkpoint::{self, Header, Progress},
+    clips::{Clips, Dropped},
+    curves,
+    few_step::FewStep,
+    history::{History, Line, TrainFigures, ValidationFigures},
+    multi_mel::MultiMel,
+    settings::{Selection, TrainSettings},
+    step::{self, Batch},
+    validation::Validation,
+    weights::{AdamW, Weights},
+    windows::{Loader, Windows},
+};
+use crate::{
+    Error, Fault, Result,
+    dsp::threads::Threads,
+    model::{DeviceChoice, ModelCard, ModelFile, Precision, RuntimeOptions, Storage, Vocoder},
+};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tch::{Kind, Tensor};
+
+/// Seconds between two checkpoints: what a crash can cost.
+const CHECKPOINT_S: f64 = 120.0;
+/// Steps between two lines of the history.
+const LINE_STEPS: u64 = 20;
+/// A loss so many times its running mean is an explosion.
+const EXPLOSION: f64 = 5.0;
+/// Steps in a row that went wrong before the training is rolled back.
+const BAD_STEPS: u32 = 8;
+/// Roll-backs, each of which halves the learning rate, before the training gives up.
+const ROLLBACKS: u32 = 6;
+/// Weight of the past in the running mean of the loss.
+const LOSS_DECAY: f64 = 0.98;
+
+/// When a training ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Length {
+    Minutes(f64),
+    Steps(u64),
+}
+
+/// Everything that a training is given.
+#[derive(Debug, Clone)]
+pub struct TrainJob {
+    pub data: Vec<PathBuf>,
+    /// Recordings that never train; a share of `data` where not given.
+    pub validation_data: Vec<PathBuf>,
+    /// The folder of checkpoints, models and figures.
+    pub out: PathBuf,
+    /// The bytes of the model file to begin with, and what it is called; new weights where not given.
+    pub init: Option<(Vec<u8>, String)>,
+    pub settings: TrainSettings,
+    pub length: Length,
+    pub device: DeviceChoice,
+    pub precision: Precision,
+    /// Threads that compute.
+    pub threads: usize,
+    /// The name of the model, and what its card says of data and licence.
+    pub name: Option<String>,
+    pub data_license: Option<String>,
+}
+
+/// What a training tells while it runs.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Files read so far, and all.
+    Reading { done: usize, files: usize },
+    /// Before the first step.
+    Ready { hours: f64, files: usize, kept_apart: usize, dropped: &'a [Dropped], step: u64, parameters: usize },
+    /// After each step; `spent` of the whole training is done, 0 to 1.
+    Step { figures: &'a TrainFigures, spent: f64 },
+    Validated(&'a ValidationFigures),
+    /// Something that the user should know.
+    Warning(String),
+}
+
+/// How a training ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    pub step: u64,
+    pub minutes: f64,
+    pub best: Option<(f64, u64)>,
+    /// By patience, before its length was spent.
+    pub early: bool,
+    /// By the user, to go on another time.
+    pub interrupted: bool,
+    /// Share of the time spent waiting for data.
+    pub waiting: f64,
+}
+
+/// The files of a training.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.file("state.safetensors")
+    }
+}
+
+/// Trains, or goes on where `job.out` was left.
+///
+/// # Errors
+/// [`Error::Settings`] where the folder holds a training of another recipe, [`Error::Data`] for recordings that cannot
+/// train or a loss that explodes again and again, [`Error::Io`] for files.
+pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<Trained> {
+    fs::create_dir_all(&job.out).map_err(Error::io("cannot create", &job.out))?;
+    let folder = Folder(job.out.clone());
+    let _lock = lock(&folder)?;
+    let saved = match folder.state() {
+        path if path.exists() => Some((checkpoint::load(&path)?, path)),
+        _ => None,
+    };
+    let settings = job.settings.clone().validated()?;
+    let device = job.device.resolve()?;
+    let init = job.init.as_ref().map(|(bytes, subject)| ModelFile::parse(bytes, subject)).transpose()?;
+    let mut card = match &init {
+        Some(model) => model.card.clone(),
+        None => ModelCard::new("audiodiff"),
+    };
+    if let Some(name) = &job.name {
+        card.name.clone_from(name);
+    }
+    if card.mel.hop / card.denoiser.hop * card.denoiser.hop != card.mel.hop || settings.window % card.mel.hop != 0 {
+        return Err(Error::Settings(Fault::new("training setting `window`", "does not fit the model's hop")));
+    }
+    let (clips, dropped, train, apart) = read_clips(job, &settings, card.mel.sample_rate, stop, on_event)?;
+    let acoustics = Acoustics::new(&card, device);
+    let distance = MultiMel::new(card.mel.sample_rate, device);
+    let kind = match job.precision.resolve(device) {
+        Precision::Bf16 => Kind::BFloat16,
+        _ => Kind::Float,
+    };
+    let few_step = FewStep {
+        acoustics: &acoustics,
+        distance: &distance,
+        sampler: card.sampler,
+        repulsion: settings.few_step.repulsion,
+        kind,
+    };
+    let mut weights = match &init {
+        Some(model) => Weights::load(model, device)?,
+        None => Weights::new(&card, settings.seed, device),
+    };
+    let data = clips.fingerprint();
+    let mut progress = Progress::default();
+    if let Some(((header, vectors), path)) = &saved {
+        check_same(header, &settings, &card, &data, path)?;
+        if vectors[0].numel() != weights.len() {
+            return Err(Error::Model(
+                Fault::new(path.display(), format!("holds {} weights", vectors[0].numel()))
+                    .expected(format!("{}", weights.len())),
+            ));
+        }
+        weights.restore(vectors);
+        progress = header.progress.clone();
+    }
+    drop(saved);
+    let history = History::open(&folder.file("metrics.jsonl"), progress.step)?;
+    let validation = Validation::new(&clips, &train, &apart, &settings, &acoustics)?;
+    on_event(Event::Ready {
+        hours: clips.hours(&train),
+        files: train.len(),
+        kept_apart: apart.len(),
+        dropped: &dropped,
+        step: progress.step,
+        parameters: weights.len(),
+    });
+    describe(&mut card, job, &settings, &clips, &train, init.as_ref());
+    let windows = Arc::new(Windows::new(clips, train, &settings));
+    let mut run = Run {
+        job,
+        settings,
+        folder,
+        card,
+        data,
+        weights,
+        few_step,
+        validation,
+        windows,
+        history,
+        threads: Threads::new(if device.is_cuda() { 1 } else { job.threads }),
+        progress,
+        checkpoint_s: 0.0,
+        waited: Duration::ZERO,
+    };
+    run.train(stop, on_event)
+}
+
+/// One training at a time in a folder. The lock goes with the process, however it ends.
+fn lock(folder: &Folder) -> Result<File> {
+    let path = folder.file(".lock");
+    let file = File::create(&path).map_err(Error::io("cannot create", &path))?;
+    match file.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Settings(
+            Fault::new(folder.0.display(), "another process trains here").remedy("wait for it, or give another --out"),
+        )),
+        // A file system without locks: as good as it gets.
+        _ => Ok(file),
+    }
+}
+
+type Sides = (Arc<Clips>, Vec<Dropped>, Vec<usize>, Vec<usize>);
+
+fn read_clips(
+    job: &TrainJob,
+    settings: &TrainSettings,
+    sample_rate: u32,
+    stop: &AtomicBool,
+    on_event: &mut (dyn FnMut(Event) + Send),
+) -> Result<Sides> {
+    let folders: Vec<PathBuf> = job.data.iter().chain(&job.validation_data).cloned().collect();
+    let on_event = std::sync::Mutex::new(on_event);
+    let on_file = |done, files| {
+        if let Ok(mut on_event) = on_event.lock() {
+            on_event(Event::Reading { done, files });
+        }
+    };
+    let (clips, dropped) = Clips::open(&folders, sample_rate, job.threads, stop, on_file)?;
+    let (train, apart) = if job.validation_data.is_empty() {
+        clips.split(settings.validation.share)
+    } else {
+        let is_apart = |&i: &usize| job.validation_data.iter().any(|folder| clips.clips[i].path.starts_with(folder));
+        (0..clips.clips.len()).partition(|i| !is_apart(i))
+    };
+    if train.is_empty() {
+        return Err(Error::Data(
+            Fault::new("--data", "nothing is left to train on").remedy("keep --validation apart from --data"),
+        ));
+    }
+    let longest_window = train.iter().map(|&i| clips.clips[i].samples).min().unwrap_or(0);
+    if settings.window > longest_window {
+        return Err(Error::Settings(
+            Fault::new("training setting `window`", format!("{} samples", settings.window))
+                .expected(format!("at most {longest_window}, the shortest recording's length")),
+        ));
+    }
+    Ok((Arc::new(clips), dropped, train, apart))
+}
+
+fn check_same(header: &Header, settings: &TrainSettings, card: &ModelCard, data: &str, path: &Path) -> Result<()> {
+    let other = |found: String, expected: String| {
+        Err(Error::Settings(
+            Fault::new(path.display(), found)
+                .expected(expected)
+                .remedy("give the same command to go on, or another --out to start anew"),
+        ))
+    };
+    if let Some((field, was, is)) = header.settings.difference(settings) {
+        return other(format!("was made with `{field}` = {was}"), format!("{is}, as this command says"));
+    }
+    if header.card.encoder != card.encoder || header.card.denoiser != card.denoiser || header.card.mel != card.mel {
+        return other("is of a network of other sizes".into(), "those of the model to begin with".into());
+    }
+    if header.data != data {
+        return other("was made with other recordings".into(), "the same --data, file by file".into());
+    }
+    Ok(())
+}
+
+/// What the card of the trained model says of its origin.
+fn describe(
+    card: &mut ModelCard,
+    job: &TrainJob,
+    settings: &TrainSettings,
+    clips: &Clips,
+    train: &[usize],
+    init: Option<&ModelFile>,
+) {
+    let origin = match init {
+        Some(model) => format!(" from {}", model.card.name),
+        None => String::new(),
+    };
+    let recipe = format!("audiodiff train --phase {}{origin}", settings.phase);
+    let training = &mut card.training;
+    training.recipe = match init {
+        Some(_) if !training.recipe.is_empty() => format!("{}; then {recipe}", training.recipe),
+        _ => recipe,
+    };
+    let hours = clips.hours(train);
+    training.hours_of_audio += hours;
+    let names = job.data.iter().filter_map(|folder| folder.file_name()).map(|name| name.to_string_lossy());
+    training.data.push(format!("{hours:.2} h: {}", names.collect::<Vec<_>>().join(", ")));
+    training.scores.clear();
+    let license = job.data_license.clone().unwrap_or_else(|| "not stated".into());
+    if !card.licenses.data.split(", ").any(|known| known == license) {
+        card.licenses.data = [card.licenses.data.as_str(), &license].iter().filter(|l| !l.is_empty()).copied().collect::<Vec<_>>().join(", ");
+    }
+    if card.licenses.weights.is_empty() {
+        card.licenses.weights = "not stated".into();
+    }
+}
+
+struct Run<'a> {
+    job: &'a TrainJob,
+    settings: TrainSettings,
+    folder: Folder,
+    card: ModelCard,
+    data: String,
+    weights: Weights,
+    few_step: FewStep<'a>,
+    validation: Validation,
+    windows: Arc<Windows>,
+    history: History,
+    threads: Threads,
+    progress: Progress,
+    /// `progress.elapsed_s` at the last checkpoint.
+    checkpoint_s: f64,
+    waited: Duration,
+}
+
+impl Run<'_> {
+    fn train(&mut self, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<Trained> {
+        let begin_s = self.progress.elapsed_s;
+        let mut clock = Instant::now();
+        let mut line = Averages::default();
+        let mut bad = 0;
+        let mut early = false;
+        let mut loader = Loader::start(&self.windows, self.progress.step + 1, 1);
+        if self.progress.step == 0 {
+            // The first validation shows what there is to gain, and roll-backs need a place to go back to.
+            self.validate(on_event)?;
+            self.save()?;
+        }
+        self.checkpoint_s = self.progress.elapsed_s;
+        while self.spent() < 1.0 && !stop.load(Ordering::Relaxed) {
+            let (samples, waited) = loader.next_batch()?;
+            self.waited += waited;
+            let x1 = Tensor::from_slice(&samples)
+                .view([-1, self.settings.window as i64])
+                .to_device(self.few_step.acoustics.device());
+            let step = self.progress.step + 1;
+            let rate = self.rate();
+            let batch = step::batch(&self.weights, &self.few_step, &self.settings, &x1, step, &self.threads)?;
+            let norm = f64::try_from(batch.gradient.norm()).unwrap_or(f64::NAN);
+            let fine = batch.loss.is_finite()
+                && norm.is_finite()
+                && self.progress.loss.is_none_or(|mean| batch.loss.abs() < EXPLOSION * mean.abs().max(1e-3));
+            if fine {
+                bad = 0;
+                self.advance(&batch, norm, rate);
+                line.add(&batch, norm, waited);
+            } else {
+                // One bad batch is left out; many in a row mean that the weights are bad.
+                bad += 1;
+            }
+            self.progress.step = step;
+            self.progress.elapsed_s += clock.elapsed().as_secs_f64();
+            clock = Instant::now();
+            if bad >= BAD_STEPS {
+                self.roll_back(on_event)?;
+                loader = Loader::start(&self.windows, self.progress.step + 1, 1);
+                (bad, line) = (0, Averages::default());
+                continue;
+            }
+            let figures = line.figures(&self.progress, rate);
+            on_event(Event::Step { figures: &figures, spent: self.spent() });
+            if step.is_multiple_of(LINE_STEPS) {
+                self.history.push(Line::Train(figures))?;
+                line = Averages::default();
+            }
+            let minutes = (self.progress.elapsed_s - self.progress.last_validation_s) / 60.0;
+            if minutes >= self.settings.validation.every_minutes && self.spent() < 1.0 {
+                self.validate(on_event)?;
+                self.save_or_warn(on_event);
+                early = self.out_of_patience();
+                if early {
+                    break;
+                }
+            } else if self.progress.elapsed_s - self.checkpoint_s >= CHECKPOINT_S {
+                self.save_or_warn(on_event);
+            }
+            self.progress.elapsed_s += clock.elapsed().as_secs_f64();
+            clock = Instant::now();
+        }
+        let interrupted = !early && self.spent() < 1.0;
+        if !interrupted && !self.progress.finished {
+            self.progress.finished = true;
+            self.validate(on_event)?;
+        }
+        self.save()?;
+        let took = (self.progress.elapsed_s - begin_s).max(1e-9);
+        Ok(Trained {
+            step: self.progress.step,
+            minutes: self.progress.elapsed_s / 60.0,
+            best: self.progress.best,
+            early,
+            interrupted,
+            waiting: self.waited.as_secs_f64() / took,
+        })
+    }
+
+    /// Share of the training that is done, 0 to 1.
+    fn spent(&self) -> f64 {
+        match self.job.length {
+            Length::Minutes(minutes) => self.progress.elapsed_s / 60.0 / minutes.max(1e-9),
+            Length::Steps(steps) => self.progress.step as f64 / steps.max(1) as f64,
+        }
+    }
+
+    /// Warm-up, then a cosine down to what `final_rate` leaves.
+    fn rate(&self) -> f64 {
+        let TrainSettings { learning_rate, warmup_steps, final_rate, .. } = self.settings;
+        let warm = (self.progress.step as f64 / warmup_steps.max(1) as f64).min(1.0);
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * self.spent().min(1.0)).cos());
+        learning_rate * warm * (final_rate + (1.0 - final_rate) * cosine) * self.progress.rate_factor
+    }
+
+    fn advance(&mut self, batch: &Batch, norm: f64, rate: f64) {
+        let TrainSettings { beta1, beta2, weight_decay, clip_norm, average_decay, .. } = self.settings;
+        let mut gradient = batch.gradient.shallow_clone();
+        if norm > clip_norm {
+            let _ = gradient.g_mul_scalar_(clip_norm / norm);
+        }
+        let adamw = AdamW { betas: (beta1, beta2), epsilon: 1e-8, weight_decay };
+        let step = self.progress.step + 1;
+        // Young averages follow faster: else they would remember the first weights for a thousand steps.
+        let decay = average_decay.min(step as f64 / (step as f64 + 9.0));
+        self.weights.advance(&gradient, rate, &adamw, step, decay);
+        let mean = self.progress.loss.unwrap_or(batch.loss);
+        self.progress.loss = Some(LOSS_DECAY * mean + (1.0 - LOSS_DECAY) * batch.loss);
+    }
+
+    /// Back to the last checkpoint with half the rate.
+    fn roll_back(&mut self, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
+        let at = self.progress.step;
+        let (header, vectors) = checkpoint::load(&self.folder.state())?;
+        self.weights.restore(&vectors);
+        let (elapsed_s, factor, rollbacks) =
+            (self.progress.elapsed_s, self.progress.rate_factor * 0.5, self.progress.rollbacks + 1);
+        self.progress = Progress { elapsed_s, rate_factor: factor, rollbacks, ..header.progress };
+        if rollbacks > ROLLBACKS {
+            return Err(Error::Data(
+                Fault::new(self.folder.0.display(), format!("the loss exploded {rollbacks} times, the last time at step {at}"))
+                    .expected("a loss that falls")
+                    .remedy("lower learning_rate, or look at the recordings with audiodiff data check"),
+            ));
+        }
+        on_event(Event::Warning(format!(
+            "the loss exploded at step {at}: back to step {} with {factor} of the learning rate",
+            self.progress.step
+        )));
+        Ok(())
+    }
+
+    fn validate(&mut self, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
+        let (validation, few_step, settings) = (&self.validation, &self.few_step, &self.settings);
+        let (loss, loss_on_trained) = self.weights.with_average(|w| validation.losses(w, few_step, settings));
+        let model = self.weights.model_file(&self.card, Storage::Single)?;
+        let options =
+            RuntimeOptions { device: self.job.device, precision: self.job.precision, threads: self.job.threads };
+        let scores = self.validation.scores(&Vocoder::from_bytes(&model, "the model in training", &options)?)?;
+        let figure = match self.settings.validation.select {
+            Selection::Pesq => -scores.get("pesq_wb").copied().unwrap_or(f64::NEG_INFINITY),
+            Selection::Loss => loss,
+        };
+        let best = self.progress.best.is_none_or(|(best, _)| figure < best);
+        let minutes = self.progress.elapsed_s / 60.0;
+        let figures =
+            ValidationFigures { step: self.progress.step, minutes, loss, loss_on_trained, scores, best };
+        self.progress.last_validation_s = self.progress.elapsed_s;
+        self.card.training.scores = figures.scores.clone();
+        if best {
+            self.progress.best = Some((figure, self.progress.step));
+            self.progress.stale = 0;
+            self.write_model("best.safetensors")?;
+        } else {
+            self.progress.stale += 1;
+        }
+        on_event(Event::Validated(&figures));
+        self.history.push(Line::Validation(figures))?;
+        checkpoint::write(&self.folder.file("curves.svg"), curves::svg(&self.history)?.as_bytes())?;
+        if let Some(warning) = self.history.overfitting() {
+            on_event(Event::Warning(warning));
+        }
+        Ok(())
+    }
+
+    fn out_of_patience(&self) -> bool {
+        let patience = self.settings.validation.patience;
+        patience > 0 && self.progress.stale >= patience
+    }
+
+    fn write_model(&mut self, name: &str) -> Result<()> {
+        let mut card = self.card.clone();
+        card.training.minutes += self.progress.elapsed_s / 60.0;
+        card.training.steps += self.progress.step;
+        let bytes = self.weights.model_file(&card, Storage::Half)?;
+        checkpoint::write(&self.folder.file(name), &bytes)
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.checkpoint_s = self.progress.elapsed_s;
+        let header =
+            Header::new(self.settings.clone(), self.card.clone(), self.data.clone(), self.progress.clone());
+        checkpoint::save(&self.folder.state(), &header, &self.weights.vectors)?;
+        self.write_model("last.safetensors")
+    }
+
+    /// A full disk costs the checkpoint, not the training: the one before is still whole, and the next may succeed.
+    fn save_or_warn(&mut self, on_event: &mut (dyn FnMut(Event) + Send)) {
+        if let Err(error) = self.save() {
+            on_event(Event::Warning(format!("{error}; the checkpoint before is kept, and the training goes on")));
+        }
+    }
+}
+
+/// Sums since the last line of the history.
+struct Averages {
+    since: Instant,
+    steps: u64,
+    loss: f64,
+    norm: f64,
+    parts: std::collections::BTreeMap<String, f64>,
+    waited: Duration,
+}
+
+impl Default for Averages {
+    fn default() -> Self {
+        Self {
+            since: Instant::now(),
+            steps: 0,
+            loss: 0.0,
+            norm: 0.0,
+            parts: std::collections::BTreeMap::new(),
+            waited: Duration::ZERO,
+        }
+    }
+}
+
+impl Averages {
+    fn add(&mut self, batch: &Batch, norm: f64, waited: Duration) {
+        self.steps += 1;
+        self.loss += batch.loss;
+        self.norm += norm;
+        self.waited += waited;
+        for (name, value) in &batch.parts {
+            *self.parts.entry((*name).into()).or_default() += value;
+        }
+    }
+
+    fn figures(&self, progress: &Progress, rate: f64) -> TrainFigures {
+        let (steps, took) = (self.steps.max(1) as f64, self.since.elapsed().as_secs_f64().max(1e-9));
+        TrainFigures {
+            step: progress.step,
+            minutes: progress.elapsed_s / 60.0,
+            loss: self.loss / steps,
+            parts: self.parts.iter().map(|(name, sum)| (name.clone(), sum / steps)).collect(),
+            learning_rate: rate,
+            gradient_norm: self.norm / steps,
+            steps_per_s: self.steps as f64 / took,
+            waiting: self.waited.as_secs_f64() / took,
+        }
+    }
+}

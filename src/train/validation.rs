@@ -1,0 +1,122 @@
+//! How good a model in training is: its loss on recordings that never train beside that on recordings that do, and the
+//! scores of what it renders.
+
+use super::{
+    acoustics::Acoustics, clips::Clips, few_step::FewStep, losses::flow_matching, settings::{Phase, TrainSettings}, weights::Weights,
+    windows::Windows,
+};
+use crate::{
+    Result,
+    diffusion::{ChunkLayout, Renderer, SamplerSettings, WholeMel},
+    eval::{mel_l1, pesq_wb},
+    mel,
+    model::{Quality, Vocoder},
+};
+use std::{collections::BTreeMap, sync::Arc};
+use tch::{Kind, Tensor};
+
+/// Windows that go through the network at once.
+const AT_ONCE: i64 = 12;
+
+/// Seconds of a recording that are rendered.
+const RENDERED_S: usize = 6;
+
+/// Of all random numbers of a validation, so that two validations differ in the model alone.
+const SEED: u64 = 0x5eed;
+
+pub struct Validation {
+    /// [V, n] each.
+    apart: Tensor,
+    trained: Tensor,
+    /// [n] each: what is rendered.
+    clips: Vec<Vec<f32>>,
+}
+
+impl Validation {
+    /// Takes the windows and clips that every validation of a training uses.
+    ///
+    /// # Errors
+    /// [`crate::Error::Audio`] where a clip cannot be read any more.
+    pub fn new(clips: &Arc<Clips>, train: &[usize], apart: &[usize], settings: &TrainSettings, acoustics: &Acoustics) -> Result<Self> {
+        let fixed = TrainSettings { batch: settings.validation.windows.max(1), gain: [0.8, 0.8], seed: SEED, ..settings.clone() };
+        let windows = |chosen: &[usize]| {
+            let batch = Windows::new(clips.clone(), chosen.to_vec(), &fixed).batch(0)?;
+            Ok(Tensor::from_slice(&batch).view([-1, settings.window as i64]).to_device(acoustics.device()))
+        };
+        let apart = if apart.is_empty() { train } else { apart };
+        let scored = apart.iter().take(settings.validation.clips).map(|&clip| {
+            let samples = clips.samples(clip)?;
+            let most = RENDERED_S * mel::MelConvention::native().sample_rate as usize;
+            Ok(samples.iter().take(most).map(|&s| f32::from(s) / 32_768.0).collect())
+        });
+        Ok(Self { apart: windows(apart)?, trained: windows(train)?, clips: scored.collect::<Result<_>>()? })
+    }
+
+    /// The phase's loss on recordings kept apart, and on recordings that train.
+    pub fn losses(&self, weights: &Weights, few_step: &FewStep, settings: &TrainSettings) -> (f64, f64) {
+        let of = |windows| mean_loss(weights, few_step, settings, windows);
+        (of(&self.apart), of(&self.trained))
+    }
+
+    /// Means over the rendered clips: `mel_l1`, `pesq_wb` where there is speech, both at standard quality and, with
+    /// `draft_` before, at draft.
+    ///
+    /// # Errors
+    /// Those of rendering.
+    pub fn scores(&self, vocoder: &Vocoder) -> Result<BTreeMap<String, f64>> {
+        let mut scores = BTreeMap::new();
+        for (quality, prefix) in [(Quality::Standard, ""), (Quality::Draft, "draft_")] {
+            let settings = vocoder.card().sampler.settings(quality, SEED);
+            let (mut mels, mut pesqs) = (vec![], vec![]);
+            for clip in &self.clips {
+                let given = mel::extract(clip, &vocoder.card().mel)?;
+                let rendered = render(vocoder, &given, settings)?;
+                mels.extend(mel_l1(&given, &rendered).map(f64::from));
+                // Music, or silence: PESQ has nothing to say of it.
+                pesqs.extend(pesq_wb(clip, &rendered, vocoder.card().mel.sample_rate).ok().map(f64::from));
+            }
+            for (key, values) in [("mel_l1", mels), ("pesq_wb", pesqs)] {
+                if !values.is_empty() {
+                    scores.insert(format!("{prefix}{key}"), values.iter().sum::<f64>() / values.len() as f64);
+                }
+            }
+        }
+        Ok(scores)
+    }
+}
+
+fn render(vocoder: &Vocoder, mel: &mel::MelSpectrogram, settings: SamplerSettings) -> Result<Vec<f32>> {
+    let mut samples = vec![];
+    for chunk in Renderer::new(vocoder, WholeMel::new(mel.clone()), settings, ChunkLayout::default())? {
+        samples.extend(chunk?);
+    }
+    Ok(samples)
+}
+
+fn mean_loss(weights: &Weights, few_step: &FewStep, settings: &TrainSettings, windows: &Tensor) -> f64 {
+    let _guard = tch::no_grad_guard();
+    tch::manual_seed(SEED as i64);
+    let (count, n) = (windows.size()[0], windows.size()[1]);
+    let mut sum = 0.0;
+    let mut at = 0;
+    while at < count {
+        let x1 = windows.narrow(0, at, AT_ONCE.min(count - at));
+        let rows = x1.size()[0];
+        let noise = || few_step.acoustics.noise(rows, n);
+        let loss = match settings.phase {
+            Phase::Flow => {
+                // Times spread evenly, the same ones for the same windows.
+                let t = (Tensor::arange(rows, (Kind::Float, x1.device())) + at as f64 + 0.5) / count as f64;
+                flow_matching(&weights.network, few_step.acoustics, &x1, &t, &noise(), few_step.kind).total()
+            }
+            Phase::FewStep => {
+                let steps = settings.few_step.steps.iter().copied().max().unwrap_or(1);
+                let noises: Vec<_> = (0..steps).map(|_| noise()).collect();
+                few_step.whole_path(&weights.network, &x1, &noises, settings.few_step.iterations)
+            }
+        };
+        sum += f64::try_from(loss).unwrap_or(f64::NAN) * rows as f64;
+        at += rows;
+    }
+    sum / count as f64
+}

@@ -1,0 +1,118 @@
+//! Batches of windows cut out of the clips, made by background threads so that the network never waits.
+//!
+//! What is in a batch depends on the seed and the step and on nothing else: a resumed training sees what an
+//! uninterrupted one would have seen, with any number of threads.
+
+use super::{clips::Clips, settings::TrainSettings};
+use crate::{Error, Fault, Result};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Batches that each thread is ahead.
+const AHEAD: usize = 2;
+
+/// The generator of one window of one step.
+pub fn generator(seed: u64, step: u64, item: usize) -> ChaCha8Rng {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    generator.set_stream(step);
+    generator.set_word_pos((item as u128) << 32);
+    generator
+}
+
+/// Uniform in [0, 1).
+pub fn uniform(generator: &mut ChaCha8Rng) -> f64 {
+    f64::from(generator.next_u32()) / 4_294_967_296.0
+}
+
+/// Cuts windows out of some of the clips; long clips give more of them.
+pub struct Windows {
+    clips: Arc<Clips>,
+    chosen: Vec<usize>,
+    /// Samples of the chosen clips up to and with each.
+    ends: Vec<u64>,
+    settings: TrainSettings,
+}
+
+impl Windows {
+    pub fn new(clips: Arc<Clips>, chosen: Vec<usize>, settings: &TrainSettings) -> Self {
+        let ends = chosen.iter().scan(0, |sum, &i| {
+            *sum += clips.clips[i].samples as u64;
+            Some(*sum)
+        });
+        let ends = ends.collect();
+        Self { clips, chosen, ends, settings: settings.clone() }
+    }
+
+    /// The batch of `step`: [B, n], window after window.
+    ///
+    /// # Errors
+    /// [`Error::Data`] or [`Error::Audio`] where a file changed since the training began.
+    pub fn batch(&self, step: u64) -> Result<Vec<f32>> {
+        let TrainSettings { batch, window, seed, gain: [low, high], .. } = self.settings;
+        let mut out = Vec::with_capacity(batch * window);
+        for item in 0..batch {
+            let mut random = generator(seed, step, item);
+            let total = self.ends.last().copied().unwrap_or(0);
+            let place = (uniform(&mut random) * total as f64) as u64;
+            let clip = self.ends.partition_point(|&end| end <= place).min(self.chosen.len() - 1);
+            let samples = self.clips.samples(self.chosen[clip])?;
+            let start = (uniform(&mut random) * (samples.len() - window + 1) as f64) as usize;
+            let gain = (f64::from(low) + uniform(&mut random) * f64::from(high - low)) as f32 / 32_768.0;
+            out.extend(samples[start..start + window].iter().map(|&s| f32::from(s) * gain));
+        }
+        Ok(out)
+    }
+}
+
+/// The batches from some step on, in order.
+pub struct Loader {
+    queues: Vec<Receiver<Result<Vec<f32>>>>,
+    next: usize,
+}
+
+impl Loader {
+    pub fn start(windows: &Arc<Windows>, first_step: u64, threads: usize) -> Self {
+        let threads = threads.max(1);
+        let queue = |i: usize| {
+            let (sender, receiver) = sync_channel(AHEAD);
+            let windows = windows.clone();
+            // A thread that cannot be started leaves its queue closed, which `next` reports.
+            let _ = thread::Builder::new().name(format!("audiodiff-data-{i}")).spawn(move || {
+                fill(&sender, &windows, (first_step + i as u64..).step_by(threads));
+            });
+            receiver
+        };
+        Self { queues: (0..threads).map(queue).collect(), next: 0 }
+    }
+
+    /// The next batch, and how long it was waited for.
+    ///
+    /// # Errors
+    /// Those of [`Windows::batch`].
+    pub fn next_batch(&mut self) -> Result<(Vec<f32>, Duration)> {
+        let start = Instant::now();
+        let gone = |_| Error::Data(Fault::new("training data", "the thread that reads it is gone").remedy("run again"));
+        let batch = self.queues[self.next].recv().map_err(gone)??;
+        self.next = (self.next + 1) % self.queues.len();
+        Ok((batch, start.elapsed()))
+    }
+}
+
+fn fill(queue: &SyncSender<Result<Vec<f32>>>, windows: &Windows, steps: impl Iterator<Item = u64>) {
+    for step in steps {
+        // The trainer is gone once nobody receives.
+        if queue.send(windows.batch(step)).is_err() {
+            return;
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use audiodiff::{
     model::ModelFile,
-    train::{Acoustics, Weights, flow_matching},
+    train::{Acoustics, AdamW, Weights, flow_matching},
 };
 use tch::{Device, Kind, Tensor};
 
@@ -20,6 +20,7 @@ fn relative_error(got: &Tensor, want: &Tensor) -> f64 {
 
 #[test]
 fn losses_and_gradients_are_the_references() {
+    tch::set_num_threads(1);
     let model = ModelFile::builtin().unwrap();
     let weights = Weights::load(&model, Device::Cpu).unwrap();
     let acoustics = Acoustics::new(&model.card, Device::Cpu);
@@ -41,4 +42,37 @@ fn losses_and_gradients_are_the_references() {
         eprintln!("{name}: {error:e}");
         assert!(error <= 1e-2, "{name}: {error}");
     }
+}
+
+/// Ten steps of the reference's optimiser on the same batch: AdamW at a rate of 1e-4, clipped, averaged.
+#[test]
+fn ten_optimiser_steps_follow_the_reference() {
+    tch::set_num_threads(1);
+    let model = ModelFile::builtin().unwrap();
+    let mut weights = Weights::load(&model, Device::Cpu).unwrap();
+    let acoustics = Acoustics::new(&model.card, Device::Cpu);
+    let (x1, t, noise) = (golden("x1"), golden("t"), golden("noise").permute([0, 2, 1, 3]).contiguous());
+    let want = Vec::<f32>::try_from(golden("ten_steps").view(-1)).unwrap(); // [10, 2]: flow, magnitude
+    let adamw = AdamW { betas: (0.9, 0.98), epsilon: 1e-8, weight_decay: 0.01 };
+    for (step, want) in (1..=10).zip(want.chunks_exact(2)) {
+        let losses = flow_matching(&weights.network, &acoustics, &x1, &t, &noise, Kind::Float);
+        for (got, want) in [(&losses.flow, want[0]), (&losses.magnitude, want[1])] {
+            let got = f64::try_from(got.detach()).unwrap();
+            let error = (got / f64::from(want) - 1.0).abs();
+            // Adam divides by the root of the second moment: rounding grows a little from step to step.
+            assert!(error <= 2e-3, "step {step}: {got}, expected {want}");
+        }
+        let gradient = weights.gradient(&losses.total()).unwrap();
+        let norm = f64::try_from(gradient.norm()).unwrap();
+        let gradient = gradient * (1.0 / (norm + 1e-6)).min(1.0);
+        weights.advance(&gradient, 1e-4, &adamw, step, 0.999f64.min(step as f64 / (step as f64 + 9.0)));
+    }
+    let name = "denoiser.blocks.3.dwconv.weight";
+    let want = golden(&format!("ten_steps.average.{name}"));
+    let moved = model.values(name).unwrap();
+    let before = Tensor::from_slice(&moved).view(want.size().as_slice());
+    let got = weights.part(&weights.vectors.average, name).unwrap();
+    // Of what the weights moved, not of the weights.
+    let error = relative_error(&(got - &before), &(want - &before));
+    assert!(error <= 2e-2, "{error}");
 }

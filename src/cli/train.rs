@@ -149,11 +149,17 @@ impl TrainFlags {
     fn job(self, settings: TrainSettings) -> Result<TrainJob> {
         let init = match self.init {
             None if settings.phase == Phase::FewStep => {
-                return Err(wrong("--phase few-step", "refines a model, and none was given", "give --init builtin or a model file"));
+                return Err(wrong(
+                    "--phase few-step",
+                    "refines a model, and none was given",
+                    "give --init builtin or a model file",
+                ));
             }
             None => None,
             Some(ModelChoice::Builtin) => Some((ModelFile::builtin_bytes().to_vec(), BUILTIN_NAME.into())),
-            Some(ModelChoice::GriffinLim) => return Err(wrong("--init griffin-lim", "has no weights", "give builtin or a model file")),
+            Some(ModelChoice::GriffinLim) => {
+                return Err(wrong("--init griffin-lim", "has no weights", "give builtin or a model file"));
+            }
             Some(ModelChoice::File(path)) => {
                 let bytes = std::fs::read(&path).map_err(Error::io("cannot read the model", &path))?;
                 Some((bytes, path.display().to_string()))
@@ -193,7 +199,9 @@ struct Report<'a> {
 
 impl<'a> Report<'a> {
     fn new(terminal: &'a Terminal, json: bool) -> Self {
-        let bar = terminal.bars().add(ProgressBar::new(WHOLE).with_style(style("{wide_bar:.cyan/blue} {percent:>3} %  {msg}")));
+        let bar = terminal
+            .bars()
+            .add(ProgressBar::new(WHOLE).with_style(style("{wide_bar:.cyan/blue} {percent:>3} %  {msg}")));
         Self { terminal, bar, json }
     }
 

@@ -9,10 +9,10 @@ mod network;
 mod runtime;
 mod vocoder;
 
-pub(crate) use cpu::compute_alone;
 pub use card::{
     CARD_VERSION, DenoiserSize, Effort, EncoderSize, Licenses, ModelCard, Provenance, Quality, SamplerDefaults,
 };
+pub(crate) use cpu::compute_alone;
 pub use file::{BUILTIN_NAME, CARD_KEY, ModelFile, Storage, serialize};
 pub use griffin_lim::GriffinLim;
 pub use library::{LIBTORCH_VERSION, Library};

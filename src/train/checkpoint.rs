@@ -77,9 +77,11 @@ pub fn save(path: &Path, header: &Header, vectors: &Vectors) -> Result<()> {
     }
     let broken = |error: &dyn std::fmt::Display| Error::Model(Fault::new(path.display(), error.to_string()));
     let text = serde_json::to_string(header).map_err(|e| broken(&e))?;
-    let views = parts.iter().map(|(name, bytes)| Ok((*name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?)));
+    let views =
+        parts.iter().map(|(name, bytes)| Ok((*name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?)));
     let views: Vec<_> = views.collect::<Result<_, safetensors::SafeTensorError>>().map_err(|e| broken(&e))?;
-    let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)]))).map_err(|e| broken(&e))?;
+    let bytes =
+        safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)]))).map_err(|e| broken(&e))?;
     write(path, &bytes)
 }
 

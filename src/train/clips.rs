@@ -1,7 +1,7 @@
 //! The recordings of a training: found, decoded and checked once, kept in memory as far as it goes, decoded again where
 //! it does not.
 
-use crate::{Error, Fault, Result, audio, eval::in_parallel, eval::Folder};
+use crate::{Error, Fault, Result, audio, eval::Folder, eval::in_parallel};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -38,7 +38,7 @@ pub struct Dropped {
 
 pub struct Clips {
     pub clips: Vec<Clip>,
-    sample_rate: u32,
+    pub(super) sample_rate: u32,
     cache: Mutex<Cache>,
 }
 
@@ -65,7 +65,9 @@ impl Cache {
             self.bytes -= 2 * old.len();
         }
         while self.bytes > CACHE_BYTES && self.kept.len() > 1 {
-            let Some(oldest) = self.kept.iter().min_by_key(|(_, (_, used))| *used).map(|(&clip, _)| clip) else { break };
+            let Some(oldest) = self.kept.iter().min_by_key(|(_, (_, used))| *used).map(|(&clip, _)| clip) else {
+                break;
+            };
             if let Some((samples, _)) = self.kept.remove(&oldest) {
                 self.bytes -= 2 * samples.len();
             }

@@ -96,12 +96,7 @@ fn draw(area: &DrawingArea<SVGBackend, Shift>, title: &str, curves: &[Curve]) ->
             chart.draw_series(dots).map_err(cannot_draw)?;
         }
     }
-    chart
-        .configure_series_labels()
-        .background_style(WHITE.mix(0.8))
-        .label_font((FONT, 14))
-        .draw()
-        .map_err(cannot_draw)
+    chart.configure_series_labels().background_style(WHITE.mix(0.8)).label_font((FONT, 14)).draw().map_err(cannot_draw)
 }
 
 /// All values with a margin around them; something that can be drawn where there are none, or all are one.

@@ -94,10 +94,8 @@ impl FewStep<'_> {
         let spectra: Vec<_> = rendered.chunk(renderings, 0).iter().map(|r| self.distance.spectra(r)).collect();
         let attraction = spectra.iter().map(|s| MultiMel::between(s, &wanted)).reduce(|a, b| a + b);
         let mut loss = attraction.unwrap_or_default() / renderings as f64;
-        if self.repulsion > 0.0 {
-            if let [first, second, ..] = spectra.as_slice() {
-                loss -= MultiMel::between(first, second) * (0.5 * self.repulsion);
-            }
+        if let (true, [first, second, ..]) = (self.repulsion > 0.0, spectra.as_slice()) {
+            loss -= MultiMel::between(first, second) * (0.5 * self.repulsion);
         }
         loss
     }

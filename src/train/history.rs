@@ -61,6 +61,15 @@ pub struct History {
 }
 
 impl History {
+    /// The history of a training that begins: nothing, whatever a run left that was cut off before its first checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be written.
+    pub fn begin(path: &Path) -> Result<Self> {
+        write(path, b"")?;
+        Ok(Self { path: path.into(), lines: vec![] })
+    }
+
     /// Opens the history of a training that stands at `step`: what lies after it was measured by a run that was cut off
     /// before its next checkpoint, and will be measured again.
     ///
@@ -142,7 +151,7 @@ mod tests {
     fn what_a_killed_run_wrote_after_its_checkpoint_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let mut history = History::open(&path, 0).unwrap();
+        let mut history = History::begin(&path).unwrap();
         for step in [10, 20, 30] {
             history.push(validation(step, 0.5, 0.5)).unwrap();
         }
@@ -155,7 +164,7 @@ mod tests {
     #[test]
     fn overfitting_is_said_when_the_gap_widens_and_only_then() {
         let folder = tempfile::tempdir().unwrap();
-        let mut history = History::open(&folder.path().join("m"), 0).unwrap();
+        let mut history = History::begin(&folder.path().join("m")).unwrap();
         for (step, loss) in [(1, 0.50), (2, 0.51), (3, 0.52)] {
             history.push(validation(step, loss, 0.5 - 0.01 * step as f64)).unwrap();
         }

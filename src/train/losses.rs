@@ -47,10 +47,7 @@ pub fn flow_matching(
     let (conditions, log_magnitude) = network.encode(&mel, acoustics.up, kind);
     let whitened = network.denoise(&acoustics.whiten(&x_t, &envelope), &conditions, t, kind);
     let estimate = acoustics.colour(&whitened, &envelope);
-    Losses {
-        flow: relative_error(acoustics, &estimate, x1),
-        magnitude: magnitude_error(&log_magnitude, &magnitude),
-    }
+    Losses { flow: relative_error(acoustics, &estimate, x1), magnitude: magnitude_error(&log_magnitude, &magnitude) }
 }
 
 fn relative_error(acoustics: &Acoustics, estimate: &Tensor, x1: &Tensor) -> Tensor {

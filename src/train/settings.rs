@@ -1,6 +1,6 @@
 //! What a training is told: the recipe, as it stands in a TOML file and in every checkpoint.
 
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Result, data::augment::AugmentSettings};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -49,6 +49,10 @@ pub struct TrainSettings {
     /// Each window is multiplied by a number between these.
     pub gain: [f32; 2],
     pub seed: u64,
+    /// What a crash can cost.
+    pub checkpoint_minutes: f64,
+    /// What is done to the windows before they are learned from; nothing where it is empty.
+    pub augment: AugmentSettings,
     pub few_step: FewStepSettings,
     pub validation: ValidationSettings,
 }
@@ -116,6 +120,8 @@ impl TrainSettings {
             average_decay: 0.999,
             gain: [0.4, 1.2],
             seed: 0,
+            checkpoint_minutes: 2.0,
+            augment: AugmentSettings::default(),
             few_step: FewStepSettings {
                 steps: vec![2, 4],
                 iterations: 8,
@@ -147,14 +153,14 @@ impl TrainSettings {
         };
         let given: toml::Table = text.parse().map_err(|e: toml::de::Error| fault(&e))?;
         let named = given.get("phase").cloned().map(Phase::deserialize).transpose().map_err(|e| fault(&e))?;
-        if let (Some(named), Some(wanted)) = (named, phase) {
-            if named != wanted {
-                return Err(Error::Settings(
-                    Fault::new(path.display(), format!("field `phase` is {named}"))
-                        .expected(format!("{wanted}, as --phase says"))
-                        .remedy("leave one of the two out"),
-                ));
-            }
+        if let (Some(named), Some(wanted)) = (named, phase)
+            && named != wanted
+        {
+            return Err(Error::Settings(
+                Fault::new(path.display(), format!("field `phase` is {named}"))
+                    .expected(format!("{wanted}, as --phase says"))
+                    .remedy("leave one of the two out"),
+            ));
         }
         let defaults = Self::of(named.or(phase).unwrap_or_default());
         let mut all = toml::Table::try_from(&defaults).map_err(|e| fault(&e))?;
@@ -169,7 +175,11 @@ impl TrainSettings {
         let share = |x: f64| (0.0..=1.0).contains(&x);
         let checks = [
             ("batch", (1..=4096).contains(&self.batch), "1 to 4096"),
-            ("window", self.window.is_multiple_of(512) && (4096..=1 << 20).contains(&self.window), "a multiple of 512 from 4096 on"),
+            (
+                "window",
+                self.window.is_multiple_of(512) && (4096..=1 << 20).contains(&self.window),
+                "a multiple of 512 from 4096 on",
+            ),
             ("learning_rate", self.learning_rate > 0.0 && self.learning_rate < 1.0, "a number between 0 and 1"),
             ("final_rate", share(self.final_rate), "0 to 1"),
             ("beta1", share(self.beta1) && self.beta1 < 1.0, "0 to 1"),
@@ -177,12 +187,25 @@ impl TrainSettings {
             ("weight_decay", share(self.weight_decay), "0 to 1"),
             ("clip_norm", self.clip_norm > 0.0 && self.clip_norm.is_finite(), "a number above 0"),
             ("average_decay", share(self.average_decay) && self.average_decay < 1.0, "0 to 1"),
-            ("gain", self.gain[0] > 0.0 && self.gain[0] <= self.gain[1] && self.gain[1] <= 10.0, "two numbers above 0, the lower one first"),
-            ("few_step.steps", !few.steps.is_empty() && few.steps.iter().all(|s| (1..=64).contains(s)), "numbers from 1 to 64"),
+            (
+                "gain",
+                self.gain[0] > 0.0 && self.gain[0] <= self.gain[1] && self.gain[1] <= 10.0,
+                "two numbers above 0, the lower one first",
+            ),
+            ("checkpoint_minutes", self.checkpoint_minutes > 0.0, "a number above 0"),
+            (
+                "few_step.steps",
+                !few.steps.is_empty() && few.steps.iter().all(|s| (1..=64).contains(s)),
+                "numbers from 1 to 64",
+            ),
             ("few_step.iterations", few.iterations <= 100, "0 to 100"),
             ("few_step.gradient_iterations", few.gradient_iterations <= 16, "0 to 16"),
             ("few_step.renderings", (1..=8).contains(&few.renderings), "1 to 8"),
-            ("few_step.repulsion", share(few.repulsion) && (few.repulsion == 0.0 || few.renderings > 1), "0 to 1, and 2 renderings above 0"),
+            (
+                "few_step.repulsion",
+                share(few.repulsion) && (few.repulsion == 0.0 || few.renderings > 1),
+                "0 to 1, and 2 renderings above 0",
+            ),
             ("few_step.magnitude_weight", few.magnitude_weight >= 0.0, "0 or more"),
             ("few_step.flow_weight", few.flow_weight >= 0.0, "0 or more"),
             ("validation.share", (0.0..=0.5).contains(&self.validation.share), "0 to 0.5"),
@@ -190,9 +213,9 @@ impl TrainSettings {
         ];
         match checks.iter().find(|(_, fine, _)| !fine) {
             None => Ok(self),
-            Some((field, _, range)) => {
-                Err(Error::Settings(Fault::new(format!("training setting `{field}`"), "is out of range").expected(*range)))
-            }
+            Some((field, _, range)) => Err(Error::Settings(
+                Fault::new(format!("training setting `{field}`"), "is out of range").expected(*range),
+            )),
         }
     }
 
@@ -200,11 +223,13 @@ impl TrainSettings {
         toml::to_string_pretty(self).map_err(|e| Error::Settings(Fault::new("training settings", e.to_string())))
     }
 
-    /// The first field in which the two recipes differ, with both values; validation may be changed at any time.
+    /// The first field in which the two recipes differ, with both values. Validation and checkpoints decide nothing of what
+    /// is learned, and may be changed at any time.
     pub fn difference(&self, other: &Self) -> Option<(String, String, String)> {
         let table = |settings: &Self| {
             let mut table = toml::Table::try_from(settings).unwrap_or_default();
             table.remove("validation");
+            table.remove("checkpoint_minutes");
             table
         };
         let (own, others) = (table(self), table(other));

@@ -83,8 +83,7 @@ mod tests {
             let stft = TensorStft::new(n_fft, hop, Device::Cpu);
             let x = Tensor::from_slice(&audio).view([1, -1]);
             let spectrum = stft.forward(&x);
-            let want: Vec<f32> =
-                Stft::new(n_fft, hop).forward(&audio).iter().flat_map(|s| [s.re, s.im]).collect();
+            let want: Vec<f32> = Stft::new(n_fft, hop).forward(&audio).iter().flat_map(|s| [s.re, s.im]).collect();
             let got = Vec::<f32>::try_from(spectrum.view_as_real().contiguous().view(-1)).unwrap();
             assert_eq!(got.len(), want.len());
             let worst = got.iter().zip(&want).fold(0.0f32, |a, (g, w)| a.max((g - w).abs()));

@@ -63,7 +63,8 @@ pub fn batch(
     for Share { weight, result, .. } in shares {
         let Batch { loss, parts, mut gradient } = result?;
         let _ = gradient.g_mul_scalar_(weight);
-        let sum = sum.get_or_insert_with(|| Batch { loss: 0.0, parts: BTreeMap::new(), gradient: gradient.zeros_like() });
+        let sum =
+            sum.get_or_insert_with(|| Batch { loss: 0.0, parts: BTreeMap::new(), gradient: gradient.zeros_like() });
         sum.loss += weight * loss;
         sum.gradient += gradient;
         for (name, value) in parts {
@@ -129,7 +130,13 @@ fn shares(
 }
 
 impl Share {
-    fn compute(&self, weights: &Weights, few_step: &FewStep, settings: &TrainSettings, plan: &Unrolling) -> Result<Batch> {
+    fn compute(
+        &self,
+        weights: &Weights,
+        few_step: &FewStep,
+        settings: &TrainSettings,
+        plan: &Unrolling,
+    ) -> Result<Batch> {
         let flow = |noise: &Tensor| {
             flow_matching(&weights.network, few_step.acoustics, &self.x1, &self.t, noise, few_step.kind)
         };

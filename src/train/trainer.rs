@@ -30,8 +30,6 @@ use std::{
 };
 use tch::{Kind, Tensor};
 
-/// Seconds between two checkpoints: what a crash can cost.
-const CHECKPOINT_S: f64 = 120.0;
 /// Steps between two lines of the history.
 const LINE_STEPS: u64 = 20;
 /// A loss so many times its running mean is an explosion.
@@ -75,11 +73,24 @@ pub struct TrainJob {
 #[derive(Debug)]
 pub enum Event<'a> {
     /// Files read so far, and all.
-    Reading { done: usize, files: usize },
+    Reading {
+        done: usize,
+        files: usize,
+    },
     /// Before the first step.
-    Ready { hours: f64, files: usize, kept_apart: usize, dropped: &'a [Dropped], step: u64, parameters: usize },
+    Ready {
+        hours: f64,
+        files: usize,
+        kept_apart: usize,
+        dropped: &'a [Dropped],
+        step: u64,
+        parameters: usize,
+    },
     /// After each step; `spent` of the whole training is done, 0 to 1.
-    Step { figures: &'a TrainFigures, spent: f64 },
+    Step {
+        figures: &'a TrainFigures,
+        spent: f64,
+    },
     Validated(&'a ValidationFigures),
     /// Something that the user should know.
     Warning(String),
@@ -169,8 +180,11 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
         weights.restore(vectors);
         progress = header.progress.clone();
     }
-    drop(saved);
-    let history = History::open(&folder.file("metrics.jsonl"), progress.step)?;
+    let figures = folder.file("metrics.jsonl");
+    let history = match saved {
+        Some(_) => History::open(&figures, progress.step)?,
+        None => History::begin(&figures)?,
+    };
     let validation = Validation::new(&clips, &train, &apart, &settings, &acoustics)?;
     on_event(Event::Ready {
         hours: clips.hours(&train),
@@ -181,7 +195,7 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
         parameters: weights.len(),
     });
     describe(&mut card, job, &settings, &clips, &train, init.as_ref());
-    let windows = Arc::new(Windows::new(clips, train, &settings));
+    let windows = Arc::new(Windows::new(clips, train, &settings)?);
     let mut run = Run {
         job,
         settings,
@@ -298,7 +312,12 @@ fn describe(
     training.scores.clear();
     let license = job.data_license.clone().unwrap_or_else(|| "not stated".into());
     if !card.licenses.data.split(", ").any(|known| known == license) {
-        card.licenses.data = [card.licenses.data.as_str(), &license].iter().filter(|l| !l.is_empty()).copied().collect::<Vec<_>>().join(", ");
+        card.licenses.data = [card.licenses.data.as_str(), &license]
+            .iter()
+            .filter(|l| !l.is_empty())
+            .copied()
+            .collect::<Vec<_>>()
+            .join(", ");
     }
     if card.licenses.weights.is_empty() {
         card.licenses.weights = "not stated".into();
@@ -381,7 +400,7 @@ impl Run<'_> {
                 if early {
                     break;
                 }
-            } else if self.progress.elapsed_s - self.checkpoint_s >= CHECKPOINT_S {
+            } else if (self.progress.elapsed_s - self.checkpoint_s) / 60.0 >= self.settings.checkpoint_minutes {
                 self.save_or_warn(on_event);
             }
             self.progress.elapsed_s += clock.elapsed().as_secs_f64();
@@ -445,9 +464,12 @@ impl Run<'_> {
         self.progress = Progress { elapsed_s, rate_factor: factor, rollbacks, ..header.progress };
         if rollbacks > ROLLBACKS {
             return Err(Error::Data(
-                Fault::new(self.folder.0.display(), format!("the loss exploded {rollbacks} times, the last time at step {at}"))
-                    .expected("a loss that falls")
-                    .remedy("lower learning_rate, or look at the recordings with audiodiff data check"),
+                Fault::new(
+                    self.folder.0.display(),
+                    format!("the loss exploded {rollbacks} times, the last time at step {at}"),
+                )
+                .expected("a loss that falls")
+                .remedy("lower learning_rate, or look at the recordings with audiodiff data check"),
             ));
         }
         on_event(Event::Warning(format!(
@@ -470,8 +492,7 @@ impl Run<'_> {
         };
         let best = self.progress.best.is_none_or(|(best, _)| figure < best);
         let minutes = self.progress.elapsed_s / 60.0;
-        let figures =
-            ValidationFigures { step: self.progress.step, minutes, loss, loss_on_trained, scores, best };
+        let figures = ValidationFigures { step: self.progress.step, minutes, loss, loss_on_trained, scores, best };
         self.progress.last_validation_s = self.progress.elapsed_s;
         self.card.training.scores = figures.scores.clone();
         if best {
@@ -505,8 +526,7 @@ impl Run<'_> {
 
     fn save(&mut self) -> Result<()> {
         self.checkpoint_s = self.progress.elapsed_s;
-        let header =
-            Header::new(self.settings.clone(), self.card.clone(), self.data.clone(), self.progress.clone());
+        let header = Header::new(self.settings.clone(), self.card.clone(), self.data.clone(), self.progress.clone());
         checkpoint::save(&self.folder.state(), &header, &self.weights.vectors)?;
         self.write_model("last.safetensors")
     }

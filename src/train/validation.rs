@@ -2,11 +2,17 @@
 //! scores of what it renders.
 
 use super::{
-    acoustics::Acoustics, clips::Clips, few_step::FewStep, losses::flow_matching, settings::{Phase, TrainSettings}, weights::Weights,
+    acoustics::Acoustics,
+    clips::Clips,
+    few_step::FewStep,
+    losses::flow_matching,
+    settings::{Phase, TrainSettings},
+    weights::Weights,
     windows::Windows,
 };
 use crate::{
     Result,
+    data::augment::AugmentSettings,
     diffusion::{ChunkLayout, Renderer, SamplerSettings, WholeMel},
     eval::{mel_l1, pesq_wb},
     mel,
@@ -37,10 +43,22 @@ impl Validation {
     ///
     /// # Errors
     /// [`crate::Error::Audio`] where a clip cannot be read any more.
-    pub fn new(clips: &Arc<Clips>, train: &[usize], apart: &[usize], settings: &TrainSettings, acoustics: &Acoustics) -> Result<Self> {
-        let fixed = TrainSettings { batch: settings.validation.windows.max(1), gain: [0.8, 0.8], seed: SEED, ..settings.clone() };
+    pub fn new(
+        clips: &Arc<Clips>,
+        train: &[usize],
+        apart: &[usize],
+        settings: &TrainSettings,
+        acoustics: &Acoustics,
+    ) -> Result<Self> {
+        let fixed = TrainSettings {
+            batch: settings.validation.windows.max(1),
+            gain: [0.8, 0.8],
+            seed: SEED,
+            augment: AugmentSettings::default(),
+            ..settings.clone()
+        };
         let windows = |chosen: &[usize]| {
-            let batch = Windows::new(clips.clone(), chosen.to_vec(), &fixed).batch(0)?;
+            let batch = Windows::new(clips.clone(), chosen.to_vec(), &fixed)?.batch(0)?;
             Ok(Tensor::from_slice(&batch).view([-1, settings.window as i64]).to_device(acoustics.device()))
         };
         let apart = if apart.is_empty() { train } else { apart };

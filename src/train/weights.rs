@@ -52,8 +52,8 @@ impl Weights {
     /// Weights drawn anew.
     pub fn new(card: &ModelCard, seed: u64, device: Device) -> Self {
         let store = nn::VarStore::new(device);
+        tch::manual_seed(seed as i64);
         let network = VocoderNetwork::new(&store, card);
-        VocoderNetwork::initialise(&store, seed);
         Self::of(store, network)
     }
 

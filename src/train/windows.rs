@@ -4,7 +4,10 @@
 //! uninterrupted one would have seen, with any number of threads.
 
 use super::{clips::Clips, settings::TrainSettings};
-use crate::{Error, Fault, Result};
+use crate::{
+    Error, Fault, Result,
+    data::augment::{Augmenter, Pool},
+};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -41,16 +44,28 @@ pub struct Windows {
     /// Samples of the chosen clips up to and with each.
     ends: Vec<u64>,
     settings: TrainSettings,
+    /// Where something is asked of it.
+    augmenter: Option<Augmenter>,
 }
 
 impl Windows {
-    pub fn new(clips: Arc<Clips>, chosen: Vec<usize>, settings: &TrainSettings) -> Self {
+    /// # Errors
+    /// [`Error::Settings`] for an augmentation that cannot be, [`Error::Audio`] for its sounds.
+    pub fn new(clips: Arc<Clips>, chosen: Vec<usize>, settings: &TrainSettings) -> Result<Self> {
         let ends = chosen.iter().scan(0, |sum, &i| {
             *sum += clips.clips[i].samples as u64;
             Some(*sum)
         });
-        let ends = ends.collect();
-        Self { clips, chosen, ends, settings: settings.clone() }
+        let (ends, augment) = (ends.collect(), &settings.augment);
+        let augmenter = match *augment == Default::default() {
+            true => None,
+            false => {
+                let mixes_own = augment.mix.as_ref().is_some_and(|mix| mix.from.is_none());
+                let pool = mixes_own.then(|| own_clips(&clips, &chosen)).transpose()?.map(Arc::new);
+                Some(Augmenter::new(augment, clips.sample_rate, pool)?)
+            }
+        };
+        Ok(Self { clips, chosen, ends, settings: settings.clone(), augmenter })
     }
 
     /// The batch of `step`: [B, n], window after window.
@@ -58,20 +73,44 @@ impl Windows {
     /// # Errors
     /// [`Error::Data`] or [`Error::Audio`] where a file changed since the training began.
     pub fn batch(&self, step: u64) -> Result<Vec<f32>> {
-        let TrainSettings { batch, window, seed, gain: [low, high], .. } = self.settings;
+        let TrainSettings { batch, window, .. } = self.settings;
         let mut out = Vec::with_capacity(batch * window);
         for item in 0..batch {
-            let mut random = generator(seed, step, item);
-            let total = self.ends.last().copied().unwrap_or(0);
-            let place = (uniform(&mut random) * total as f64) as u64;
-            let clip = self.ends.partition_point(|&end| end <= place).min(self.chosen.len() - 1);
-            let samples = self.clips.samples(self.chosen[clip])?;
-            let start = (uniform(&mut random) * (samples.len() - window + 1) as f64) as usize;
-            let gain = (f64::from(low) + uniform(&mut random) * f64::from(high - low)) as f32 / 32_768.0;
-            out.extend(samples[start..start + window].iter().map(|&s| f32::from(s) * gain));
+            self.window(&mut generator(self.settings.seed, step, item), &mut out)?;
         }
         Ok(out)
     }
+
+    fn window(&self, random: &mut ChaCha8Rng, out: &mut Vec<f32>) -> Result<()> {
+        let TrainSettings { window, gain: [low, high], .. } = self.settings;
+        let total = self.ends.last().copied().unwrap_or(0);
+        let place = (uniform(random) * total as f64) as u64;
+        let clip = self.ends.partition_point(|&end| end <= place).min(self.chosen.len() - 1);
+        let samples = self.clips.samples(self.chosen[clip])?;
+        let length = self.augmenter.as_ref().map_or(window, |a| a.input_for(window)).min(samples.len());
+        let start = (uniform(random) * (samples.len() - length + 1) as f64) as usize;
+        let gain = (f64::from(low) + uniform(random) * f64::from(high - low)) as f32 / 32_768.0;
+        let scaled = samples[start..start + length].iter().map(|&s| f32::from(s) * gain);
+        match &self.augmenter {
+            None => out.extend(scaled),
+            Some(augmenter) => {
+                let seed = u64::from(random.next_u32()) << 32 | u64::from(random.next_u32());
+                let clip: Vec<f32> = scaled.collect();
+                // A louder sum is for a file to hold down; here it would teach clipping.
+                out.extend(augmenter.window(&clip, window, seed).iter().map(|s| s.clamp(-1.0, 1.0)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The training's own recordings, to be mixed with each other.
+fn own_clips(clips: &Clips, chosen: &[usize]) -> Result<Pool> {
+    let clip = |&i: &usize| {
+        let samples = clips.samples(i)?.iter().map(|&s| f32::from(s) / 32_768.0).collect();
+        Ok((clips.clips[i].name.clone(), samples))
+    };
+    Ok(Pool::of_clips(chosen.iter().map(clip).collect::<Result<Vec<_>>>()?))
 }
 
 /// The batches from some step on, in order.

@@ -1,0 +1,192 @@
+//! Training as a user runs it: from scratch, killed, interrupted, on a full disk, on broken recordings.
+
+mod program;
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use audiodiff::{
+    model::ModelFile,
+    train::{History, Line, load_checkpoint},
+};
+use program::{Outcome, Program};
+
+/// Small windows, and validations that cost next to nothing.
+const SETTINGS: &str = "
+batch = 2
+window = 4096
+warmup_steps = 10
+[validation]
+every_minutes = 1000
+windows = 2
+clips = 0
+";
+
+/// A folder `data` with two voices.
+fn two_clips() -> Program {
+    let program = Program::new();
+    let samples = format!("{}/samples", env!("CARGO_MANIFEST_DIR"));
+    fs::create_dir(program.path("data")).unwrap();
+    for name in ["speech-en.wav", "speech-de.flac"] {
+        fs::copy(format!("{samples}/{name}"), program.path("data").join(name)).unwrap();
+    }
+    program.write("recipe.toml", SETTINGS);
+    program
+}
+
+const TRAIN: &[&str] = &["train", "--data", "data", "--config", "recipe.toml", "--precision", "f32", "-t", "1", "-o"];
+
+fn train(program: &Program, out: &str, more: &[&str]) -> Outcome {
+    program.run(&[TRAIN, &[out], more].concat())
+}
+
+/// All weights of a model file by name.
+fn weights(program: &Program, name: &str) -> Vec<(String, Vec<f32>)> {
+    let bytes = program.read(name);
+    let model = ModelFile::parse(&bytes, name).unwrap();
+    model.tensors().into_iter().map(|(name, ..)| (name.clone(), model.values(&name).unwrap())).collect()
+}
+
+#[test]
+fn a_training_from_scratch_learns() {
+    let program = two_clips();
+    let recipe = SETTINGS.replace("batch = 2", "batch = 4").replace("warmup_steps = 10", "warmup_steps = 20");
+    program.write("recipe.toml", recipe);
+    train(&program, "run", &["--steps", "120"]).code(0).says(&["trained 120 steps", "best.safetensors"]);
+    let history = History::open(&program.path("run/metrics.jsonl"), u64::MAX).unwrap();
+    let validations: Vec<_> = history.validations().collect();
+    let (first, last) = (validations[0], validations[validations.len() - 1]);
+    assert!(last.loss_on_trained < first.loss_on_trained * 0.8, "{first:?} {last:?}");
+    assert!(last.loss < first.loss * 0.7, "on recordings kept apart too: {first:?} {last:?}");
+    let waited = history.lines.iter().any(|line| matches!(line, Line::Train(figures) if figures.waiting > 0.5));
+    assert!(!waited, "the network waits for data");
+    assert!(program.text("run/curves.svg").starts_with("<svg"));
+    // The result is a model like any other.
+    program.mel("x.npy", 20);
+    program.run(&["render", "x.npy", "-m", "run/best.safetensors", "--quality", "draft"]).code(0);
+    program.run(&["models", "show", "run/last.safetensors"]).code(0);
+}
+
+#[test]
+fn a_killed_training_goes_on_as_if_it_had_not_been() {
+    let program = two_clips();
+    program.write("recipe.toml", SETTINGS.replace("[validation]", "checkpoint_minutes = 0.01\n[validation]"));
+    train(&program, "whole", &["--steps", "40"]).code(0);
+    for kill in 0..10u64 {
+        let mut command = program.command();
+        command.args([TRAIN, &["killed", "--steps", "40"]].concat()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        // From the reading of the data to some steps after a checkpoint.
+        sleep(Duration::from_millis(300 + kill * 7919 % 1900));
+        child.kill().unwrap(); // SIGKILL
+        child.wait().unwrap();
+    }
+    train(&program, "killed", &["--steps", "40"]).code(0);
+    assert_eq!(weights(&program, "killed/last.safetensors"), weights(&program, "whole/last.safetensors"));
+    let steps = |run: &str| {
+        let history = History::open(&program.path(run).join("metrics.jsonl"), u64::MAX).unwrap();
+        history.lines.iter().map(Line::step).collect::<Vec<_>>()
+    };
+    assert_eq!(steps("killed"), steps("whole"));
+    train(&program, "killed", &["--steps", "40"]).code(0).says(&["trained 40 steps"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_says_how_to_go_on() {
+    let program = two_clips();
+    let mut command = program.command();
+    command.args([TRAIN, &["run", "--steps", "100000"]].concat()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    while !program.exists("run/last.safetensors") {
+        sleep(Duration::from_millis(50));
+    }
+    // SAFETY: a plain system call on a child that has not been waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("interrupted; the same command goes on"), "{stderr}");
+    let _ = load_checkpoint(&program.path("run/state.safetensors")).unwrap();
+    // Another recipe is not what this training was begun with.
+    let other = train(&program, "run", &["--steps", "100000", "--batch", "3"]);
+    other.code(2).says(&["run/state.safetensors", "`batch` = 2", "expected 3", "another --out"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_costs_no_checkpoint() {
+    let program = two_clips();
+    train(&program, "run", &["--steps", "4"]).code(0);
+    let before = program.read("run/state.safetensors");
+    // A limit on the size of files stands for a disk without room for a hundred megabytes.
+    let mut limited = Command::new("bash");
+    limited.current_dir(program.path("")).args(["-c", "trap '' XFSZ; ulimit -f 20000; exec \"$@\"", "bash"]);
+    limited.arg(env!("CARGO_BIN_EXE_audiodiff")).args([TRAIN, &["run", "--steps", "12"]].concat());
+    Outcome::of(&mut limited).code(1).says(&["state.safetensors", "cannot write"]);
+    assert!(program.read("run/state.safetensors") == before, "the checkpoint is the one from before");
+    train(&program, "run", &["--steps", "12"]).code(0);
+}
+
+#[test]
+fn a_learning_rate_far_too_high_is_lowered_and_costs_no_model() {
+    let program = two_clips();
+    program.write("recipe.toml", SETTINGS.replace("warmup_steps = 10", "warmup_steps = 0\nlearning_rate = 0.9"));
+    let outcome = train(&program, "run", &["--steps", "60", "--init", "builtin"]);
+    outcome.says(&["the loss exploded at step"]);
+    for (name, values) in weights(&program, "run/best.safetensors") {
+        assert!(values.iter().all(|v| v.is_finite() && v.abs() < 100.0), "{name}");
+    }
+}
+
+#[test]
+fn recordings_that_cannot_train_are_named_and_left_out() {
+    let program = two_clips();
+    program.write("data/broken.wav", "RIFF and nothing else");
+    fs::copy(program.path("data/speech-en.wav"), program.path("data/twin.wav")).unwrap();
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    for (name, samples) in [("silent.wav", 40_000), ("short.wav", 4_000)] {
+        let mut writer = hound::WavWriter::create(program.path("data").join(name), spec).unwrap();
+        (0..samples).for_each(|_| writer.write_sample(0i16).unwrap());
+        writer.finalize().unwrap();
+    }
+    let mut outcome = train(&program, "run", &["--steps", "2"]).code(0);
+    for line in [
+        "broken.wav: dropped",
+        "twin.wav: dropped: holds the same sound as",
+        "silent.wav: dropped: is silent",
+        "short.wav: dropped: is 0.25 s long, shorter than",
+        "in 1 recordings train, 1 are kept apart",
+    ] {
+        outcome = outcome.says(&[line]);
+    }
+    fs::remove_file(program.path("data/speech-en.wav")).unwrap();
+    fs::remove_file(program.path("data/speech-de.flac")).unwrap();
+    fs::remove_file(program.path("data/twin.wav")).unwrap();
+    train(&program, "none", &["--steps", "2"]).code(1).says(&["data", "no recording here can train", "dropped"]);
+    train(&program, "none", &["--steps", "2", "--phase", "few-step"]).code(2).says(&["--init"]);
+}
+
+#[test]
+fn few_steps_are_refined_with_the_projection_in_the_loop() {
+    let program = two_clips();
+    program.write("recipe.toml", format!("phase = \"few-step\"\n{SETTINGS}"));
+    let run = ["--steps", "12", "--init", "builtin", "--name", "mine", "--data-license", "CC0"];
+    train(&program, "run", &run).code(0);
+    let history = History::open(&program.path("run/metrics.jsonl"), u64::MAX).unwrap();
+    let validations: Vec<_> = history.validations().collect();
+    assert!(validations.iter().all(|v| v.loss > 0.05 && v.loss < 1.0), "{validations:?}");
+    let shown = program.run(&["models", "show", "run/last.safetensors", "--json"]).code(0);
+    for part in ["\"mine\"", "few-step from audiodiff-24k", "CC0", "\"steps\":12"] {
+        assert!(shown.out().contains(part), "{part}: {}", shown.out());
+    }
+}

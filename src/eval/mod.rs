@@ -19,8 +19,8 @@ mod stft_distance;
 mod summary;
 mod system;
 
-pub use evaluate::{Comparison, Evaluation, Event};
 pub(crate) use evaluate::in_parallel;
+pub use evaluate::{Comparison, Evaluation, Event};
 pub use mel_distance::{mel_l1, multi_resolution_mel};
 pub use pesq_wb::pesq_wb;
 pub use results::Results;

@@ -1,6 +1,11 @@
 //! The sound itself: PESQ and mel distance of copy synthesis, against the scores that the reference implementation has on
 //! the same clips.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use audiodiff::{
     diffusion::{ChunkLayout, Renderer, SamplerSettings, WholeMel},
     eval::{mel_l1, pesq_wb},
@@ -70,19 +75,45 @@ fn each_quality_is_as_good_as_the_reference() {
     }
 }
 
+/// Sets of speech by name: what is in `samples/`, or the folders below the one that AUDIODIFF_CLIPS names (without music,
+/// for which PESQ is not defined), which takes minutes and gives the README's table:
+///
+/// `AUDIODIFF_CLIPS=clips cargo test --release --test quality chunks -- --nocapture`
+fn speech_sets() -> Vec<(String, Vec<Vec<f32>>)> {
+    let Some(folder) = std::env::var_os("AUDIODIFF_CLIPS") else {
+        let clips = ["speech-en.wav", "speech-de.flac", "speech-synthetic.wav"];
+        return vec![("samples".into(), clips.map(sample).to_vec())];
+    };
+    let sorted = |folder: &Path| {
+        let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    let read = |path: &PathBuf| audiodiff::audio::read_at(path, 24_000).unwrap().samples;
+    let folders = sorted(Path::new(&folder)).into_iter().filter(|path| path.is_dir() && !path.ends_with("music"));
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    folders.map(|path| (name(&path), sorted(&path).iter().map(read).collect())).collect()
+}
+
+/// Streams of 12 to 96 frames a chunk sound as good as a rendering that sees everything at once.
 #[test]
 fn chunks_cost_no_quality() {
+    const WHOLE: usize = 4096;
+    const CHUNKS: [usize; 5] = [12, 24, 48, 96, WHOLE];
     let vocoder = Vocoder::builtin(&RuntimeOptions { threads: 2, ..RuntimeOptions::default() }).unwrap();
-    let audio = sample("speech-en.wav");
-    let mean = |chunk| {
-        let layout = ChunkLayout { chunk, ..ChunkLayout::default() };
-        let run = |seed| scores(&vocoder, &audio, vocoder.card().sampler.settings(Quality::Standard, seed), layout).0;
-        SEEDS.map(run).iter().sum::<f64>() / SEEDS.len() as f64
-    };
-    let whole = mean(4096);
-    for chunk in [12, 24, 48, 96] {
-        let pesq = mean(chunk);
-        println!("chunks of {chunk} frames: PESQ {pesq:.3}, one window {whole:.3}");
-        assert!(pesq > whole - 0.1, "chunks of {chunk} frames: PESQ {pesq:.3}, one window {whole:.3}");
+    let settings = |seed| vocoder.card().sampler.settings(Quality::Standard, seed);
+    println!("| frames a chunk | 12 | 24 | 48 | 96 | one window |\n|---|---|---|---|---|---|");
+    for (name, clips) in speech_sets() {
+        let mean = |chunk| {
+            let layout = ChunkLayout { chunk, ..ChunkLayout::default() };
+            let of_clip = |clip: &Vec<f32>| SEEDS.map(|seed| scores(&vocoder, clip, settings(seed), layout).0);
+            clips.iter().flat_map(of_clip).sum::<f64>() / (clips.len() * SEEDS.len()) as f64
+        };
+        let scores = CHUNKS.map(mean);
+        println!("| {name} | {} |", scores.map(|pesq| format!("{pesq:.3}")).join(" | "));
+        let whole = scores[CHUNKS.len() - 1];
+        for (chunk, pesq) in CHUNKS.into_iter().zip(scores) {
+            assert!(pesq > whole - 0.1, "{name}, chunks of {chunk} frames: PESQ {pesq:.3}, one window {whole:.3}");
+        }
     }
 }

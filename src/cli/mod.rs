@@ -1,12 +1,15 @@
 //! The command line: one file a subcommand. Flags as typed are one struct, what the work needs another; the work itself
 //! is the library's.
 
+mod augment;
 mod completions;
+mod data;
 mod devices;
 mod doctor;
 mod eval;
 mod eval_table;
 pub mod interrupt;
+mod items;
 mod keys;
 mod man;
 mod mel;
@@ -55,6 +58,7 @@ enum Command {
     Eval(Box<eval::EvalFlags>),
     Models(models::ModelsFlags),
     Train(train::TrainFlags),
+    Data(data::DataFlags),
     Doctor(doctor::DoctorFlags),
     Completions(completions::CompletionsFlags),
     Man(man::ManFlags),
@@ -69,8 +73,9 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Devices(flags) => devices::run(flags),
         Command::Mel(flags) => mel::run(flags, &terminal),
         Command::Eval(flags) => eval::run(&flags, &terminal),
-        Command::Models(flags) => models::run(flags),
         Command::Train(flags) => train::run(flags, &terminal),
+        Command::Models(flags) => models::run(flags, &terminal),
+        Command::Data(flags) => data::run(flags, &terminal),
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Completions(flags) => completions::run(flags),
         Command::Man(flags) => man::run(flags),

@@ -3,22 +3,27 @@
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use audiodiff::{
     Error, Result,
-    model::{BUILTIN_NAME, Effort, GriffinLim, ModelCard, ModelFile},
+    model::{
+        BUILTIN_NAME, CardDifference, Change, DeviceChoice, Effort, GriffinLim, ModelCard, ModelDifference, ModelFile,
+        Storage, TensorDifference, serialize,
+    },
+    whole_file::WholeFile,
 };
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::{
     Outcome,
     settings::{ModelChoice, wrong},
+    terminal::Terminal,
 };
 
-/// List the models, or show what is known of one
+/// List the models, show what is known of one, write one in another number type, compare two
 #[derive(Args)]
 pub struct ModelsFlags {
     #[command(subcommand)]
@@ -41,25 +46,150 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    Export(ExportFlags),
+    Diff(DiffFlags),
 }
 
-pub fn run(flags: ModelsFlags) -> Result<Outcome> {
-    let text = match flags.action.unwrap_or(Action::List { json: false }) {
-        Action::List { json } => list(json)?,
-        Action::Show { model: ModelChoice::Builtin, json } => show(&ModelFile::builtin()?, json),
-        Action::Show { model: ModelChoice::File(path), json } => {
-            show(&ModelFile::parse(&read(&path)?, &path.display().to_string())?, json)
-        }
-        Action::Show { model: ModelChoice::GriffinLim, .. } => {
-            return Err(wrong("griffin-lim", "has no weights and so no card", "see audiodiff models list"));
-        }
-    };
+/// Write a model to a file of its own, its card included
+#[derive(Args)]
+struct ExportFlags {
+    /// builtin, or the path of a model file
+    model: ModelChoice,
+    /// Number type of the weights
+    #[arg(long, value_enum, default_value = "safetensors")]
+    to: ExportChoice,
+    /// The file
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Overwrite the file where it is there already
+    #[arg(short = 'y', long)]
+    overwrite: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportChoice {
+    /// Single precision, for other programs and for training on
+    Safetensors,
+    /// Half precision: half the size, as the built-in model is kept
+    Half,
+}
+
+/// Compare the weights and the cards of two models
+///
+/// For each tensor: |B - A| / |A|, the cosine of the angle between the two, and the largest change of a weight. Weights are
+/// compared as f32, whatever the files hold.
+#[derive(Args)]
+#[command(after_help = "Exit codes, as those of diff: 0 the same, 1 different, 2 one of them cannot be read.")]
+struct DiffFlags {
+    /// builtin, or the path of a model file
+    #[arg(value_name = "A")]
+    first: ModelChoice,
+    #[arg(value_name = "B")]
+    second: ModelChoice,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(flags: ModelsFlags, terminal: &Terminal) -> Result<Outcome> {
+    match flags.action.unwrap_or(Action::List { json: false }) {
+        Action::List { json } => print(&list(json)?),
+        Action::Show { model, json } => print(&with_model(&model, |model| Ok(show(model, json)))?),
+        Action::Export(flags) => export(&flags, terminal),
+        // A model that cannot be read is no difference.
+        Action::Diff(flags) => diff(&flags).or_else(|error| match error {
+            Error::Io { .. } | Error::Model(_) => {
+                terminal.error(error);
+                Ok(Outcome::WrongUsage)
+            }
+            error => Err(error),
+        }),
+    }
+}
+
+fn print(text: &str) -> Result<Outcome> {
     io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))?;
     Ok(Outcome::Done)
 }
 
+fn with_model<T>(choice: &ModelChoice, work: impl FnOnce(&ModelFile) -> Result<T>) -> Result<T> {
+    match choice {
+        ModelChoice::Builtin => work(&ModelFile::builtin()?),
+        ModelChoice::File(path) => work(&ModelFile::parse(&read(path)?, &path.display().to_string())?),
+        ModelChoice::GriffinLim => {
+            Err(wrong("griffin-lim", "has no weights and so no card", "see audiodiff models list"))
+        }
+    }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(Error::io("cannot read the model", path))
+}
+
+fn export(flags: &ExportFlags, terminal: &Terminal) -> Result<Outcome> {
+    let path = &flags.output;
+    if path.exists() && !flags.overwrite {
+        return Err(Error::Exists(path.clone()));
+    }
+    let storage = match flags.to {
+        ExportChoice::Safetensors => Storage::Single,
+        ExportChoice::Half => Storage::Half,
+    };
+    let (bytes, change) = with_model(&flags.model, |model| {
+        // What is damaged is not passed on.
+        let (store, _) = model.network(DeviceChoice::Cpu.resolve()?)?;
+        let bytes = serialize(&store, &model.card, storage)?;
+        let difference = ModelDifference::between(model, &ModelFile::parse(&bytes, "the file")?);
+        let largest = difference.tensors.iter().filter_map(|tensor| tensor.change);
+        Ok((bytes, largest.fold(0.0, |most: f64, change| most.max(change.relative))))
+    })?;
+    let mut file = WholeFile::create(path)?;
+    file.write_all(&bytes).map_err(Error::io("cannot write", path))?;
+    file.finish()?;
+    let size = bytes.len() as f64 / 1e6;
+    let rounded =
+        if change > 0.0 { format!("; rounding changes no tensor by more than {change:.1e}") } else { "".into() };
+    terminal.note(format_args!("{}: {size:.1} MB{rounded}", path.display()));
+    Ok(Outcome::Done)
+}
+
+fn diff(flags: &DiffFlags) -> Result<Outcome> {
+    let difference = with_model(&flags.first, |first| {
+        with_model(&flags.second, |second| Ok(ModelDifference::between(first, second)))
+    })?;
+    print(&if flags.json { format!("{}\n", json!(difference)) } else { as_text(&difference) })?;
+    Ok(if difference.is_none() { Outcome::Done } else { Outcome::Failed })
+}
+
+fn as_text(difference: &ModelDifference) -> String {
+    let ModelDifference { tensors, card } = difference;
+    if difference.is_none() {
+        return format!("the same: {} tensors and the card\n", tensors.len());
+    }
+    let mut text = String::new();
+    let mut differing: Vec<&TensorDifference> = tensors.iter().filter(|tensor| tensor.differs()).collect();
+    let order = |tensor: &TensorDifference| tensor.change.map_or(f64::INFINITY, |change| change.relative);
+    differing.sort_by(|a, b| order(b).total_cmp(&order(a)));
+    let width = differing.iter().map(|tensor| tensor.name.len()).max().unwrap_or_default().max(8);
+    // Writing to a string cannot fail.
+    if !differing.is_empty() {
+        let _ = writeln!(text, "{:<width$} {:>10} {:>9} {:>10}", "tensor", "relative", "cosine", "largest");
+    }
+    for TensorDifference { name, first, second, change } in &differing {
+        let _ = match (change, first, second) {
+            (Some(Change { relative, cosine, largest }), ..) => {
+                writeln!(text, "{name:<width$} {relative:>10.3e} {cosine:>9.6} {largest:>10.3e}")
+            }
+            (None, Some(a), Some(b)) => writeln!(text, "{name:<width$} {a:?} in the first, {b:?} in the second"),
+            (None, Some(a), None) => writeln!(text, "{name:<width$} {a:?} in the first only"),
+            (None, _, b) => writeln!(text, "{name:<width$} {:?} in the second only", b.as_deref().unwrap_or_default()),
+        };
+    }
+    let _ = writeln!(text, "{} of {} tensors differ", differing.len(), tensors.len());
+    for CardDifference { entry, first, second } in card {
+        let _ = writeln!(text, "card: {entry}: {first} -> {second}");
+    }
+    text
 }
 
 fn list(json: bool) -> Result<String> {

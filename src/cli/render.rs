@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs::File,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
 
@@ -11,8 +11,7 @@ use audiodiff::{
     Error, Result,
     audio::SampleFormat,
     batch::{
-        Entry, Event, Existing, FileRenderer, Inputs, Manifest, Plan, RenderSettings, SourceSettings, Status, Target,
-        read_list, resume, run as run_batch, run_alone, streamed,
+        Existing, FileRenderer, Inputs, Plan, RenderSettings, SourceSettings, Target, read_list, run_alone, streamed,
     },
     diffusion::ChunkLayout,
     mel::{self, Layout},
@@ -21,6 +20,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     Outcome, interrupt,
+    items::{ItemsRun, show},
     play::{InputFormatChoice, LIVE_LATENCY_MS, chunks_for},
     progress::Progress,
     render_live,
@@ -284,7 +284,7 @@ fn is_wav(extension: &OsStr) -> bool {
 
 /// Jobs and threads of each. One item has all cores to itself; of many, each has a core of its own, which wastes none on
 /// waiting for one another.
-fn share_cores(jobs: Option<u64>, threads: Option<u64>, items: usize) -> (usize, usize) {
+pub(super) fn share_cores(jobs: Option<u64>, threads: Option<u64>, items: usize) -> (usize, usize) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let given = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let jobs = match (jobs, threads) {
@@ -376,93 +376,13 @@ fn files(flags: &RenderFlags, inputs: &Inputs, target: &Target, terminal: &Termi
         plan = plan.shard(index, count);
         terminal.detail(format_args!("shard {index}/{count}: {} of {planned} items", plan.items.len()));
     }
-    let mut manifest = flags.batch.manifest.as_ref().map(Manifest::open).transpose()?;
     let existing = match flags.batch {
         BatchFlags { overwrite: true, .. } => Existing::Overwrite,
         BatchFlags { no_clobber: true, .. } => Existing::Skip,
         _ => Existing::Refuse,
     };
     let (renderer, jobs) = flags.renderer(plan.items.len(), terminal)?;
-    let single = plan.items.len() == 1 && inputs.unreadable.is_empty();
-    let remaining = resume(plan, manifest.as_mut(), existing, &renderer)?;
-
-    let mut tally = Tally { done: 0, failed: inputs.unreadable.len(), left_alone: 0 };
-    inputs.unreadable.iter().for_each(|error| terminal.error(error));
-    tally.left_alone = remaining.done.len() + remaining.skipped.len();
-    let mut json = flags.batch.json;
-    for item in remaining.done.iter().chain(&remaining.skipped) {
-        let entry = Entry::skipped(item);
-        json = json && writeln!(io::stdout(), "{}", entry.to_line()?).is_ok();
-    }
-    let mut progress = Progress::new(terminal, remaining.items.len());
-    let result = run_batch(&renderer, &remaining.items, jobs, interrupt::stop_flag(), |event| {
-        show(&mut progress, &event);
-        let Event::Finished(entry) = event else { return Ok(()) };
-        if let Some(manifest) = &mut manifest {
-            manifest.append(&entry)?;
-        }
-        tally.count(&entry);
-        for warning in &entry.warnings {
-            terminal.warn(format_args!("{}: {warning}", entry.input.display()));
-        }
-        if let Some(error) = &entry.error {
-            terminal.error(error);
-        }
-        // A reader that has seen enough does not end the rendering.
-        json = json && writeln!(io::stdout(), "{}", entry.to_line()?).is_ok();
-        Ok(())
-    });
-    let (audio_s, took_s, speed) = (progress.audio_s(), progress.took_s(), progress.speed());
-    drop(progress);
-    if remaining.items.is_empty() || tally.done > 0 || !single {
-        terminal.note(format_args!("{tally}: {audio_s:.2} s of sound in {took_s:.2} s ({speed:.1} x real time)"));
-    }
-    result?;
-    Ok(tally.outcome())
-}
-
-fn show(progress: &mut Progress, event: &Event) {
-    match event {
-        Event::Opened { audio_s } => progress.opened(*audio_s),
-        Event::Advanced { audio_s } => progress.advanced(*audio_s),
-        Event::Finished(_) => progress.finished_one(),
-    }
-}
-
-/// What became of the items of a run.
-struct Tally {
-    done: usize,
-    failed: usize,
-    /// Done by a former run, or skipped.
-    left_alone: usize,
-}
-
-impl Tally {
-    fn count(&mut self, entry: &Entry) {
-        match entry.status {
-            Status::Failed => self.failed += 1,
-            Status::Done | Status::Skipped => self.done += 1,
-        }
-    }
-
-    fn outcome(&self) -> Outcome {
-        match (self.failed, self.done + self.left_alone) {
-            (0, _) => Outcome::Done,
-            (_, 0) => Outcome::Failed,
-            _ => Outcome::SomeFailed,
-        }
-    }
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "{} rendered", self.done)?;
-        if self.left_alone > 0 {
-            write!(f, ", {} there already", self.left_alone)?;
-        }
-        if self.failed > 0 {
-            write!(f, ", {} failed", self.failed)?;
-        }
-        Ok(())
-    }
+    let manifest = flags.batch.manifest.as_ref();
+    let run = ItemsRun { verb: "rendered", jobs, existing, manifest, json: flags.batch.json };
+    run.make(&renderer, plan, &inputs.unreadable, terminal)
 }

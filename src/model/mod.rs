@@ -2,6 +2,7 @@
 
 mod card;
 mod cpu;
+mod difference;
 mod file;
 mod griffin_lim;
 mod library;
@@ -13,6 +14,7 @@ pub use card::{
     CARD_VERSION, DenoiserSize, Effort, EncoderSize, Licenses, ModelCard, Provenance, Quality, SamplerDefaults,
 };
 pub(crate) use cpu::compute_alone;
+pub use difference::{CardDifference, Change, ModelDifference, TensorDifference};
 pub use file::{BUILTIN_NAME, CARD_KEY, ModelFile, Storage, serialize};
 pub use griffin_lim::GriffinLim;
 pub use library::{LIBTORCH_VERSION, Library};

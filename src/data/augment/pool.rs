@@ -3,9 +3,9 @@
 
 use crate::{
     Error, Fault, Result, audio,
-    batch::{AUDIO_EXTENSIONS, Inputs},
+    batch::{AUDIO_EXTENSIONS, Found, Inputs},
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Seconds that a pool holds at most, 350 MB at 24 kHz; of more, an even share of each file, from its start.
 const MOST_S: f64 = 3600.0;
@@ -29,26 +29,30 @@ impl Pool {
     pub fn of_folder(folder: &Path, sample_rate: u32) -> Result<Self> {
         let mut inputs = Inputs::default();
         inputs.add(folder, None);
-        if let Some(error) = inputs.unreadable.into_iter().next() {
+        if let Some(error) = inputs.unreadable.pop() {
             return Err(error);
         }
-        let is_audio = |path: &PathBuf| {
-            let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-            AUDIO_EXTENSIONS.contains(&extension.as_str())
-        };
-        let files: Vec<_> = inputs.found.into_iter().filter(|found| is_audio(&found.input)).collect();
+        let files = recordings(inputs);
         if files.is_empty() {
             let fault = Fault::new(folder.display(), "no recording in this folder");
             return Err(Error::Data(fault.expected(format!(".{}", AUDIO_EXTENSIONS.join(" .")))));
         }
-        let share = (MOST_S * f64::from(sample_rate) / files.len() as f64) as usize;
-        let read = |found: crate::batch::Found| {
+        Self::of_files(&files, sample_rate)
+    }
+
+    /// These recordings, by their names.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Audio`] for the first that cannot be read.
+    pub fn of_files(files: &[Found], sample_rate: u32) -> Result<Self> {
+        let share = (MOST_S * f64::from(sample_rate) / files.len().max(1) as f64) as usize;
+        let read = |found: &Found| {
             let mut samples = audio::read_at(&found.input, sample_rate)?.samples;
             samples.truncate(share.max(1));
             samples.shrink_to_fit();
             Ok((found.name.display().to_string(), samples))
         };
-        Ok(Self::of_clips(files.into_iter().map(read).collect::<Result<Vec<_>>>()?))
+        Ok(Self::of_clips(files.iter().map(read).collect::<Result<Vec<_>>>()?))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -75,4 +79,13 @@ impl Pool {
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.clips.iter().position(|(other, _)| other == name)
     }
+}
+
+/// What of the inputs found is a recording, by its name.
+pub fn recordings(inputs: Inputs) -> Vec<Found> {
+    let is_audio = |found: &Found| {
+        let extension = found.input.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        AUDIO_EXTENSIONS.contains(&extension.as_str())
+    };
+    inputs.found.into_iter().filter(is_audio).collect()
 }

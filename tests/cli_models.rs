@@ -1,0 +1,64 @@
+//! `audiodiff models export` and `models diff`: the same weights in another number type, and what makes two models differ.
+
+mod program;
+
+use audiodiff::model::{ModelFile, Storage, serialize};
+use program::{CHEAP, Program};
+use tch::Device;
+
+/// The built-in model with one weight moved, and another name.
+fn changed() -> Vec<u8> {
+    let file = ModelFile::builtin().unwrap();
+    let (store, _) = file.network(Device::Cpu).unwrap();
+    let mut bias = store.variables().remove("denoiser.stft_out.bias").unwrap();
+    tch::no_grad(|| bias.copy_(&(&bias * 1.5)));
+    let mut card = file.card.clone();
+    card.name = "other".into();
+    serialize(&store, &card, Storage::Half).unwrap()
+}
+
+#[test]
+fn an_export_is_the_same_model() {
+    let program = Program::new();
+    program.run(&["models", "export", "builtin", "-o", "single.safetensors"]).code(0).says(&["24.7 MB"]);
+    program.run(&["models", "export", "single.safetensors", "--to", "half", "-o", "half.safetensors"]).code(0);
+    for file in ["single.safetensors", "half.safetensors"] {
+        let same = program.run(&["models", "diff", "builtin", file]).code(0);
+        assert!(same.out().starts_with("the same: "), "{}", same.out());
+    }
+    let size = |name: &str| program.read(name).len() as f64;
+    assert!((size("single.safetensors") / size("half.safetensors") - 2.0).abs() < 0.01);
+    // It renders the same samples.
+    program.mel("a.npy", 20);
+    let render = |model: &str, output: &str| {
+        program.run(&[&["render", "a.npy", "-m", model, "-o", output], CHEAP].concat()).code(0);
+        program.wav(output)
+    };
+    assert!(render("builtin", "x.wav") == render("half.safetensors", "y.wav"));
+    // What is there stays, and nothing broken is passed on.
+    program.run(&["models", "export", "builtin", "-o", "half.safetensors"]).code(1).says(&["is there already"]);
+    let whole = program.read("half.safetensors");
+    program.write("cut.safetensors", &whole[..whole.len() / 2]);
+    program.run(&["models", "export", "cut.safetensors", "-o", "b.safetensors"]).code(1).says(&["cut.safetensors"]);
+    assert!(!program.exists("b.safetensors"));
+    program.run(&["models", "export", "griffin-lim", "-o", "b.safetensors"]).code(2).says(&["no weights"]);
+}
+
+#[test]
+fn a_difference_is_named_and_measured() {
+    let program = Program::new();
+    program.write("other.safetensors", changed());
+    let diff = program.run(&["models", "diff", "builtin", "other.safetensors"]).code(1);
+    let lines: Vec<&str> = diff.out().lines().collect();
+    assert!(lines[1].starts_with("denoiser.stft_out.bias"), "{}", diff.out());
+    assert!(lines[2].starts_with("1 of ") && lines[2].ends_with("tensors differ"), "{}", diff.out());
+    assert!(lines[3].starts_with("card: name: \"audiodiff-24k\" -> \"other\""), "{}", diff.out());
+    let json = &program.run(&["models", "diff", "builtin", "other.safetensors", "--json"]).code(1).objects()[0];
+    let bias = |tensor: &&serde_json::Value| tensor["name"] == "denoiser.stft_out.bias";
+    let change = &json["tensors"].as_array().unwrap().iter().find(bias).unwrap()["change"];
+    // Halves round by 2^-11 of each weight.
+    assert!((change["relative"].as_f64().unwrap() - 0.5).abs() < 1e-3, "{change}");
+    assert!((change["cosine"].as_f64().unwrap() - 1.0).abs() < 1e-6, "{change}");
+    // As with diff, trouble is no difference.
+    program.run(&["models", "diff", "builtin", "nowhere.safetensors"]).code(2).says(&["nowhere.safetensors"]);
+}

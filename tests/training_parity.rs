@@ -15,33 +15,45 @@ fn golden(name: &str) -> Tensor {
 
 fn relative_error(got: &Tensor, want: &Tensor) -> f64 {
     assert_eq!(got.size(), want.size());
+    let got = got.to_device(Device::Cpu);
     f64::try_from((got - want).abs().max() / want.abs().max()).unwrap()
 }
 
 #[test]
 fn losses_and_gradients_are_the_references() {
     tch::set_num_threads(1);
-    let model = ModelFile::builtin().unwrap();
-    let weights = Weights::load(&model, Device::Cpu).unwrap();
-    let acoustics = Acoustics::new(&model.card, Device::Cpu);
-    let (x1, t, noise) = (golden("x1"), golden("t"), golden("noise").permute([0, 2, 1, 3]).contiguous());
-    let losses = flow_matching(&weights.network, &acoustics, &x1, &t, &noise, Kind::Float);
-    for (got, want) in [(&losses.flow, "flow"), (&losses.magnitude, "magnitude")] {
-        let error = relative_error(&got.detach().view(-1), &golden(want).view(-1));
-        assert!(error <= 1e-3, "{want}: {error}");
+    for device in devices() {
+        let model = ModelFile::builtin().unwrap();
+        let weights = Weights::load(&model, device).unwrap();
+        let acoustics = Acoustics::new(&model.card, device);
+        let [x1, t] = ["x1", "t"].map(|name| golden(name).to_device(device));
+        let noise = golden("noise").permute([0, 2, 1, 3]).contiguous().to_device(device);
+        let losses = flow_matching(&weights.network, &acoustics, &x1, &t, &noise, Kind::Float);
+        for (got, want) in [(&losses.flow, "flow"), (&losses.magnitude, "magnitude")] {
+            let error = relative_error(&got.detach().view(-1), &golden(want).view(-1));
+            assert!(error <= 1e-3, "{device:?}: {want}: {error}");
+        }
+        let flat = weights.gradient(&losses.total()).unwrap();
+        for name in [
+            "denoiser.stft_in.weight",
+            "denoiser.blocks.3.dwconv.weight",
+            "denoiser.blocks.7.cond.bias",
+            "encoder.mel_in.weight",
+        ] {
+            let want = golden(&format!("grad.{name}"));
+            let error = relative_error(&weights.part(&flat, name).unwrap(), &want);
+            assert!(error <= 1e-2, "{device:?}: {name}: {error}");
+        }
     }
-    let flat = weights.gradient(&losses.total()).unwrap();
-    for name in [
-        "denoiser.stft_in.weight",
-        "denoiser.blocks.3.dwconv.weight",
-        "denoiser.blocks.7.cond.bias",
-        "encoder.mel_in.weight",
-    ] {
-        let want = golden(&format!("grad.{name}"));
-        let error = relative_error(&weights.part(&flat, name).unwrap(), &want);
-        eprintln!("{name}: {error:e}");
-        assert!(error <= 1e-2, "{name}: {error}");
+}
+
+/// The CPU, and the first CUDA device where there is one.
+fn devices() -> Vec<Device> {
+    if tch::Cuda::is_available() {
+        return vec![Device::Cpu, Device::Cuda(0)];
     }
+    eprintln!("training on CUDA was not tested: this machine has no CUDA device");
+    vec![Device::Cpu]
 }
 
 /// Ten steps of the reference's optimiser on the same batch: AdamW at a rate of 1e-4, clipped, averaged.

@@ -245,6 +245,10 @@ fn show(model: &ModelFile, json: bool) -> String {
     }
     let training = &card.training;
     line("trained on", format!("{} h of audio: {}", training.hours_of_audio, training.recipe));
+    if training.steps > 0 {
+        let steps = format!("{} steps in {:.0} minutes on {}", training.steps, training.minutes, training.machine);
+        line("", steps);
+    }
     for data in &training.data {
         line("", data.clone());
     }

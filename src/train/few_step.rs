@@ -7,7 +7,9 @@
 //! of their distance (the energy distance at 1: Székely and Rizzo 2013; for vocoders Gritsenko et al. 2020), which keeps
 //! what the mel leaves open from being averaged away.
 
-use super::{acoustics::Acoustics, losses::magnitude_error, multi_mel::MultiMel, projection::BatchProjection};
+use super::{
+    losses::magnitude_error, loudness::Loudness, multi_mel::MultiMel, objective::Objective, projection::BatchProjection,
+};
 use crate::model::{SamplerDefaults, VocoderNetwork};
 use tch::{Kind, Tensor};
 
@@ -33,45 +35,44 @@ impl Unrolling {
     }
 }
 
-/// What stays the same from batch to batch.
-pub struct FewStep<'a> {
-    pub acoustics: &'a Acoustics,
-    pub distance: &'a MultiMel,
-    pub sampler: SamplerDefaults,
-    pub repulsion: f64,
-    pub kind: Kind,
-}
-
 /// Scalars.
 #[derive(Debug)]
 pub struct FewStepLosses {
     /// Distance of the renderings from the recording, less their own where they repel.
     pub spectral: Tensor,
+    /// The disturbance that a listener would hear, sone.
+    pub loudness: Tensor,
     /// The encoder's error, as in flow matching.
     pub magnitude: Tensor,
 }
 
-impl FewStep<'_> {
+impl Objective {
     /// `x1` [B, n]; each of `noises` [R B, T', K, 2], R renderings after one another.
-    pub fn losses(&self, network: &VocoderNetwork, x1: &Tensor, noises: &[Tensor], plan: &Unrolling) -> FewStepLosses {
+    pub fn few_step(
+        &self,
+        network: &VocoderNetwork,
+        x1: &Tensor,
+        noises: &[Tensor],
+        plan: &Unrolling,
+    ) -> FewStepLosses {
         let (magnitude, mel, envelope) = tch::no_grad(|| {
             let magnitude = self.acoustics.mel_stft.forward(x1).abs();
             let mel = self.acoustics.log_mel(&magnitude);
             let envelope = self.acoustics.envelope(&mel);
             (magnitude, mel, envelope)
         });
-        let (conditions, log_magnitude) = network.encode(&mel, self.acoustics.up, self.kind);
+        let (conditions, log_magnitude) = network.encode(&mel, self.acoustics.up, self.kind());
         let again = |x: &Tensor| x.repeat([plan.renderings as i64, 1, 1]);
         let conditions: Vec<_> = conditions.iter().map(again).collect();
         let (mels, envelopes, log_magnitudes) = (again(&mel), again(&envelope), again(&log_magnitude));
         let SamplerDefaults { blend, momentum, .. } = self.sampler;
-        let projection = BatchProjection::new(self.acoustics, &mels, &log_magnitudes, blend, momentum);
+        let projection = BatchProjection::new(&self.acoustics, &mels, &log_magnitudes, blend, momentum);
 
         let time = |step: usize| step as f64 / plan.steps as f64;
         let estimate = |x: &Tensor, step: usize, conditions: &[Tensor]| {
             let t = Tensor::full([x.size()[0]], time(step), (Kind::Float, x.device()));
             let whitened = self.acoustics.whiten(x, &envelopes);
-            self.acoustics.colour(&network.denoise(&whitened, conditions, &t, self.kind), &envelopes)
+            self.acoustics.colour(&network.denoise(&whitened, conditions, &t, self.kind()), &envelopes)
         };
         let x = tch::no_grad(|| {
             let mut x = self.acoustics.prior(&envelopes, &noises[0]);
@@ -85,17 +86,26 @@ impl FewStep<'_> {
         let rendered = projection.project(&estimate(&x, plan.step, &conditions), plan.gradient_iterations, true);
         FewStepLosses {
             spectral: self.compare(&rendered, x1, plan.renderings as i64),
+            loudness: self.disturbance(&rendered, x1, plan.renderings as i64),
             magnitude: magnitude_error(&log_magnitude, &magnitude),
         }
     }
 
+    fn disturbance(&self, rendered: &Tensor, x1: &Tensor, renderings: i64) -> Tensor {
+        if self.settings.few_step.loudness_weight == 0.0 {
+            return Tensor::zeros([], (Kind::Float, x1.device()));
+        }
+        let wanted = tch::no_grad(|| self.loudness.spectrum(&x1.repeat([renderings, 1])));
+        Loudness::between(&self.loudness.spectrum(rendered), &wanted)
+    }
+
     fn compare(&self, rendered: &Tensor, x1: &Tensor, renderings: i64) -> Tensor {
-        let wanted = tch::no_grad(|| self.distance.spectra(x1));
-        let spectra: Vec<_> = rendered.chunk(renderings, 0).iter().map(|r| self.distance.spectra(r)).collect();
+        let wanted = tch::no_grad(|| self.multi_mel.spectra(x1));
+        let spectra: Vec<_> = rendered.chunk(renderings, 0).iter().map(|r| self.multi_mel.spectra(r)).collect();
         let attraction = spectra.iter().map(|s| MultiMel::between(s, &wanted)).reduce(|a, b| a + b);
         let mut loss = attraction.unwrap_or_default() / renderings as f64;
-        if let (true, [first, second, ..]) = (self.repulsion > 0.0, spectra.as_slice()) {
-            loss -= MultiMel::between(first, second) * (0.5 * self.repulsion);
+        if let (true, [first, second, ..]) = (self.settings.few_step.repulsion > 0.0, spectra.as_slice()) {
+            loss -= MultiMel::between(first, second) * (0.5 * self.settings.few_step.repulsion);
         }
         loss
     }
@@ -105,6 +115,7 @@ impl FewStep<'_> {
     pub fn whole_path(&self, network: &VocoderNetwork, x1: &Tensor, noises: &[Tensor], iterations: usize) -> Tensor {
         let steps = noises.len();
         let plan = Unrolling { steps, step: steps - 1, iterations, gradient_iterations: iterations, renderings: 1 };
-        tch::no_grad(|| self.losses(network, x1, noises, &plan).spectral)
+        let losses = tch::no_grad(|| self.few_step(network, x1, noises, &plan));
+        losses.spectral + losses.loudness * self.settings.few_step.loudness_weight
     }
 }

@@ -1,7 +1,7 @@
 //! Training: from recordings to a model file.
 //!
 //! [`train`] reads [`Clips`], cuts them into [`Windows`] in the background, and makes optimiser steps on [`Weights`] against the
-//! losses of its [`Phase`]: [`flow_matching`] first, then, for fewer steps, the sampler itself ([`FewStep`]). [`Acoustics`],
+//! losses of its [`Phase`]: [`flow_matching`] first, then, for fewer steps, the sampler itself ([`Objective::few_step`]). [`Acoustics`],
 //! spectra and projection are those of `mel` and `diffusion` as tensor operations with gradients.
 
 mod acoustics;
@@ -11,7 +11,9 @@ mod curves;
 mod few_step;
 mod history;
 mod losses;
+mod loudness;
 mod multi_mel;
+mod objective;
 mod projection;
 mod settings;
 mod spectra;
@@ -24,10 +26,12 @@ mod windows;
 pub use acoustics::Acoustics;
 pub use checkpoint::{Header, Progress, load as load_checkpoint};
 pub use clips::{Clip, Clips, Dropped, SHORTEST};
-pub use few_step::{FewStep, FewStepLosses, Unrolling};
+pub use few_step::{FewStepLosses, Unrolling};
 pub use history::{History, Line, TrainFigures, ValidationFigures};
 pub use losses::{Losses, MAGNITUDE_WEIGHT, flow_matching, magnitude_error};
+pub use loudness::{Loudness, LoudnessSpectrum};
 pub use multi_mel::MultiMel;
+pub use objective::Objective;
 pub use projection::BatchProjection;
 pub use settings::{FewStepSettings, Phase, Selection, TrainSettings, ValidationSettings};
 pub use step::{Batch, batch};

@@ -71,6 +71,8 @@ pub struct FewStepSettings {
     pub renderings: usize,
     /// 0: a rendering is to be near the recording. 1: energy distance, which keeps the variety of renderings.
     pub repulsion: f64,
+    /// Weight of the disturbance that a listener would hear, a sone against a nat of the spectral distance.
+    pub loudness_weight: f64,
     /// Weight of the encoder's error.
     pub magnitude_weight: f64,
     /// Weight of the flow-matching loss, which keeps the model from forgetting what it was taught first.
@@ -128,6 +130,7 @@ impl TrainSettings {
                 gradient_iterations: 2,
                 renderings: 1,
                 repulsion: 0.0,
+                loudness_weight: 0.1,
                 magnitude_weight: 0.1,
                 flow_weight: 0.0,
             },
@@ -206,6 +209,7 @@ impl TrainSettings {
                 share(few.repulsion) && (few.repulsion == 0.0 || few.renderings > 1),
                 "0 to 1, and 2 renderings above 0",
             ),
+            ("few_step.loudness_weight", few.loudness_weight >= 0.0, "0 or more"),
             ("few_step.magnitude_weight", few.magnitude_weight >= 0.0, "0 or more"),
             ("few_step.flow_weight", few.flow_weight >= 0.0, "0 or more"),
             ("validation.share", (0.0..=0.5).contains(&self.validation.share), "0 to 0.5"),

@@ -4,8 +4,9 @@
 //! threads would split every small operation instead, and wait for each other after each.
 
 use super::{
-    few_step::{FewStep, Unrolling},
-    losses::{MAGNITUDE_WEIGHT, flow_matching},
+    few_step::Unrolling,
+    losses::MAGNITUDE_WEIGHT,
+    objective::Objective,
     settings::{Phase, TrainSettings},
     weights::Weights,
     windows::{generator, uniform},
@@ -42,22 +43,15 @@ struct Share {
 ///
 /// # Errors
 /// [`Error::Torch`] where libtorch cannot compute it.
-pub fn batch(
-    weights: &Weights,
-    few_step: &FewStep,
-    settings: &TrainSettings,
-    x1: &Tensor,
-    step: u64,
-    threads: &Threads,
-) -> Result<Batch> {
-    let plan = unrolling(settings, step);
-    let mut shares = shares(few_step, settings, x1, step, &plan, threads.count() as i64);
+pub fn batch(weights: &Weights, objective: &Objective, x1: &Tensor, step: u64, threads: &Threads) -> Result<Batch> {
+    let plan = unrolling(&objective.settings, step);
+    let mut shares = shares(objective, x1, step, &plan, threads.count() as i64);
     let on_cpu = x1.device() == Device::Cpu;
     threads.for_each(&mut shares, |share| {
         if on_cpu {
             compute_alone();
         }
-        share.result = share.compute(weights, few_step, settings, &plan);
+        share.result = share.compute(weights, objective, &plan);
     });
     let mut sum: Option<Batch> = None;
     for Share { weight, result, .. } in shares {
@@ -90,14 +84,8 @@ fn unrolling(settings: &TrainSettings, step: u64) -> Unrolling {
     }
 }
 
-fn shares(
-    few_step: &FewStep,
-    settings: &TrainSettings,
-    x1: &Tensor,
-    step: u64,
-    plan: &Unrolling,
-    threads: i64,
-) -> Vec<Share> {
+fn shares(objective: &Objective, x1: &Tensor, step: u64, plan: &Unrolling, threads: i64) -> Vec<Share> {
+    let Objective { settings, acoustics, .. } = objective;
     let (batch, n) = (x1.size()[0], x1.size()[1]);
     tch::manual_seed((settings.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15)) as i64);
     let t = Tensor::rand([batch], (Kind::Float, x1.device()));
@@ -107,13 +95,12 @@ fn shares(
         let (start, rows) = (range[0], range[1] - range[0]);
         // Drawn share by share, in this thread: the generator is libtorch's, and there is one.
         let noises = match settings.phase {
-            Phase::Flow => vec![few_step.acoustics.noise(rows, n)],
+            Phase::Flow => vec![acoustics.noise(rows, n)],
             Phase::FewStep => {
                 let renderings = plan.renderings as i64;
-                let mut noises: Vec<_> =
-                    (0..plan.noises()).map(|_| few_step.acoustics.noise(rows * renderings, n)).collect();
+                let mut noises: Vec<_> = (0..plan.noises()).map(|_| acoustics.noise(rows * renderings, n)).collect();
                 if settings.few_step.flow_weight > 0.0 {
-                    noises.push(few_step.acoustics.noise(rows, n));
+                    noises.push(acoustics.noise(rows, n));
                 }
                 noises
             }
@@ -130,30 +117,25 @@ fn shares(
 }
 
 impl Share {
-    fn compute(
-        &self,
-        weights: &Weights,
-        few_step: &FewStep,
-        settings: &TrainSettings,
-        plan: &Unrolling,
-    ) -> Result<Batch> {
-        let flow = |noise: &Tensor| {
-            flow_matching(&weights.network, few_step.acoustics, &self.x1, &self.t, noise, few_step.kind)
-        };
+    fn compute(&self, weights: &Weights, objective: &Objective, plan: &Unrolling) -> Result<Batch> {
+        let network = &weights.network;
         let mut parts: Vec<(&'static str, f64, Tensor)> = vec![];
-        match settings.phase {
+        match objective.settings.phase {
             Phase::Flow => {
-                let losses = flow(&self.noises[0]);
+                let losses = objective.flow(network, &self.x1, &self.t, &self.noises[0]);
                 parts.push(("flow", 1.0, losses.flow));
                 parts.push(("magnitude", MAGNITUDE_WEIGHT, losses.magnitude));
             }
             Phase::FewStep => {
-                let few = &settings.few_step;
-                let losses = few_step.losses(&weights.network, &self.x1, &self.noises, plan);
+                let few = &objective.settings.few_step;
+                let losses = objective.few_step(network, &self.x1, &self.noises, plan);
                 parts.push(("spectral", 1.0, losses.spectral));
                 parts.push(("magnitude", few.magnitude_weight, losses.magnitude));
+                if few.loudness_weight > 0.0 {
+                    parts.push(("loudness", few.loudness_weight, losses.loudness));
+                }
                 if let (true, Some(noise)) = (few.flow_weight > 0.0, self.noises.get(plan.noises())) {
-                    parts.push(("flow", few.flow_weight, flow(noise).flow));
+                    parts.push(("flow", few.flow_weight, objective.flow(network, &self.x1, &self.t, noise).flow));
                 }
             }
         }

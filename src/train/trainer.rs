@@ -1,13 +1,11 @@
 //! The training itself: one step after another, with checkpoints, validations and roll-backs between them.
 
 use super::{
-    acoustics::Acoustics,
     checkpoint::{self, Header, Progress},
     clips::{Clips, Dropped},
     curves,
-    few_step::FewStep,
     history::{History, Line, TrainFigures, ValidationFigures},
-    multi_mel::MultiMel,
+    objective::Objective,
     settings::{Selection, TrainSettings},
     step::{self, Batch},
     validation::Validation,
@@ -150,18 +148,9 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
         return Err(Error::Settings(Fault::new("training setting `window`", "does not fit the model's hop")));
     }
     let (clips, dropped, train, apart) = read_clips(job, &settings, card.mel.sample_rate, stop, on_event)?;
-    let acoustics = Acoustics::new(&card, device);
-    let distance = MultiMel::new(card.mel.sample_rate, device);
     let kind = match job.precision.resolve(device) {
         Precision::Bf16 => Kind::BFloat16,
         _ => Kind::Float,
-    };
-    let few_step = FewStep {
-        acoustics: &acoustics,
-        distance: &distance,
-        sampler: card.sampler,
-        repulsion: settings.few_step.repulsion,
-        kind,
     };
     let mut weights = match &init {
         Some(model) => Weights::load(model, device)?,
@@ -185,7 +174,8 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
         Some(_) => History::open(&figures, progress.step)?,
         None => History::begin(&figures)?,
     };
-    let validation = Validation::new(&clips, &train, &apart, &settings, &acoustics)?;
+    let objective = Objective::new(&card, settings, device, kind);
+    let validation = Validation::new(&clips, &train, &apart, &objective)?;
     on_event(Event::Ready {
         hours: clips.hours(&train),
         files: train.len(),
@@ -194,16 +184,15 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
         step: progress.step,
         parameters: weights.len(),
     });
-    describe(&mut card, job, &settings, &clips, &train, init.as_ref());
-    let windows = Arc::new(Windows::new(clips, train, &settings)?);
+    describe(&mut card, job, &clips, &train, init.as_ref());
+    let windows = Arc::new(Windows::new(clips, train, &objective.settings)?);
     let mut run = Run {
         job,
-        settings,
+        objective,
         folder,
         card,
         data,
         weights,
-        few_step,
         validation,
         windows,
         history,
@@ -286,20 +275,24 @@ fn check_same(header: &Header, settings: &TrainSettings, card: &ModelCard, data:
     Ok(())
 }
 
+/// What it was trained on: `2 threads of an AMD EPYC`, where the system tells.
+fn machine(job: &TrainJob) -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")).and_then(|line| line.split(':').nth(1));
+    let name = name.map_or_else(|| std::env::consts::ARCH.into(), |name| name.trim().to_string());
+    match job.device.resolve() {
+        Ok(device) if device.is_cuda() => format!("{device:?} beside {name}"),
+        _ => format!("{} threads of {name}", job.threads),
+    }
+}
+
 /// What the card of the trained model says of its origin.
-fn describe(
-    card: &mut ModelCard,
-    job: &TrainJob,
-    settings: &TrainSettings,
-    clips: &Clips,
-    train: &[usize],
-    init: Option<&ModelFile>,
-) {
+fn describe(card: &mut ModelCard, job: &TrainJob, clips: &Clips, train: &[usize], init: Option<&ModelFile>) {
     let origin = match init {
         Some(model) => format!(" from {}", model.card.name),
         None => String::new(),
     };
-    let recipe = format!("audiodiff train --phase {}{origin}", settings.phase);
+    let recipe = format!("audiodiff train --phase {}{origin}", job.settings.phase);
     let training = &mut card.training;
     training.recipe = match init {
         Some(_) if !training.recipe.is_empty() => format!("{}; then {recipe}", training.recipe),
@@ -309,6 +302,7 @@ fn describe(
     training.hours_of_audio += hours;
     let names = job.data.iter().filter_map(|folder| folder.file_name()).map(|name| name.to_string_lossy());
     training.data.push(format!("{hours:.2} h: {}", names.collect::<Vec<_>>().join(", ")));
+    training.machine = machine(job);
     training.scores.clear();
     let license = job.data_license.clone().unwrap_or_else(|| "not stated".into());
     if !card.licenses.data.split(", ").any(|known| known == license) {
@@ -326,12 +320,11 @@ fn describe(
 
 struct Run<'a> {
     job: &'a TrainJob,
-    settings: TrainSettings,
+    objective: Objective,
     folder: Folder,
     card: ModelCard,
     data: String,
     weights: Weights,
-    few_step: FewStep<'a>,
     validation: Validation,
     windows: Arc<Windows>,
     history: History,
@@ -360,11 +353,11 @@ impl Run<'_> {
             let (samples, waited) = loader.next_batch()?;
             self.waited += waited;
             let x1 = Tensor::from_slice(&samples)
-                .view([-1, self.settings.window as i64])
-                .to_device(self.few_step.acoustics.device());
+                .view([-1, self.objective.settings.window as i64])
+                .to_device(self.objective.device());
             let step = self.progress.step + 1;
             let rate = self.rate();
-            let batch = step::batch(&self.weights, &self.few_step, &self.settings, &x1, step, &self.threads)?;
+            let batch = step::batch(&self.weights, &self.objective, &x1, step, &self.threads)?;
             let norm = f64::try_from(batch.gradient.norm()).unwrap_or(f64::NAN);
             let fine = batch.loss.is_finite()
                 && norm.is_finite()
@@ -393,14 +386,15 @@ impl Run<'_> {
                 line = Averages::default();
             }
             let minutes = (self.progress.elapsed_s - self.progress.last_validation_s) / 60.0;
-            if minutes >= self.settings.validation.every_minutes && self.spent() < 1.0 {
+            if minutes >= self.objective.settings.validation.every_minutes && self.spent() < 1.0 {
                 self.validate(on_event)?;
                 self.save_or_warn(on_event);
                 early = self.out_of_patience();
                 if early {
                     break;
                 }
-            } else if (self.progress.elapsed_s - self.checkpoint_s) / 60.0 >= self.settings.checkpoint_minutes {
+            } else if (self.progress.elapsed_s - self.checkpoint_s) / 60.0 >= self.objective.settings.checkpoint_minutes
+            {
                 self.save_or_warn(on_event);
             }
             self.progress.elapsed_s += clock.elapsed().as_secs_f64();
@@ -433,14 +427,14 @@ impl Run<'_> {
 
     /// Warm-up, then a cosine down to what `final_rate` leaves.
     fn rate(&self) -> f64 {
-        let TrainSettings { learning_rate, warmup_steps, final_rate, .. } = self.settings;
+        let TrainSettings { learning_rate, warmup_steps, final_rate, .. } = self.objective.settings;
         let warm = (self.progress.step as f64 / warmup_steps.max(1) as f64).min(1.0);
         let cosine = 0.5 * (1.0 + (std::f64::consts::PI * self.spent().min(1.0)).cos());
         learning_rate * warm * (final_rate + (1.0 - final_rate) * cosine) * self.progress.rate_factor
     }
 
     fn advance(&mut self, batch: &Batch, norm: f64, rate: f64) {
-        let TrainSettings { beta1, beta2, weight_decay, clip_norm, average_decay, .. } = self.settings;
+        let TrainSettings { beta1, beta2, weight_decay, clip_norm, average_decay, .. } = self.objective.settings;
         let mut gradient = batch.gradient.shallow_clone();
         if norm > clip_norm {
             let _ = gradient.g_mul_scalar_(clip_norm / norm);
@@ -480,13 +474,13 @@ impl Run<'_> {
     }
 
     fn validate(&mut self, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
-        let (validation, few_step, settings) = (&self.validation, &self.few_step, &self.settings);
-        let (loss, loss_on_trained) = self.weights.with_average(|w| validation.losses(w, few_step, settings));
+        let (validation, objective) = (&self.validation, &self.objective);
+        let (loss, loss_on_trained) = self.weights.with_average(|w| validation.losses(w, objective));
         let model = self.weights.model_file(&self.card, Storage::Single)?;
         let options =
             RuntimeOptions { device: self.job.device, precision: self.job.precision, threads: self.job.threads };
         let scores = self.validation.scores(&Vocoder::from_bytes(&model, "the model in training", &options)?)?;
-        let figure = match self.settings.validation.select {
+        let figure = match self.objective.settings.validation.select {
             Selection::Pesq => -scores.get("pesq_wb").copied().unwrap_or(f64::NEG_INFINITY),
             Selection::Loss => loss,
         };
@@ -512,7 +506,7 @@ impl Run<'_> {
     }
 
     fn out_of_patience(&self) -> bool {
-        let patience = self.settings.validation.patience;
+        let patience = self.objective.settings.validation.patience;
         patience > 0 && self.progress.stale >= patience
     }
 
@@ -526,7 +520,8 @@ impl Run<'_> {
 
     fn save(&mut self) -> Result<()> {
         self.checkpoint_s = self.progress.elapsed_s;
-        let header = Header::new(self.settings.clone(), self.card.clone(), self.data.clone(), self.progress.clone());
+        let header =
+            Header::new(self.objective.settings.clone(), self.card.clone(), self.data.clone(), self.progress.clone());
         checkpoint::save(&self.folder.state(), &header, &self.weights.vectors)?;
         self.write_model("last.safetensors")
     }

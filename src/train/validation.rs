@@ -2,10 +2,8 @@
 //! scores of what it renders.
 
 use super::{
-    acoustics::Acoustics,
     clips::Clips,
-    few_step::FewStep,
-    losses::flow_matching,
+    objective::Objective,
     settings::{Phase, TrainSettings},
     weights::Weights,
     windows::Windows,
@@ -43,13 +41,8 @@ impl Validation {
     ///
     /// # Errors
     /// [`crate::Error::Audio`] where a clip cannot be read any more.
-    pub fn new(
-        clips: &Arc<Clips>,
-        train: &[usize],
-        apart: &[usize],
-        settings: &TrainSettings,
-        acoustics: &Acoustics,
-    ) -> Result<Self> {
+    pub fn new(clips: &Arc<Clips>, train: &[usize], apart: &[usize], objective: &Objective) -> Result<Self> {
+        let settings = &objective.settings;
         let fixed = TrainSettings {
             batch: settings.validation.windows.max(1),
             gain: [0.8, 0.8],
@@ -59,7 +52,7 @@ impl Validation {
         };
         let windows = |chosen: &[usize]| {
             let batch = Windows::new(clips.clone(), chosen.to_vec(), &fixed)?.batch(0)?;
-            Ok(Tensor::from_slice(&batch).view([-1, settings.window as i64]).to_device(acoustics.device()))
+            Ok(Tensor::from_slice(&batch).view([-1, settings.window as i64]).to_device(objective.device()))
         };
         let apart = if apart.is_empty() { train } else { apart };
         let scored = apart.iter().take(settings.validation.clips).map(|&clip| {
@@ -71,8 +64,8 @@ impl Validation {
     }
 
     /// The phase's loss on recordings kept apart, and on recordings that train.
-    pub fn losses(&self, weights: &Weights, few_step: &FewStep, settings: &TrainSettings) -> (f64, f64) {
-        let of = |windows| mean_loss(weights, few_step, settings, windows);
+    pub fn losses(&self, weights: &Weights, objective: &Objective) -> (f64, f64) {
+        let of = |windows| mean_loss(weights, objective, windows);
         (of(&self.apart), of(&self.trained))
     }
 
@@ -111,7 +104,8 @@ fn render(vocoder: &Vocoder, mel: &mel::MelSpectrogram, settings: SamplerSetting
     Ok(samples)
 }
 
-fn mean_loss(weights: &Weights, few_step: &FewStep, settings: &TrainSettings, windows: &Tensor) -> f64 {
+fn mean_loss(weights: &Weights, objective: &Objective, windows: &Tensor) -> f64 {
+    let settings = &objective.settings;
     let _guard = tch::no_grad_guard();
     tch::manual_seed(SEED as i64);
     let (count, n) = (windows.size()[0], windows.size()[1]);
@@ -120,17 +114,17 @@ fn mean_loss(weights: &Weights, few_step: &FewStep, settings: &TrainSettings, wi
     while at < count {
         let x1 = windows.narrow(0, at, AT_ONCE.min(count - at));
         let rows = x1.size()[0];
-        let noise = || few_step.acoustics.noise(rows, n);
+        let noise = || objective.acoustics.noise(rows, n);
         let loss = match settings.phase {
             Phase::Flow => {
                 // Times spread evenly, the same ones for the same windows.
                 let t = (Tensor::arange(rows, (Kind::Float, x1.device())) + at as f64 + 0.5) / count as f64;
-                flow_matching(&weights.network, few_step.acoustics, &x1, &t, &noise(), few_step.kind).total()
+                objective.flow(&weights.network, &x1, &t, &noise()).total()
             }
             Phase::FewStep => {
                 let steps = settings.few_step.steps.iter().copied().max().unwrap_or(1);
                 let noises: Vec<_> = (0..steps).map(|_| noise()).collect();
-                few_step.whole_path(&weights.network, &x1, &noises, settings.few_step.iterations)
+                objective.whole_path(&weights.network, &x1, &noises, settings.few_step.iterations)
             }
         };
         sum += f64::try_from(loss).unwrap_or(f64::NAN) * rows as f64;

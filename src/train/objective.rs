@@ -1,0 +1,49 @@
+//! What a training minimises, and all constants that it takes to compute it.
+
+use super::{
+    acoustics::Acoustics,
+    losses::{Losses, flow_matching},
+    loudness::Loudness,
+    multi_mel::MultiMel,
+    settings::TrainSettings,
+};
+use crate::model::{ModelCard, SamplerDefaults, VocoderNetwork};
+use tch::{Device, Kind, Tensor};
+
+#[derive(Debug)]
+pub struct Objective {
+    pub settings: TrainSettings,
+    pub acoustics: Acoustics,
+    pub(super) multi_mel: MultiMel,
+    pub(super) loudness: Loudness,
+    pub(super) sampler: SamplerDefaults,
+    /// Number type of the network's products.
+    kind: Kind,
+}
+
+impl Objective {
+    pub fn new(card: &ModelCard, settings: TrainSettings, device: Device, kind: Kind) -> Self {
+        let rate = card.mel.sample_rate;
+        Self {
+            acoustics: Acoustics::new(card, device),
+            multi_mel: MultiMel::new(rate, device),
+            loudness: Loudness::new(rate, device),
+            sampler: card.sampler,
+            settings,
+            kind,
+        }
+    }
+
+    pub fn device(&self) -> Device {
+        self.acoustics.device()
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// [`flow_matching`] with these constants.
+    pub fn flow(&self, network: &VocoderNetwork, x1: &Tensor, t: &Tensor, noise: &Tensor) -> Losses {
+        flow_matching(network, &self.acoustics, x1, t, noise, self.kind)
+    }
+}

@@ -51,6 +51,9 @@ fn every_command_runs() {
         fs::copy(root.join("samples/speech-synthetic.wav"), folder.path().join(name)).unwrap();
     }
 
+    fs::create_dir(folder.path().join("my_voice")).unwrap();
+    fs::copy(root.join("samples/speech-synthetic.wav"), folder.path().join("my_voice/one.wav")).unwrap();
+
     let commands = commands(&fs::read_to_string(root.join("README.md")).unwrap());
     assert!(commands.len() >= 7, "{commands:?}");
     for command in commands {

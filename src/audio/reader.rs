@@ -58,7 +58,18 @@ pub struct SourceInfo {
     pub peak: f32,
     /// Samples of all channels at or above full scale: more than a few say that the recording was clipped.
     pub full_scale_samples: u64,
+    /// Those of them that come three or more in a row in one channel, as they do where a wave was cut off.
+    pub clipped_samples: u64,
+    /// Mean square over all channels. The mix to mono has as much where the channels are alike, and nothing where one is
+    /// the other upside down.
+    pub mean_square: f64,
 }
+
+/// Full scale of 16 bits is 32767 upwards and 32768 downwards.
+const FULL_SCALE: f32 = 32767.0 / 32768.0;
+
+/// Samples at full scale in a row that no wave has unless it was cut off there.
+const CLIPPED_RUN: u64 = 3;
 
 /// Reads a whole recording at its own rate.
 pub fn read(path: impl AsRef<Path>) -> Result<Recording> {
@@ -102,6 +113,10 @@ pub struct AudioReader {
     total: Option<u64>,
     source: SourceInfo,
     interleaved: Vec<f32>,
+    /// For each channel, how many samples up to now are at full scale in a row.
+    runs: Vec<u64>,
+    /// Sum of the squares of all samples.
+    energy: f64,
     finished: bool,
 }
 
@@ -170,10 +185,14 @@ impl AudioReader {
             samples: 0,
             peak: 0.0,
             full_scale_samples: 0,
+            clipped_samples: 0,
+            mean_square: 0.0,
         };
         let track = track.id;
-        let (path, interleaved) = (path.to_path_buf(), Vec::new());
-        let reader = Self { path, format, decoder, track, promised, total, source, interleaved, finished: false };
+        let path = path.to_path_buf();
+        let (interleaved, runs, energy, finished) = (Vec::new(), Vec::new(), 0.0, false);
+        let reader =
+            Self { path, format, decoder, track, promised, total, source, interleaved, runs, energy, finished };
         // Vorbis and FLAC may leave the channels to the first packet; a rate is always known.
         reader.check_rate()?;
         Ok(reader)
@@ -252,15 +271,12 @@ impl AudioReader {
             let found = format!("sample {index} of channel {} is {}", at % channels + 1, self.interleaved[at]);
             return Err(fault(&self.path, &found, "finite samples", "repair or export it again"));
         }
-        for &sample in &self.interleaved {
-            self.source.peak = self.source.peak.max(sample.abs());
-            // Full scale of 16 bits is 32767 upwards and 32768 downwards.
-            self.source.full_scale_samples += u64::from(sample.abs() >= 32767.0 / 32768.0);
-        }
+        self.measure(channels);
         let scale = 1.0 / channels as f32;
         let mono: Vec<f32> =
             self.interleaved.chunks_exact(channels).map(|all| all.iter().sum::<f32>() * scale).collect();
         self.source.samples += mono.len() as u64;
+        self.source.mean_square = self.energy / (self.source.samples as f64 * channels as f64);
         let promised = self.promised.unwrap_or(LONGEST);
         if self.source.samples > promised.min(LONGEST) {
             let found = format!("holds more than the {promised} samples that its header promises");
@@ -268,6 +284,27 @@ impl AudioReader {
             return Err(fault(&self.path, &found, "", "export it again or split it"));
         }
         Ok(mono)
+    }
+
+    /// Levels of the samples that were just decoded, before they are mixed.
+    fn measure(&mut self, channels: usize) {
+        self.runs.resize(channels, 0);
+        for all in self.interleaved.chunks_exact(channels) {
+            for (&sample, run) in all.iter().zip(&mut self.runs) {
+                self.energy += f64::from(sample) * f64::from(sample);
+                self.source.peak = self.source.peak.max(sample.abs());
+                if sample.abs() < FULL_SCALE {
+                    *run = 0;
+                    continue;
+                }
+                *run += 1;
+                self.source.full_scale_samples += 1;
+                self.source.clipped_samples += match *run {
+                    CLIPPED_RUN => CLIPPED_RUN,
+                    longer => u64::from(longer > CLIPPED_RUN),
+                };
+            }
+        }
     }
 
     fn end(&mut self) -> Result<()> {

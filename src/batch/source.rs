@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::AUDIO_EXTENSIONS;
 use crate::{
-    Error, Fault, Result, audio,
+    Error, Fault, Result, audio, data,
     mel::{
         self, Layout, MelConvention, MelSpectrogram,
         file::{self, ReadOptions},
@@ -52,12 +52,13 @@ impl Source {
 
     fn of_recording(path: &Path, wanted: &MelConvention) -> Result<Self> {
         let mut recording = audio::read_at(path, wanted.sample_rate)?;
+        let notes = data::explanations(&recording)?;
         // A frame at the end of the last hop, so that the sound is covered to its end.
         let length = recording.samples.len().next_multiple_of(wanted.hop).max(wanted.hop);
         recording.samples.resize(length, 0.0);
         let mel = mel::extract(&recording.samples, wanted)?;
         let audio::reader::SourceInfo { sample_rate, samples, .. } = recording.source;
-        Ok(Self { mel, samples, rate: sample_rate, notes: vec![] })
+        Ok(Self { mel, samples, rate: sample_rate, notes })
     }
 
     fn of_mel_file(path: &Path, settings: &SourceSettings, wanted: &MelConvention) -> Result<Self> {

@@ -3,7 +3,7 @@
 use audiodiff::Result;
 use clap::{Args, Subcommand};
 
-use super::{Outcome, augment, terminal::Terminal};
+use super::{Outcome, augment, data_check, terminal::Terminal};
 
 /// Look after recordings to train on
 #[derive(Args, Debug)]
@@ -14,11 +14,13 @@ pub struct DataFlags {
 
 #[derive(Subcommand, Debug)]
 enum Action {
+    Check(data_check::CheckFlags),
     Augment(augment::AugmentFlags),
 }
 
 pub fn run(flags: DataFlags, terminal: &Terminal) -> Result<Outcome> {
     match flags.action {
+        Action::Check(flags) => data_check::run(&flags, terminal),
         Action::Augment(flags) => augment::run(flags, terminal),
     }
 }

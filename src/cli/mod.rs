@@ -4,6 +4,7 @@
 mod augment;
 mod completions;
 mod data;
+mod data_check;
 mod devices;
 mod doctor;
 mod eval;
@@ -30,7 +31,7 @@ use clap::{Parser, Subcommand};
 use terminal::{Terminal, Verbosity};
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 all well, 1 failed, 2 wrong usage, 3 some items of several failed, 130 interrupted.
+Exit codes: 0 all well, 1 failed, 2 wrong usage, 3 some items of several failed or must be fixed, 130 interrupted.
 Every option with [env: AUDIODIFF_...] can be set there; an option given on the command line wins.";
 
 /// Renders mel spectrograms to sound by diffusion

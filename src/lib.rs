@@ -9,11 +9,12 @@
 //! - [`audio`]: readers, resampling, levels, WAV files and pipes
 //! - [`batch`]: many items, remembered in a manifest
 //! - [`eval`]: how good a rendering is
-//! - [`data`]: recordings as training data: augmentation
+//! - [`data`]: recordings as training data: what is wrong with them, augmentation
 //! - [`report`]: what was found, as a page that stands alone
+//! - [`inspect`]: the diffusion step by step, models number by number
 //! - [`dsp`]: transforms that know nothing of mels or models
 //!
-//! Each knows those above it in this order: dsp, mel, model and diffusion, audio, batch and eval, data, report.
+//! Each knows those above it in this order: dsp, mel, model and diffusion, audio, batch and eval, data, report, inspect.
 //!
 //! # Letters and units
 //!
@@ -52,6 +53,7 @@ pub mod diffusion;
 pub mod dsp;
 pub mod error;
 pub mod eval;
+pub mod inspect;
 pub mod json_lines;
 pub mod live;
 pub mod mel;

@@ -9,6 +9,7 @@ mod devices;
 mod doctor;
 mod eval;
 mod eval_table;
+mod inspect;
 pub mod interrupt;
 mod items;
 mod keys;
@@ -57,6 +58,7 @@ enum Command {
     Devices(devices::DevicesFlags),
     Mel(mel::MelFlags),
     Eval(Box<eval::EvalFlags>),
+    Inspect(Box<inspect::InspectFlags>),
     Models(models::ModelsFlags),
     Train(train::TrainFlags),
     Data(data::DataFlags),
@@ -74,6 +76,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Devices(flags) => devices::run(flags),
         Command::Mel(flags) => mel::run(flags, &terminal),
         Command::Eval(flags) => eval::run(&flags, &terminal),
+        Command::Inspect(flags) => inspect::run(&flags, &terminal),
         Command::Train(flags) => train::run(flags, &terminal),
         Command::Models(flags) => models::run(flags, &terminal),
         Command::Data(flags) => data::run(flags, &terminal),

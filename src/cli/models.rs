@@ -219,7 +219,7 @@ fn millions(model: &ModelFile) -> f64 {
     model.parameters() as f64 / 1e6
 }
 
-fn show(model: &ModelFile, json: bool) -> String {
+pub(super) fn show(model: &ModelFile, json: bool) -> String {
     let card = &model.card;
     if json {
         return format!("{}\n", json!(card));

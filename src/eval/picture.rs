@@ -173,7 +173,7 @@ pub(crate) fn register() -> Result<()> {
     }
 }
 
-fn cannot_draw(error: impl Display) -> Error {
+pub(crate) fn cannot_draw(error: impl Display) -> Error {
     Error::Io { path: "picture".into(), action: "cannot draw", source: io::Error::other(error.to_string()) }
 }
 
@@ -256,6 +256,7 @@ impl Picture<'_> {
         let mut chart = ChartBuilder::on(&main)
             .caption(&self.title, (FONT, 16))
             .margin_top(4)
+            .margin_left(4)
             .margin_right(8)
             .x_label_area_size(36)
             .y_label_area_size(58)
@@ -340,9 +341,9 @@ impl Picture<'_> {
 }
 
 /// An axis from 0 with labels at places of our own.
-struct Axis {
-    end: f64,
-    ticks: Vec<f64>,
+pub(crate) struct Axis {
+    pub end: f64,
+    pub ticks: Vec<f64>,
 }
 
 impl Ranged for Axis {

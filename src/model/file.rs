@@ -37,6 +37,12 @@ impl ModelFile<'static> {
 }
 
 impl<'a> ModelFile<'a> {
+    /// Whether `bytes` claim to be a model of audiodiff: only then are they worth more words than that they are none.
+    pub fn is_one(bytes: &[u8]) -> bool {
+        let metadata = SafeTensors::read_metadata(bytes).ok().and_then(|(_, header)| header.metadata().clone());
+        metadata.is_some_and(|entries| entries.contains_key(CARD_KEY))
+    }
+
     /// `bytes` of the whole file; `subject` names it in messages.
     ///
     /// # Errors

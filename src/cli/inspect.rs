@@ -1,0 +1,340 @@
+//! `audiodiff inspect`: the diffusion step by step, or a model file.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
+
+use audiodiff::{
+    Error, Fault, Result, audio,
+    batch::{AUDIO_EXTENSIONS, Engine, Source, SourceSettings},
+    diffusion::{Network, SamplerSettings, SeededNoise},
+    eval::picture::FrequencyScale,
+    inspect::{self, About, FolderOptions, Inspection, ModelReport, PictureFormat},
+    mel::{self, Layout, MelSpectrogram},
+    model::{BUILTIN_NAME, ModelFile},
+};
+use clap::{Args, ValueEnum};
+
+use super::{
+    Outcome, interrupt,
+    progress::Progress,
+    render::InputFlags,
+    settings::{ModelFlags, QualityFlags, SeedChoice, wrong},
+    terminal::Terminal,
+};
+
+/// Show what happens in each step of a rendering, or what is in a model file
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The folder gets index.html (a page that stands alone, with the sound after each step), inspect.json (the numbers), a picture \
+and a sound of each step. A recording is shown beside what is rendered from its mel.")]
+pub struct InspectFlags {
+    /// A mel file, a recording, or a model: builtin or the path of a model file
+    #[arg(value_name = "INPUT|MODEL")]
+    input: PathBuf,
+    /// The folder for page, pictures, sounds and numbers
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Print the numbers as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    window: WindowFlags,
+    #[command(flatten)]
+    look: LookFlags,
+    #[command(flatten)]
+    quality: QualityFlags,
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    mel: InputFlags,
+    /// Threads that the network uses; the processor's cores where not given
+    #[arg(short, long, value_name = "N", env = "AUDIODIFF_THREADS", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+    /// Replace what an inspection left in the folder before
+    #[arg(short = 'y', long)]
+    overwrite: bool,
+}
+
+/// What part of the input is looked at.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Window")]
+struct WindowFlags {
+    /// Where the window begins, in seconds
+    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    start: f64,
+    /// How long it is at most, in seconds, up to 40
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    seconds: f64,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Pictures")]
+struct LookFlags {
+    /// Renderings with seeds one after another, whose spread is shown; 1 shows none
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u64).range(1..=64))]
+    seeds: u64,
+    /// Format of the pictures that are files of their own
+    #[arg(long, value_enum, default_value = "png")]
+    picture_format: PictureFormatChoice,
+    /// The upright axis of spectrograms
+    #[arg(long, value_enum, default_value = "mel")]
+    axis: AxisChoice,
+    /// Write steps.gif too, the steps one after another
+    #[arg(long)]
+    gif: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PictureFormatChoice {
+    Png,
+    Svg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AxisChoice {
+    /// As wide as it is heard
+    Mel,
+    /// Every kHz as wide as the next
+    Linear,
+}
+
+/// Seconds of the longest window, and of all steps together: each keeps its spectra in memory, about 2 MB a second.
+const LONGEST_S: f64 = 40.0;
+const MOST_STEP_SECONDS: f64 = 320.0;
+
+pub fn run(flags: &InspectFlags, terminal: &Terminal) -> Result<Outcome> {
+    if let Some(bytes) = model_bytes(&flags.input)? {
+        if flags.output.is_some() {
+            return Err(wrong("--output", "is for mels and recordings", "what a model holds is printed"));
+        }
+        return model(flags, bytes.as_deref());
+    }
+    let Some(folder) = flags.output.clone() else {
+        return Err(wrong("--output", "is missing", "name a folder with -o"));
+    };
+    inspect::check_place(&folder, flags.overwrite)?;
+    let WindowFlags { start, seconds } = flags.window;
+    if !(seconds > 0.0 && seconds <= LONGEST_S) {
+        return Err(wrong("--seconds", format!("{seconds}"), format!("give more than 0 and at most {LONGEST_S}")));
+    }
+    if !(start >= 0.0 && start.is_finite()) {
+        return Err(wrong("--start", format!("{start}"), "give 0 or more seconds"));
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = flags.threads.map_or(cores, |threads| usize::try_from(threads).unwrap_or(usize::MAX));
+    let engine = flags.model.engine(threads)?;
+    let window = Window::open(flags, engine.convention())?;
+    let seed = flags.quality.seed.number();
+    if flags.quality.seed == SeedChoice::Random {
+        terminal.note(format_args!("seed {seed}"));
+    }
+    let settings = flags.quality.sampler(&engine, seed)?.validated()?;
+    let longest = MOST_STEP_SECONDS / settings.steps as f64;
+    if window.seconds > longest {
+        let found = format!("{seconds}, with {} steps", settings.steps);
+        return Err(wrong("--seconds", found, format!("give at most {longest} for so many steps")));
+    }
+    let seeds: Vec<u64> = (0..flags.look.seeds).map(|i| seed.wrapping_add(i)).collect();
+    let about = About {
+        input: flags.input.display().to_string(),
+        model: engine.id().into(),
+        convention: engine.convention().name.clone(),
+        start_s: window.start_s,
+        seconds: window.seconds,
+        input_seconds: window.input_seconds,
+        settings: Some(settings),
+        seeds,
+        notes: window.notes.clone(),
+    };
+    window.notes.iter().for_each(|note| terminal.warn(format_args!("{}: {note}", about.input)));
+    if window.seconds < window.input_seconds {
+        let (from, to) = (window.start_s, window.start_s + window.seconds);
+        let all = window.input_seconds;
+        terminal.note(format_args!("{from:.2} to {to:.2} s of {all:.2} s; --start and --seconds choose another part"));
+    }
+    let inspection = match &engine {
+        Engine::Diffusion(vocoder) => look(vocoder.as_ref(), window, settings, &about, terminal)?,
+        Engine::GriffinLim(baseline) => look(baseline.as_ref(), window, settings, &about, terminal)?,
+    };
+    let options = FolderOptions {
+        format: match flags.look.picture_format {
+            PictureFormatChoice::Png => PictureFormat::Png,
+            PictureFormatChoice::Svg => PictureFormat::Svg,
+        },
+        axis: match flags.look.axis {
+            AxisChoice::Mel => FrequencyScale::Mel,
+            AxisChoice::Linear => FrequencyScale::Linear,
+        },
+        gif: flags.look.gif,
+        overwrite: flags.overwrite,
+    };
+    let json = inspect::write(&inspection, &about, &folder, &options)?;
+    if flags.json {
+        print(&format!("{json}\n"))?;
+    }
+    terminal.note(format_args!("{}", folder.join("index.html").display()));
+    Ok(Outcome::Done)
+}
+
+/// Renders with every seed, with progress.
+fn look<N: Network>(
+    network: &N,
+    window: Window,
+    settings: SamplerSettings,
+    about: &About,
+    terminal: &Terminal,
+) -> Result<Inspection> {
+    let mut progress = Progress::new(terminal, about.seeds.len());
+    let stop = interrupt::stop_flag();
+    let noises = about.seeds.iter().map(|&seed| SeededNoise { seed });
+    Inspection::run(network, window.mel, window.recording, settings, noises, |_| {
+        progress.advanced(about.seconds);
+        progress.finished_one();
+        if stop.load(Ordering::SeqCst) { Err(Error::Interrupted) } else { Ok(()) }
+    })
+}
+
+/// The part of the input that is looked at.
+struct Window {
+    mel: MelSpectrogram,
+    /// [n], (T - 1) hop, where the input is one.
+    recording: Option<Vec<f32>>,
+    start_s: f64,
+    seconds: f64,
+    input_seconds: f64,
+    notes: Vec<String>,
+}
+
+impl Window {
+    fn open(flags: &InspectFlags, wanted: &mel::MelConvention) -> Result<Self> {
+        let InputFlags { layout, tensor, convention } = &flags.mel;
+        let convention = match convention.as_str() {
+            "auto" => None,
+            name => Some(mel::user_convention::resolve_name(name)?),
+        };
+        let settings = SourceSettings { layout: layout.map(Layout::from), tensor: tensor.clone(), convention };
+        let source = Source::open(&flags.input, &settings, wanted)?;
+        let (hop, rate) = (wanted.hop, f64::from(wanted.sample_rate));
+        let frame = |seconds: f64| (seconds * rate / hop as f64).round() as usize;
+        let first = frame(flags.window.start);
+        let frames = source.mel.frames();
+        if first + 2 > frames {
+            let found = format!(
+                "{} s, but the input is {:.2} s long",
+                flags.window.start,
+                source.samples as f64 / f64::from(source.rate)
+            );
+            return Err(Error::Settings(Fault::new("--start", found)));
+        }
+        let end = frames.min(first + frame(flags.window.seconds).max(1) + 1);
+        let mel = source.mel.slice(first..end);
+        let samples = (end - first - 1) * hop;
+        let recording = match is_recording(&flags.input) {
+            false => None,
+            true => {
+                let mut all = audio::read_at(&flags.input, wanted.sample_rate)?.samples;
+                all.resize((end - 1) * hop, 0.0);
+                Some(all[first * hop..].to_vec())
+            }
+        };
+        Ok(Self {
+            mel,
+            recording,
+            start_s: (first * hop) as f64 / rate,
+            seconds: samples as f64 / rate,
+            input_seconds: ((frames - 1) * hop) as f64 / rate,
+            notes: source.notes,
+        })
+    }
+}
+
+fn is_recording(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    AUDIO_EXTENSIONS.contains(&extension.as_str())
+}
+
+/// The content of a model file, nothing for the built-in model; `None` where the input is no model.
+#[allow(clippy::option_option)] // three answers
+fn model_bytes(input: &Path) -> Result<Option<Option<Vec<u8>>>> {
+    if input.as_os_str() == BUILTIN_NAME {
+        return Ok(Some(None));
+    }
+    if !input.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors")) || !input.is_file() {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(input).map_err(Error::io("cannot read", input))?;
+    Ok(ModelFile::is_one(&bytes).then_some(Some(bytes)))
+}
+
+fn model(flags: &InspectFlags, bytes: Option<&[u8]>) -> Result<Outcome> {
+    let subject = flags.input.display().to_string();
+    let builtin;
+    let file;
+    let model = match bytes {
+        None => {
+            builtin = ModelFile::builtin()?;
+            &builtin
+        }
+        Some(bytes) => {
+            file = ModelFile::parse(bytes, &subject)?;
+            &file
+        }
+    };
+    let report = ModelReport::of(model);
+    let text = match flags.json {
+        true => {
+            serde_json::to_string(&report)
+                .map_err(|error| Error::io("cannot write", "standard output")(io::Error::other(error)))?
+                + "\n"
+        }
+        false => super::models::show(model, false) + &text(&report),
+    };
+    print(&text)?;
+    Ok(Outcome::Done)
+}
+
+/// What the card does not say: cost and weights.
+fn text(report: &ModelReport) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{:<14} {:.1} MB of numbers\n", "size", report.bytes as f64 / 1e6);
+    let _ = writeln!(text, "{:<24} {:>9}  {:>22}", "part", "weights", "GFLOP a second of sound");
+    for part in &report.parts {
+        let _ = writeln!(text, "{:<24} {:>9}  {:>10.4} {}", part.name, part.parameters, part.gflop, part.runs);
+    }
+    for quality in &report.qualities {
+        let _ = writeln!(text, "{:<24} {:>9}  {:>10.4} in all", quality.quality, "", quality.gflop);
+    }
+    let width = report.tensors.iter().map(|tensor| tensor.name.len()).max().unwrap_or(0);
+    let _ = writeln!(
+        text,
+        "\n{:<width$} {:<16} {:<5} {:>10} {:>10} {:>10} {:>10}",
+        "tensor", "shape", "type", "mean", "std", "lowest", "highest"
+    );
+    for tensor in &report.tensors {
+        let odd = if tensor.odd.is_empty() { String::new() } else { format!("  ! {}", tensor.odd) };
+        let _ = writeln!(
+            text,
+            "{:<width$} {:<16} {:<5} {:>10.5} {:>10.5} {:>10.4} {:>10.4}{odd}",
+            tensor.name,
+            format!("{:?}", tensor.shape),
+            tensor.dtype,
+            tensor.mean,
+            tensor.std,
+            tensor.lowest,
+            tensor.highest
+        );
+    }
+    let odd = report.odd().count();
+    let _ = writeln!(text, "\n{} tensors, {odd} of them odd", report.tensors.len());
+    text
+}
+
+fn print(text: &str) -> Result<()> {
+    io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))
+}

@@ -1,7 +1,7 @@
 //! Differences of the linear spectrum at three resolutions, as vocoders are trained and compared by (Yamamoto et al.
 //! 2020, Parallel WaveGAN).
 
-use crate::dsp::stft::Stft;
+use crate::dsp::stft::{Edge, Stft};
 
 /// Samples of the transform, of the hop and of the window: Parallel WaveGAN's and auraloss' three.
 const RESOLUTIONS: [(usize, usize, usize); 3] = [(1024, 120, 600), (2048, 240, 1200), (512, 50, 240)];
@@ -27,15 +27,22 @@ pub fn stft_distance(reference: &[f32], rendered: &[f32]) -> Option<StftDistance
     for (n_fft, hop, window) in RESOLUTIONS {
         let stft = Stft::with_window(n_fft, window, hop);
         let (mut difference, mut energy, mut logs) = (0.0f64, 0.0f64, 0.0f64);
-        let (x, y) = (stft.forward(&reference[..n]), stft.forward(&rendered[..n]));
-        for (x, y) in x.iter().zip(&y) {
-            let (x, y) = (x.norm_sqr().max(FLOOR), y.norm_sqr().max(FLOOR));
-            difference += f64::from(x.sqrt() - y.sqrt()).powi(2);
-            energy += f64::from(x);
-            logs += f64::from(0.5 * (x / y).ln()).abs();
+        // Frame by frame: the spectra of an hour would fill a machine's memory.
+        let (mut a, mut b) = (stft.buffers(), stft.buffers());
+        let frames = stft.centred_frames(n);
+        for t in 0..frames {
+            let start = stft.centred_start(t);
+            stft.analyse(&reference[..n], start, Edge::Reflect, &mut a);
+            stft.analyse(&rendered[..n], start, Edge::Reflect, &mut b);
+            for (x, y) in a.spectrum.iter().zip(&b.spectrum) {
+                let (x, y) = (x.norm_sqr().max(FLOOR), y.norm_sqr().max(FLOOR));
+                difference += f64::from(x.sqrt() - y.sqrt()).powi(2);
+                energy += f64::from(x);
+                logs += f64::from(0.5 * (x / y).ln()).abs();
+            }
         }
         convergence += (difference / energy).sqrt();
-        log_magnitude += logs / x.len() as f64;
+        log_magnitude += logs / (frames * stft.bins()) as f64;
     }
     let mean = |sum: f64| (sum / RESOLUTIONS.len() as f64) as f32;
     Some(StftDistance { spectral_convergence: mean(convergence), log_magnitude: mean(log_magnitude) })

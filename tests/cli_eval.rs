@@ -179,6 +179,14 @@ fn rates_and_formats_are_brought_together() {
         outcome.says(&["compared at 16000 Hz"]).says(&["1 of 1 files are not as long as the recording (-0.50"]);
     let line = &outcome.objects()[0];
     assert_eq!((&line["file"], number(line, "sample_rate")), (&"en/de".into(), 16_000.0));
+    // Renderings that lie among the recordings are not taken for recordings.
+    fs::rename(program.path("low"), program.path("ref/low")).unwrap();
+    let nested = program.run(&["eval", "ref/low", "--reference", "ref", "--json", "--metrics", "mel_l1"]).code(0);
+    assert_eq!(nested.objects().len(), 1);
+    program
+        .run(&["eval", "ref", "--reference", "ref"])
+        .code(1)
+        .says(&["every recording in it is one of the renderings"]);
     assert!(number(line, "pesq_wb") > 4.5 && number(line, "stft_log") < 0.2, "{line}");
     // At 24 kHz the upper third is missing.
     assert!(number(line, "mel_l1") > 0.15, "{line}");

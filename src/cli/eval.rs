@@ -127,7 +127,7 @@ pub fn run(flags: &EvalFlags, terminal: &Terminal) -> Result<Outcome> {
             return Err(Error::Exists(output.clone()));
         }
     }
-    let references = Folder::open(&flags.reference)?;
+    let references = flags.references()?;
     let threads = flags.threads.map_or_else(cores, |threads| usize::try_from(threads).unwrap_or(1));
     let stop = interrupt::stop_flag();
     let mut systems = flags.folders(&references, terminal)?;
@@ -174,6 +174,22 @@ fn cores() -> usize {
 type Systems = Vec<(String, Box<dyn System + 'static>)>;
 
 impl EvalFlags {
+    /// The recordings. Renderings in a folder among them are none.
+    fn references(&self) -> Result<Folder> {
+        let folders = self.rendered.iter().chain(self.named.iter().map(|named| &named.folder));
+        let rendered: Vec<PathBuf> = folders.filter_map(|folder| folder.canonicalize().ok()).collect();
+        let below = |path: &Path, folder: &PathBuf| path.starts_with(folder) && path != folder;
+        let mut references = Folder::open(&self.reference)?;
+        references.files.retain(|_, path| {
+            path.canonicalize().map_or(true, |path| !rendered.iter().any(|folder| below(&path, folder)))
+        });
+        if references.files.is_empty() {
+            let fault = Fault::new(self.reference.display(), "every recording in it is one of the renderings");
+            return Err(Error::Data(fault.remedy("name the folder of the recordings with --reference")));
+        }
+        Ok(references)
+    }
+
     /// The folders of renderings with their names.
     fn folders(&self, references: &Folder, terminal: &Terminal) -> Result<Systems> {
         let own_name = |folder: &PathBuf| {
@@ -193,8 +209,21 @@ impl EvalFlags {
                 // Two files that were named themselves are a pair, whatever they are called.
                 found.files = found.files.into_values().map(|path| ((*reference).clone(), path)).collect();
             }
-            said_unpaired(&name, &folder, &found, &self.reference, references, terminal)?;
-            systems.push((name, Box::new(RenderedFolder(found))));
+            let (paired, alone) = found.paired_with(references);
+            if paired.files.is_empty() {
+                let example = |folder: &Folder| folder.files.keys().next().cloned().unwrap_or_default();
+                let place = self.reference.display();
+                let fault = Fault::new(folder.display(), format!("no file called like one in {place}"));
+                let expected = format!("names like {}, not {}", example(references), example(&found));
+                return Err(Error::Data(fault.expected(expected).remedy("rename the renderings")));
+            }
+            if !alone.is_empty() {
+                let (count, more) = (alone.len(), if alone.len() > 5 { ", ..." } else { "" });
+                let shown = alone.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let what = format!("{count} renderings without a recording are left out: {shown}{more}");
+                terminal.warn(format_args!("{name}: {what}"));
+            }
+            systems.push((name, Box::new(RenderedFolder(paired))));
         }
         Ok(systems)
     }
@@ -258,34 +287,6 @@ impl EvalFlags {
         systems[..=at].rotate_right(1);
         Ok(())
     }
-}
-
-/// Says which renderings have no recording.
-///
-/// # Errors
-/// [`Error::Data`] where not one has.
-fn said_unpaired(
-    name: &str,
-    folder: &Path,
-    found: &Folder,
-    reference: &Path,
-    references: &Folder,
-    terminal: &Terminal,
-) -> Result<()> {
-    if !references.files.keys().any(|file| found.find(file).is_some()) {
-        let example = |folder: &Folder| folder.files.keys().next().cloned().unwrap_or_default();
-        let fault = Fault::new(folder.display(), format!("no file called like one in {}", reference.display()));
-        let expected = format!("names like {}, not {}", example(references), example(found));
-        return Err(Error::Data(fault.expected(expected).remedy("rename the renderings")));
-    }
-    let alone: Vec<&str> = found.files.keys().filter(|f| references.find(f).is_none()).map(String::as_str).collect();
-    if !alone.is_empty() {
-        let shown = alone.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-        let more = if alone.len() > 5 { ", ..." } else { "" };
-        let count = alone.len();
-        terminal.warn(format_args!("{name}: {count} renderings without a recording are left out: {shown}{more}"));
-    }
-    Ok(())
 }
 
 /// What is told in the course of a run, and at its end.

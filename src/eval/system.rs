@@ -9,7 +9,7 @@ use crate::{
     model::{GriffinLim, Vocoder},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
@@ -53,16 +53,32 @@ impl Folder {
         Ok(Self { files })
     }
 
-    /// The file of this name. One that lies in another subfolder will do where it is the only one called so.
-    pub fn find(&self, name: &str) -> Option<&Path> {
-        if let Some(path) = self.files.get(name) {
-            return Some(path);
+    /// These files by the names that their namesakes in `references` have, and the names of those that have none. One that
+    /// lies in another subfolder will do where both sides have a single file that is called so.
+    pub fn paired_with(&self, references: &Self) -> (Self, Vec<String>) {
+        let by_last = |folder: &Self| {
+            let mut names: HashMap<String, Vec<String>> = HashMap::new();
+            for name in folder.files.keys() {
+                names.entry(last_part(name).into()).or_default().push(name.clone());
+            }
+            names
+        };
+        let (ours, theirs) = (by_last(self), by_last(references));
+        let mut paired = Self::default();
+        let mut alone = vec![];
+        for (name, path) in &self.files {
+            let last = last_part(name);
+            let namesake = match (ours[last].as_slice(), theirs.get(last).map(Vec::as_slice)) {
+                _ if references.files.contains_key(name) => name,
+                ([_], Some([only])) => only,
+                _ => {
+                    alone.push(name.clone());
+                    continue;
+                }
+            };
+            paired.files.insert(namesake.clone(), path.clone());
         }
-        let mut alike = self.files.iter().filter(|(other, _)| last_part(other) == last_part(name));
-        match (alike.next(), alike.next()) {
-            (Some((_, path)), None) => Some(path),
-            _ => None,
-        }
+        (paired, alone)
     }
 }
 
@@ -95,7 +111,7 @@ pub struct RenderedFolder(pub Folder);
 impl System for RenderedFolder {
     fn render(&mut self, name: &str, _: &Sound) -> Result<Rendering> {
         let missing = || Error::Data(Fault::new(name, "was not rendered"));
-        let path = self.0.find(name).ok_or_else(missing)?;
+        let path = self.0.files.get(name).ok_or_else(missing)?;
         let recording = audio::read(path)?;
         Ok(Rendering {
             sound: Sound { samples: recording.samples, sample_rate: recording.sample_rate },
@@ -104,7 +120,7 @@ impl System for RenderedFolder {
     }
 
     fn identity(&self, name: &str) -> String {
-        self.0.find(name).and_then(|path| hash_file(path).ok()).unwrap_or_default()
+        self.0.files.get(name).and_then(|path| hash_file(path).ok()).unwrap_or_default()
     }
 }
 
@@ -192,5 +208,24 @@ impl System for ModelSystem<'_> {
 
     fn identity(&self, _: &str) -> String {
         self.identity.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(names: &[&str]) -> Folder {
+        Folder { files: names.iter().map(|name| (name.to_string(), format!("{name}.wav").into())).collect() }
+    }
+
+    #[test]
+    fn files_are_paired_by_name_and_never_twice() {
+        let references = folder(&["a/x", "b/x", "c/y", "z"]);
+        let (paired, alone) = folder(&["a/x", "x", "y", "deep/z", "w"]).paired_with(&references);
+        let pairs: Vec<_> = paired.files.iter().map(|(name, path)| (name.as_str(), path.to_str().unwrap())).collect();
+        assert_eq!(pairs, [("a/x", "a/x.wav"), ("c/y", "y.wav"), ("z", "deep/z.wav")]);
+        // Which of the two x it is nobody can say.
+        assert_eq!(alone, ["w", "x"]);
     }
 }

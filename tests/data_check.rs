@@ -1,6 +1,5 @@
 //! `audiodiff data check`: a defect of each kind is put into a clean recording, found, and named; clean ones raise nothing.
 
-#[allow(dead_code)] // a part of it is used here
 mod common;
 mod program;
 
@@ -162,7 +161,7 @@ fn a_folder_with_everything_in_it() {
     let louder = |gain: f32| -> Vec<f32> { clean().iter().map(|x| gain * x).collect() };
     wav(&program, "in/clean.wav", 24_000, &[clean()]);
     let music = sample("music.wav").0;
-    wav(&program, "in/sub/music.wav", 24_000, &[music.clone()]);
+    wav(&program, "in/sub/music.wav", 24_000, std::slice::from_ref(&music));
     // Copies: byte for byte, and by sound.
     std::fs::copy(program.path("in/clean.wav"), program.path("in/copy.wav")).unwrap();
     let again = audio::resample(&louder(0.3), 24_000, 16_000).unwrap();
@@ -262,7 +261,7 @@ fn rendering_a_bad_recording_says_why_it_sounds_bad() {
     wav(&program, "hot.wav", 24_000, &[hot]);
     program.render(&["hot.wav", "-o", "x.wav"]).code(0).says(&["warning", "hot.wav", "clipped in"]);
     let low = audio::resample(&clean(), 24_000, 8_000).unwrap();
-    wav(&program, "telephone.wav", 8_000, &[low.clone()]);
+    wav(&program, "telephone.wav", 8_000, std::slice::from_ref(&low));
     program.render(&["telephone.wav", "-o", "y.wav"]).code(0).says(&["warning", "a recording of 8 kHz", "empty"]);
     wav(&program, "up.wav", 48_000, &[audio::resample(&low, 8_000, 48_000).unwrap()]);
     program.render(&["up.wav", "-o", "z.wav"]).code(0).says(&["warning", "8 kHz material stored at 48 kHz"]);

@@ -207,7 +207,7 @@ fn a_recording_becomes_a_folder_with_everything() {
     assert_eq!(frames.len(), 2 * 3);
 
     let json: Value = serde_json::from_str(&program.text("out/inspect.json")).unwrap();
-    assert_eq!(done.objects(), [json.clone()]);
+    assert_eq!(done.objects(), std::slice::from_ref(&json));
     assert_eq!(
         (&json["start_s"], &json["settings"]["steps"]),
         (&serde_json::json!(94.0 * 256.0 / 24_000.0), &2.into())

@@ -15,12 +15,12 @@ pub struct DataFlags {
 #[derive(Subcommand, Debug)]
 enum Action {
     Check(data_check::CheckFlags),
-    Augment(augment::AugmentFlags),
+    Augment(Box<augment::AugmentFlags>),
 }
 
 pub fn run(flags: DataFlags, terminal: &Terminal) -> Result<Outcome> {
     match flags.action {
         Action::Check(flags) => data_check::run(&flags, terminal),
-        Action::Augment(flags) => augment::run(flags, terminal),
+        Action::Augment(flags) => augment::run(*flags, terminal),
     }
 }

@@ -1,5 +1,5 @@
-//! Sound in and out: recordings in, WAV files, pipes and the sound device out. cpal, hound, symphonia, rubato and ebur128
-//! have their home here; what they call a frame (one sample of every channel) is never called so outside.
+//! Sound in and out: recordings in, WAV files, pipes and the sound device out. cpal, hound, symphonia and ebur128 have their
+//! home here; what they call a frame (one sample of every channel) is never called so outside.
 
 pub mod adapt;
 mod chunks;
@@ -7,12 +7,11 @@ pub mod device;
 pub mod level;
 pub mod player;
 pub mod reader;
-pub mod resample;
 pub mod sink;
 pub mod wav;
 
+pub use crate::dsp::resample::{self, StreamResampler, resample, resampled_len};
 pub use level::LevelReport;
 pub use reader::{AudioReader, Recording, read, read_at};
-pub use resample::{StreamResampler, resample, resampled_len};
 pub use sink::{FileReport, FileSink, FileSinkSettings, StreamReport, StreamSink, StreamSinkSettings, is_broken_pipe};
 pub use wav::{SampleFormat, StreamHeader, WavMetadata, read_metadata};

@@ -25,9 +25,7 @@ use super::{
 };
 use crate::{Error, Fault, Result};
 
-/// Hz. Outside of it no recording is made; a rate of 1 or of 4294967295 comes from a broken header, and a resampler's
-/// filter would grow with it.
-pub const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
+pub use crate::dsp::resample::SAMPLE_RATES;
 
 /// Samples: 24.8 hours at 24 kHz, 8 GiB. Some formats pack hours of silence into a few bytes.
 const LONGEST: u64 = 1 << 31;

@@ -5,6 +5,8 @@
 //! noise takes it to the next t. (Flow matching, Lipman et al. 2022, with prediction of the clean end; other code runs
 //! the clock backwards.)
 
+mod any_mel;
+mod band_correction;
 mod envelope;
 mod foreign;
 mod network;
@@ -13,12 +15,15 @@ mod projection;
 mod renderer;
 mod sampler;
 
+pub use crate::dsp::griffin_lim::Past;
+pub use any_mel::AnyMelRenderer;
 pub use envelope::Envelope;
 pub(crate) use envelope::{envelope_weights, upsample};
 pub use foreign::ForeignRenderer;
 pub use network::{Encoded, Grid, Network};
 pub(crate) use noise::normal_pair;
 pub use noise::{Noise, SeededNoise};
-pub use projection::{Past, Projection, ProjectionPlan};
+pub use projection::{Projection, ProjectionPlan};
+
 pub use renderer::{ChunkLayout, MelSource, Renderer, WholeMel};
 pub use sampler::{Observer, SamplerSettings, Silent, Stage};

@@ -164,6 +164,11 @@ impl<'n, N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<'n, N, S, Z, 
         self.settings
     }
 
+    /// Where the mel comes from.
+    pub(super) fn source(&mut self) -> &mut S {
+        &mut self.source
+    }
+
     pub fn observer(&mut self) -> &mut O {
         &mut self.observer
     }

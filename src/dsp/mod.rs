@@ -3,7 +3,9 @@
 pub mod analysis;
 pub mod banded;
 pub mod convolution;
+pub mod griffin_lim;
 pub mod kaiser;
+pub mod resample;
 pub mod stft;
 pub mod threads;
 pub mod time_stretch;

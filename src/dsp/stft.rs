@@ -132,18 +132,20 @@ impl Stft {
         out
     }
 
+    /// The sum of squared windows at each of `n` samples, for `frames` frames from sample `start` on.
+    pub fn window_sum(&self, start: isize, frames: usize, n: usize) -> Vec<f32> {
+        let squared: Vec<f32> = self.window.iter().map(|w| w * w).collect();
+        let mut sum = vec![0.0; n];
+        for t in 0..frames {
+            overlap_add(&mut sum, start + (t * self.hop) as isize, &squared);
+        }
+        sum
+    }
+
     /// 1 over the sum of squared windows that cover each of the `n` samples of a centred transform of `frames` frames;
     /// 0 where no window reaches.
     pub fn overlap_gain(&self, frames: usize, n: usize) -> Vec<f32> {
-        let mut sum = vec![0.0f32; n];
-        for t in 0..frames {
-            let start = self.centred_start(t);
-            for (i, w) in self.window.iter().enumerate() {
-                if let Some(s) = usize::try_from(start + i as isize).ok().and_then(|at| sum.get_mut(at)) {
-                    *s += w * w;
-                }
-            }
-        }
+        let sum = self.window_sum(self.centred_start(0), frames, n);
         sum.into_iter().map(|s| if s > 1e-11 { 1.0 / s } else { 0.0 }).collect()
     }
 

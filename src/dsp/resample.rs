@@ -5,6 +5,10 @@ use rubato::{Fft, FixedSync, Indexing, Resampler, WindowFunction, audioadapter_b
 
 use crate::{Error, Fault, Result};
 
+/// Hz. Outside of it no recording is made; a rate of 1 or of 4294967295 comes from a broken header, and a resampler's
+/// filter would grow with it.
+pub const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
+
 /// Samples of input that one block of the resampler holds at least. 512 puts the filter's edge at 94 % of the lower
 /// rate's half and holds 21 ms back at 24 kHz; both grow with it.
 const BLOCK: usize = 512;
@@ -47,12 +51,11 @@ struct Block {
 
 impl StreamResampler {
     /// # Errors
-    /// `Error::Settings` for a rate outside of `reader::SAMPLE_RATES`.
+    /// `Error::Settings` for a rate outside of [`SAMPLE_RATES`].
     pub fn new(from: u32, to: u32) -> Result<Self> {
         for rate in [from, to] {
-            let rates = super::reader::SAMPLE_RATES;
-            if !rates.contains(&rate) {
-                let expected = format!("{} to {} Hz", rates.start(), rates.end());
+            if !SAMPLE_RATES.contains(&rate) {
+                let expected = format!("{} to {} Hz", SAMPLE_RATES.start(), SAMPLE_RATES.end());
                 return Err(Error::Settings(Fault::new("sample rate", format!("{rate} Hz")).expected(expected)));
             }
         }

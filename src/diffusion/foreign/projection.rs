@@ -1,0 +1,181 @@
+//! Projects a rendering on the mel that was given, in its own convention: fast Griffin-Lim on that convention's STFT
+//! grid, with the rendering's own magnitudes, corrected band by band until the convention's own filters give the given
+//! numbers.
+
+use crate::{
+    diffusion::{
+        Noise, SeededNoise,
+        band_correction::{BandCorrection, BandScratch},
+    },
+    dsp::{
+        banded::BandedMatrix,
+        griffin_lim::{FastGriffinLim, Magnitudes, Past},
+        stft::{Edge, Stft},
+        threads::Threads,
+    },
+    mel::{Framing, MelConvention, convert::window_factor, filterbank::filterbank},
+};
+use rustfft::num_complex::Complex32;
+
+/// Steps of the noise generator belong to the sampler; this one is far from all of them.
+const NOISE_STEP: usize = 1 << 20;
+
+/// Share of the model's rate up to which its audio can be trusted: the resampler's edge begins there.
+const HEARD: f64 = 0.455;
+
+/// The constants of the projection for one convention.
+pub struct ForeignPlan {
+    convention: MelConvention,
+    stft: Stft,
+    /// Each row divided by its peak, so that the numerics are those of triangles of height 1.
+    bands: BandCorrection,
+    /// [M]: from the stored numbers' linear values to what `bands` gives.
+    scale: Vec<f64>,
+    /// First bin that the model cannot reach and a band covers.
+    unheard: Option<usize>,
+    momentum: f32,
+}
+
+/// What a frame's bands have to be: the lowest and the highest, as sums of magnitudes to the convention's power. One
+/// number, but for values that were floored or clipped.
+type Bounds = Vec<(f32, f32)>;
+
+impl ForeignPlan {
+    /// For a rendering whose samples were `clock` a second before it was brought to the convention's rate.
+    pub fn new(convention: &MelConvention, clock: u32, momentum: f32) -> Self {
+        let bins = convention.bins();
+        let mut dense = filterbank(convention);
+        let mut scale = Vec::with_capacity(convention.n_mels);
+        for row in dense.chunks_exact_mut(bins) {
+            let peak = row.iter().copied().fold(0.0, f32::max).max(f32::MIN_POSITIVE);
+            row.iter_mut().for_each(|w| *w /= peak);
+            scale.push(window_factor(convention) / f64::from(peak));
+        }
+        let bands = BandCorrection::new(BandedMatrix::new(&dense, bins));
+        let reach = HEARD * f64::from(clock) * convention.n_fft as f64 / f64::from(convention.sample_rate);
+        Self {
+            stft: Stft::with_window(convention.n_fft, convention.win_length, convention.hop),
+            unheard: (reach.ceil() as usize..bins).find(|&f| bands.area()[f] > 0.0),
+            convention: convention.clone(),
+            bands,
+            scale,
+            momentum,
+        }
+    }
+
+    pub fn convention(&self) -> &MelConvention {
+        &self.convention
+    }
+
+    /// Frames on either side of a chunk that change it.
+    pub fn context(&self) -> usize {
+        (2 * self.convention.n_fft).div_ceil(self.convention.hop)
+    }
+
+    /// [M] stored values -> what the bands have to be.
+    fn bounds(&self, stored: &[f32]) -> Bounds {
+        let c = &self.convention;
+        let clip = c.affine.and_then(|a| a.clip).filter(|_| c.statistics.is_none());
+        let bound = |(m, &v): (usize, &f32)| {
+            let linear = c.linear(m, f64::from(v));
+            let exact = (linear * self.scale[m]) as f32;
+            let floored = linear <= c.floor * 1.001 || clip.is_some_and(|[low, _]| f64::from(v) <= low + 1e-6);
+            let clipped = clip.is_some_and(|[_, high]| f64::from(v) >= high - 1e-6);
+            (if floored { 0.0 } else { exact }, if clipped { f32::INFINITY } else { exact })
+        };
+        stored.iter().enumerate().map(bound).collect()
+    }
+
+    /// Noise under the given bands' envelope in the bins that the model does not reach: [F] a frame, nothing where it
+    /// reaches all.
+    fn noise(&self, noise: &SeededNoise, first_frame: usize, bounds: &[Bounds]) -> Vec<Vec<Complex32>> {
+        let Some(from) = self.unheard else { return vec![] };
+        let (bins, hop, n_fft) = (self.stft.bins(), self.stft.hop(), self.stft.n_fft());
+        let row_sums = self.bands.bank().row_sums();
+        // White noise along the absolute time of the file, so that neighbouring frames and windows agree.
+        let start = self.convention.frame_start(first_frame);
+        let first_hop = start.div_euclid(hop as isize);
+        let hops = bounds.len() + n_fft.div_ceil(hop) + 1;
+        let mut white = vec![0.0; hops * hop];
+        for (h, piece) in white.chunks_exact_mut(hop).enumerate() {
+            // Shifted so that the hops before the file's beginning have numbers, too.
+            let at = first_hop + h as isize + n_fft as isize;
+            noise.fill(NOISE_STEP, at as u64, piece);
+        }
+        let offset = start - first_hop * hop as isize;
+        // Of unit mean magnitude: a Hann window has 3/8 of its length as energy, Rayleigh's mean is 0.886 of its root.
+        let unit = 1.0 / (0.886 * (0.375 * self.convention.win_length as f32).sqrt());
+        let mut buffers = self.stft.buffers();
+        let (mut envelope, power) = (vec![0.0; bins], 1.0 / self.convention.power as f32);
+        let shaped = |(i, bounds): (usize, &Bounds)| {
+            let level: Vec<f32> = bounds.iter().zip(&row_sums).map(|((low, _), sum)| low / sum.max(1e-9)).collect();
+            self.bands.spread(&level, &mut envelope);
+            self.stft.analyse(&white, offset + (i * hop) as isize, Edge::Zero, &mut buffers);
+            let mut out = buffers.spectrum.clone();
+            out[..from].fill(Complex32::ZERO);
+            for (s, e) in out.iter_mut().zip(&envelope).skip(from) {
+                *s *= unit * e.powf(power);
+            }
+            out
+        };
+        bounds.iter().enumerate().map(shaped).collect()
+    }
+
+    /// Projects `x` [n], whose first sample is absolute sample `start`, on the frames from `first_frame` on: [T][M],
+    /// stored values.
+    pub fn project<'f>(
+        &self,
+        x: &mut [f32],
+        start: usize,
+        (first_frame, frames): (usize, impl Iterator<Item = &'f [f32]>),
+        past: Past,
+        iterations: usize,
+        noise: &SeededNoise,
+        threads: &Threads,
+    ) {
+        let bounds: Vec<Bounds> = frames.map(|stored| self.bounds(stored)).collect();
+        if bounds.is_empty() {
+            return;
+        }
+        let edge = if self.convention.framing == Framing::PadEnd { Edge::Zero } else { Edge::Reflect };
+        let local_start = self.convention.frame_start(first_frame) - start as isize;
+        let griffin_lim =
+            FastGriffinLim::new(&self.stft, edge, local_start, bounds.len(), x.len(), self.momentum, past);
+        let noise = self.noise(noise, first_frame, &bounds);
+        let target = Target { bands: &self.bands, power: self.convention.power as f32, bounds, noise };
+        griffin_lim.run(x, &target, iterations, threads);
+    }
+}
+
+struct Target<'a> {
+    bands: &'a BandCorrection,
+    power: f32,
+    /// A frame each.
+    bounds: Vec<Bounds>,
+    noise: Vec<Vec<Complex32>>,
+}
+
+impl Magnitudes for Target<'_> {
+    type Scratch = BandScratch;
+
+    fn scratch(&self) -> BandScratch {
+        self.bands.scratch()
+    }
+
+    fn set(&self, i: usize, spectrum: &mut [Complex32], magnitude: &mut [f32], scratch: &mut BandScratch) {
+        if let Some(noise) = self.noise.get(i) {
+            spectrum.iter_mut().zip(noise).for_each(|(s, z)| *s += z);
+        }
+        for (m, s) in magnitude.iter_mut().zip(spectrum) {
+            *m = s.norm() + 1e-6;
+        }
+        if self.power != 1.0 {
+            magnitude.iter_mut().for_each(|m| *m = m.powf(self.power));
+        }
+        let bounds = &self.bounds[i];
+        self.bands.correct(magnitude, |m, b| b.clamp(bounds[m].0, bounds[m].1), scratch);
+        if self.power != 1.0 {
+            magnitude.iter_mut().for_each(|m| *m = m.powf(1.0 / self.power));
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Fast Griffin-Lim (Perraudin, Balazs and Søndergaard 2013) over a window of frames: magnitudes are set once, then the
+//! phase is iterated until the frames agree with each other. What is already emitted stays as it is at every turn.
+
+use super::{
+    stft::{Edge, FrameBuffers, Stft, overlap_add},
+    threads::Threads,
+};
+use multiversion::multiversion;
+use rustfft::num_complex::Complex32;
+
+/// Where the windows' squares sum up to less, a sample is hardly seen by any frame and stays what it was.
+const COVERED: f32 = 0.05;
+
+/// Audio already emitted: it overwrites the first samples at every turn, with a weight that falls linearly over the last
+/// `fade` of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Past<'a> {
+    pub audio: &'a [f32],
+    pub fade: usize,
+}
+
+impl Past<'_> {
+    fn pin(&self, x: &mut [f32]) {
+        let solid = self.audio.len() - self.fade;
+        x[..solid].copy_from_slice(&self.audio[..solid]);
+        for (i, (x, p)) in x[solid..].iter_mut().zip(&self.audio[solid..]).enumerate() {
+            let w = 1.0 - (i + 1) as f32 / (self.fade + 1) as f32;
+            *x = w * p + (1.0 - w) * *x;
+        }
+    }
+}
+
+/// What the magnitudes are to be.
+pub trait Magnitudes: Sync {
+    /// What a thread needs for it, so that nothing is allocated a frame.
+    type Scratch: Send;
+
+    fn scratch(&self) -> Self::Scratch;
+
+    /// The magnitude [F] that frame `i` is to have. `spectrum` is the frame as it is; its phase is kept, and may be
+    /// changed.
+    fn set(&self, i: usize, spectrum: &mut [Complex32], magnitude: &mut [f32], scratch: &mut Self::Scratch);
+}
+
+/// Frames that lie in one window, and how they are iterated.
+pub struct FastGriffinLim<'a> {
+    stft: &'a Stft,
+    edge: Edge,
+    /// First sample of frame 0; before the window where negative.
+    start: isize,
+    frames: usize,
+    /// 0 is plain Griffin-Lim.
+    momentum: f32,
+    past: Past<'a>,
+    /// 1 over the sum of squared windows, from sample `covered` on.
+    gain: Vec<f32>,
+    covered: usize,
+}
+
+/// One thread's share of the frames, and what it needs for them.
+struct Share<S> {
+    first: usize,
+    frames: usize,
+    buffers: FrameBuffers,
+    /// [frames, F]: target magnitude, and the spectrum of the turn before.
+    magnitude: Vec<f32>,
+    previous: Vec<Complex32>,
+    scratch: S,
+    /// Sum of the synthesised frames, from the first one's beginning on.
+    audio: Vec<f32>,
+}
+
+impl<'a> FastGriffinLim<'a> {
+    /// `frames` frames, the first at sample `start` of windows of `n` samples.
+    pub fn new(
+        stft: &'a Stft,
+        edge: Edge,
+        start: isize,
+        frames: usize,
+        n: usize,
+        momentum: f32,
+        past: Past<'a>,
+    ) -> Self {
+        let mut sum = stft.window_sum(start, frames, n);
+        let covered = sum.iter().position(|s| *s > COVERED).unwrap_or(n);
+        let end = sum.iter().rposition(|s| *s > COVERED).map_or(n, |last| last + 1);
+        sum.truncate(end);
+        sum.drain(..covered.min(end));
+        let gain = sum.into_iter().map(|s| if s > 1e-11 { 1.0 / s } else { 0.0 }).collect();
+        Self { stft, edge, start, frames, momentum, past, gain, covered }
+    }
+
+    /// Overwrites `x` [n].
+    pub fn run<M: Magnitudes>(&self, x: &mut [f32], magnitudes: &M, iterations: usize, threads: &Threads) {
+        threads.within(|| {
+            let mut shares = self.shares(magnitudes, threads.count());
+            self.past.pin(x);
+            self.pass(&mut shares, x, threads, |share, x| self.begin(share, magnitudes, x));
+            for _ in 0..iterations {
+                self.pass(&mut shares, x, threads, |share, x| self.iterate(share, x));
+            }
+        });
+    }
+
+    fn shares<M: Magnitudes>(&self, magnitudes: &M, pieces: usize) -> Vec<Share<M::Scratch>> {
+        let (bins, hop, n_fft) = (self.stft.bins(), self.stft.hop(), self.stft.n_fft());
+        let size = self.frames.div_ceil(pieces).max(1);
+        let share = |first: usize| {
+            let frames = size.min(self.frames - first);
+            Share {
+                first,
+                frames,
+                buffers: self.stft.buffers(),
+                magnitude: vec![0.0; frames * bins],
+                previous: vec![Complex32::ZERO; frames * bins],
+                scratch: magnitudes.scratch(),
+                audio: vec![0.0; (frames - 1) * hop + n_fft],
+            }
+        };
+        (0..self.frames).step_by(size).map(share).collect()
+    }
+
+    fn frame_start(&self, i: usize) -> isize {
+        self.start + (i * self.stft.hop()) as isize
+    }
+
+    /// One inverse transform: each share turns `x` into its frames' sum, which together are the new `x`.
+    fn pass<S: Send>(
+        &self,
+        shares: &mut [Share<S>],
+        x: &mut [f32],
+        threads: &Threads,
+        turn: impl Fn(&mut Share<S>, &[f32]) + Sync + Send,
+    ) {
+        threads.for_each(shares, |share| turn(share, x));
+        let seen = &mut x[self.covered..self.covered + self.gain.len()];
+        seen.fill(0.0);
+        for share in shares {
+            overlap_add(seen, self.frame_start(share.first) - self.covered as isize, &share.audio);
+        }
+        for (x, gain) in seen.iter_mut().zip(&self.gain) {
+            *x *= gain;
+        }
+        self.past.pin(x);
+    }
+
+    /// Sets the target magnitude and keeps the waveform's phase.
+    fn begin<M: Magnitudes>(&self, share: &mut Share<M::Scratch>, magnitudes: &M, x: &[f32]) {
+        let Share { buffers, audio, .. } = share;
+        let bins = self.stft.bins();
+        audio.fill(0.0);
+        for (n, magnitude) in share.magnitude.chunks_exact_mut(bins).enumerate() {
+            let i = share.first + n;
+            self.stft.analyse(x, self.frame_start(i), self.edge, buffers);
+            magnitudes.set(i, &mut buffers.spectrum, magnitude, &mut share.scratch);
+            with_phase_of(&mut buffers.spectrum, magnitude);
+            self.stft.synthesise(buffers);
+            overlap_add(audio, (n * self.stft.hop()) as isize, &buffers.samples);
+        }
+    }
+
+    fn iterate<S>(&self, share: &mut Share<S>, x: &[f32]) {
+        let (bins, inertia) = (self.stft.bins(), self.momentum / (1.0 + self.momentum));
+        share.audio.fill(0.0);
+        for n in 0..share.frames {
+            self.stft.analyse(x, self.frame_start(share.first + n), self.edge, &mut share.buffers);
+            let row = n * bins..(n + 1) * bins;
+            accelerate(&mut share.buffers.spectrum, &mut share.previous[row.clone()], &share.magnitude[row], inertia);
+            self.stft.synthesise(&mut share.buffers);
+            overlap_add(&mut share.audio, (n * self.stft.hop()) as isize, &share.buffers.samples);
+        }
+    }
+}
+
+/// Gives `spectrum` the magnitude and lets it keep its phase.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+fn with_phase_of(spectrum: &mut [Complex32], magnitude: &[f32]) {
+    for (s, m) in spectrum.iter_mut().zip(magnitude) {
+        *s *= m / (s.norm_sqr() + 1e-10).sqrt();
+    }
+}
+
+/// Gives `spectrum` the magnitude, and the phase of `spectrum - inertia * previous`; `previous` becomes `spectrum`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+fn accelerate(spectrum: &mut [Complex32], previous: &mut [Complex32], magnitude: &[f32], inertia: f32) {
+    for ((s, p), m) in spectrum.iter_mut().zip(previous).zip(magnitude) {
+        let ahead = Complex32::new(s.re - inertia * p.re, s.im - inertia * p.im);
+        *p = *s;
+        let scale = m / (ahead.norm_sqr() + 1e-10).sqrt();
+        *s = Complex32::new(ahead.re * scale, ahead.im * scale);
+    }
+}

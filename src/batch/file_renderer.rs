@@ -11,11 +11,11 @@ use super::{Fingerprint, Item, Recipe, RenderItem, Rendered, Source, SourceSetti
 use crate::{
     Error, Result,
     audio::{
-        FileReport, FileSink, FileSinkSettings, SampleFormat, StreamReport, StreamResampler, StreamSink,
-        StreamSinkSettings, WavMetadata, read_metadata, resampled_len,
+        FileReport, FileSink, FileSinkSettings, SampleFormat, StreamReport, StreamSink, StreamSinkSettings,
+        WavMetadata, read_metadata, resampled_len,
     },
-    diffusion::{ChunkLayout, Network, Renderer, SamplerSettings, WholeMel},
-    mel::MelConvention,
+    diffusion::{AnyMelRenderer, ChunkLayout, Network, SamplerSettings, WholeMel},
+    mel::{MelConvention, presets},
     model::{GriffinLim, Vocoder},
 };
 
@@ -63,7 +63,7 @@ pub struct RenderSettings {
     pub gain: f64,
     /// LUFS
     pub loudness: Option<f64>,
-    /// Hz; the model's where `None`.
+    /// Hz; that of the mel's convention where `None`, the model's for recordings.
     pub rate: Option<u32>,
 }
 
@@ -91,18 +91,33 @@ impl FileRenderer {
         })
     }
 
-    fn rate(&self) -> u32 {
-        self.settings.rate.unwrap_or(self.engine.convention().sample_rate)
+    /// Hz, of the output that `source` becomes.
+    pub fn rate_of(&self, source: &Source) -> u32 {
+        self.settings.rate.unwrap_or(source.convention.sample_rate)
     }
 
-    /// Renders into something that takes samples as they come. What leaves first leaves before the end is rendered.
+    /// Reads an item's input.
+    ///
+    /// # Errors
+    /// Those of [`Source::open`].
+    pub fn open(&self, item: &Item) -> Result<Source> {
+        Source::open(&item.input, &self.settings.source, self.engine.convention())
+    }
+
+    /// Renders `source`, which is `item`'s, into something that takes samples as they come. What leaves first leaves before the end is rendered.
     ///
     /// # Errors
     /// Those of the input, of `output`, and [`Error::Interrupted`].
-    pub fn stream(&self, item: &Item, output: impl Write, raw: bool, ticket: &Ticket) -> Result<Rendered> {
+    pub fn stream(
+        &self,
+        item: &Item,
+        source: Source,
+        output: impl Write,
+        raw: bool,
+        ticket: &Ticket,
+    ) -> Result<Rendered> {
         let settings = self.settings_of(item)?;
-        let source = Source::open(&item.input, &settings.source, self.engine.convention())?;
-        let rate = self.rate();
+        let (rate, convention) = (self.rate_of(&source), source.convention.name.clone());
         let sink = StreamSinkSettings {
             format: settings.format,
             sample_rate: rate,
@@ -121,7 +136,8 @@ impl FileRenderer {
                 (20.0 * peak.log10()).ceil()
             ));
         }
-        Ok(Rendered { audio_s: samples as f64 / f64::from(rate), peak: f64::from(peak), warnings })
+        let audio_s = samples as f64 / f64::from(rate);
+        Ok(Rendered { audio_s, peak: f64::from(peak), convention, rate, warnings })
     }
 
     /// Gives `write` exactly the samples that the source's length makes at the output's rate.
@@ -132,14 +148,12 @@ impl FileRenderer {
         ticket: &Ticket,
         write: impl FnMut(&[f32]) -> Result<()>,
     ) -> Result<()> {
-        let rate = self.rate();
+        let rate = self.rate_of(&source);
         ticket.expect(source.samples as f64 / f64::from(source.rate));
-        let wanted = resampled_len(source.samples, source.rate, rate);
-        let resampler = StreamResampler::new(self.engine.convention().sample_rate, rate)?;
-        let exact = ExactLength { left: wanted, resampler, buffer: Vec::new(), write };
+        let exact = ExactLength { left: resampled_len(source.samples, source.rate, rate), write };
         match &self.engine {
-            Engine::Diffusion(vocoder) => pull(vocoder.as_ref(), source, settings, ticket, exact),
-            Engine::GriffinLim(baseline) => pull(baseline.as_ref(), source, settings, ticket, exact),
+            Engine::Diffusion(vocoder) => pull(vocoder.as_ref(), source, settings, rate, ticket, exact),
+            Engine::GriffinLim(baseline) => pull(baseline.as_ref(), source, settings, rate, ticket, exact),
         }
     }
 }
@@ -148,55 +162,54 @@ fn pull<N: Network>(
     network: &N,
     source: Source,
     settings: &RenderSettings,
+    rate: u32,
     ticket: &Ticket,
     mut output: ExactLength<impl FnMut(&[f32]) -> Result<()>>,
 ) -> Result<()> {
-    let rate = f64::from(network.convention().sample_rate);
-    let mel = WholeMel::new(source.mel);
-    for chunk in Renderer::new(network, mel, settings.sampler, settings.chunks)? {
+    let Source { mel, convention, .. } = source;
+    let RenderSettings { sampler, chunks, .. } = *settings;
+    for chunk in AnyMelRenderer::new(network, WholeMel::new(mel), &convention, sampler, chunks)?.at_rate(rate)? {
         let chunk = chunk?;
         output.write(&chunk)?;
-        ticket.advance(chunk.len() as f64 / rate)?;
+        ticket.advance(chunk.len() as f64 / f64::from(rate))?;
     }
     output.finish()
 }
 
-/// Resamples on the way to `write`, and ends after exactly `left` samples.
+/// Passes exactly `left` samples on to `write`.
 struct ExactLength<W> {
     left: u64,
-    resampler: StreamResampler,
-    buffer: Vec<f32>,
     write: W,
 }
 
 impl<W: FnMut(&[f32]) -> Result<()>> ExactLength<W> {
     fn write(&mut self, samples: &[f32]) -> Result<()> {
-        self.buffer.clear();
-        self.resampler.push(samples, &mut self.buffer)?;
-        self.pass_on()
+        let taken = samples.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.left -= taken as u64;
+        if taken > 0 { (self.write)(&samples[..taken]) } else { Ok(()) }
     }
 
     fn finish(mut self) -> Result<()> {
-        self.buffer.clear();
-        self.resampler.finish(&mut self.buffer)?;
-        self.pass_on()?;
         // Rounding twice, there and back again, may lose a sample.
-        self.buffer.clear();
-        self.buffer.resize(usize::try_from(self.left).unwrap_or(0), 0.0);
-        self.pass_on()
+        let missing = vec![0.0; usize::try_from(self.left).unwrap_or(0)];
+        self.write(&missing)
     }
+}
 
-    fn pass_on(&mut self) -> Result<()> {
-        let taken = self.buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        self.left -= taken as u64;
-        if taken > 0 { (self.write)(&self.buffer[..taken]) } else { Ok(()) }
+/// A stated convention by name where that says all.
+fn stated(convention: Option<&MelConvention>) -> serde_json::Value {
+    match convention {
+        None => "auto".into(),
+        Some(convention) if presets::named(&convention.name).is_ok_and(|preset| preset == convention) => {
+            convention.name.clone().into()
+        }
+        Some(convention) => json!(convention),
     }
 }
 
 impl RenderItem for FileRenderer {
     fn recipe(&self, item: &Item) -> Result<Recipe> {
-        let RenderSettings { sampler, chunks, source, format, gain, loudness, .. } = self.settings_of(item)?;
-        let convention = source.convention.map(|convention| convention.name);
+        let RenderSettings { sampler, chunks, source, format, gain, loudness, rate } = self.settings_of(item)?;
         let settings = json!({
             "steps": sampler.steps,
             "iterations": sampler.iterations,
@@ -205,26 +218,29 @@ impl RenderItem for FileRenderer {
             "chunks": chunks,
             "layout": source.layout,
             "tensor": source.tensor,
-            "convention": convention,
+            "convention": stated(source.convention.as_ref()),
+            "recordings": source.recordings,
             "format": format.raw_name(),
             "gain_db": gain,
             "loudness_lufs": loudness,
-            "rate": self.rate(),
+            "rate": rate,
         });
         Ok(Recipe { model: self.engine.id().into(), settings, seed: sampler.seed })
     }
 
     fn render(&self, item: &Item, fingerprint: &Fingerprint, ticket: &Ticket) -> Result<Rendered> {
         let settings = self.settings_of(item)?;
-        let source = Source::open(&item.input, &settings.source, self.engine.convention())?;
-        let made_of = serde_json::to_value(fingerprint)
+        let source = self.open(item)?;
+        let (rate, convention) = (self.rate_of(&source), source.convention.name.clone());
+        let mut made_of = serde_json::to_value(fingerprint)
             .map_err(|error| Error::io("cannot write", &item.output)(std::io::Error::other(error)))?;
+        made_of["mel_convention"] = convention.clone().into();
         if let Some(folder) = item.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
         }
         let sink = FileSinkSettings {
             format: settings.format,
-            sample_rate: self.rate(),
+            sample_rate: rate,
             gain_db: settings.gain,
             loudness: settings.loudness,
             seed: settings.sampler.seed,
@@ -244,7 +260,8 @@ impl RenderItem for FileRenderer {
         if level.loudness_unmeasurable {
             warnings.push("too short or too quiet to have a loudness, so its level was kept".into());
         }
-        Ok(Rendered { audio_s: samples as f64 / f64::from(self.rate()), peak: f64::from(peak), warnings })
+        let audio_s = samples as f64 / f64::from(rate);
+        Ok(Rendered { audio_s, peak: f64::from(peak), convention, rate, warnings })
     }
 
     fn made_of(&self, output: &Path) -> Option<Fingerprint> {

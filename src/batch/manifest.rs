@@ -56,6 +56,12 @@ pub struct Entry {
     /// Largest magnitude in the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak: Option<f64>,
+    /// The convention that the mel was taken for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convention: Option<String>,
+    /// Hz, of the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
     /// What the user was warned of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -74,6 +80,8 @@ impl Entry {
             audio_s: None,
             took_s: None,
             peak: None,
+            convention: None,
+            rate: None,
             warnings: vec![],
             error: None,
         }
@@ -140,6 +148,8 @@ pub(super) mod tests {
             audio_s: Some(1.5),
             took_s: Some(0.25),
             peak: Some(0.5),
+            convention: Some("f5-tts".into()),
+            rate: Some(24_000),
             warnings: vec![],
             error: None,
         }

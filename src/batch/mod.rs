@@ -19,4 +19,4 @@ pub use manifest::{Entry, Fingerprint, Manifest, Recipe, Status};
 pub use plan::{Item, Plan, Target};
 pub use resume::{Existing, Remaining, resume};
 pub use schedule::{Event, RenderItem, Rendered, Ticket, hash_file, run, run_alone};
-pub use source::{Source, SourceSettings};
+pub use source::{Source, SourceSettings, recording_length};

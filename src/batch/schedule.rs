@@ -37,6 +37,9 @@ pub struct Rendered {
     pub audio_s: f64,
     /// Largest magnitude.
     pub peak: f64,
+    /// The convention that the mel was taken for, and the output's rate in Hz.
+    pub convention: String,
+    pub rate: u32,
     /// What the user should be told.
     pub warnings: Vec<String>,
 }
@@ -154,9 +157,11 @@ fn make<R: RenderItem>(renderer: &R, item: &Item, ticket: &Ticket) -> Option<Ent
     let took_s = Some(started.elapsed().as_secs_f64());
     let mut entry = Entry { status: Status::Done, fingerprint, took_s, ..Entry::skipped(item) };
     match result {
-        Ok(Rendered { audio_s, peak, warnings }) => {
+        Ok(Rendered { audio_s, peak, convention, rate, warnings }) => {
             entry.audio_s = Some(audio_s);
             entry.peak = Some(peak);
+            entry.convention = Some(convention);
+            entry.rate = Some(rate);
             entry.warnings = warnings;
         }
         Err(Error::Interrupted) => return None,

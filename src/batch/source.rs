@@ -1,15 +1,13 @@
-//! From an input file to the mel that the model takes: mel files are read and checked, recordings analysed.
+//! From an input file to a mel of a known convention: mel files are read and checked, recordings analysed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::AUDIO_EXTENSIONS;
 use crate::{
-    Error, Fault, Result, audio, data,
-    mel::{
-        self, Layout, MelConvention, MelSpectrogram,
-        file::{self, ReadOptions},
-        recognise::{recognise, rendered_alike},
-    },
+    Error, Fault, Result,
+    audio::{self, reader::SourceInfo},
+    data,
+    mel::{self, KnownMel, Layout, MelConvention, MelSpectrogram, Said, file, interpret, recognise::AudioLength},
 };
 
 /// What the user says of the input beyond its name.
@@ -19,16 +17,22 @@ pub struct SourceSettings {
     pub layout: Option<Layout>,
     /// Array or tensor of a file that holds several.
     pub tensor: Option<String>,
-    /// The convention of a mel file; `None` finds out, or refuses.
+    /// The convention of mel files; `None` finds out, or refuses.
     pub convention: Option<MelConvention>,
+    /// The recording that a mel was made of, or a folder that holds one of each mel's name: its length tells conventions
+    /// apart.
+    pub recordings: Option<PathBuf>,
 }
 
 /// An input, ready to be rendered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// By the model's convention.
+    /// By `convention`.
     pub mel: MelSpectrogram,
-    /// How long the sound is to be, in samples at `rate`: a recording's own length, (T - 1) hop for a mel.
+    /// The model's for recordings.
+    pub convention: MelConvention,
+    /// How long the sound is to be, in samples at `rate`: a recording's own length, for a mel what its convention's framing
+    /// says.
     pub samples: u64,
     /// Hz, of `samples`.
     pub rate: u32,
@@ -37,7 +41,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads `path` for a model that takes `wanted`.
+    /// Reads `path`; recordings are analysed by `wanted`, the model's.
     ///
     /// # Errors
     /// [`Error::Mel`], [`Error::Audio`] or [`Error::Convention`] for what is broken or does not fit.
@@ -46,7 +50,7 @@ impl Source {
         if AUDIO_EXTENSIONS.contains(&extension.as_str()) {
             Self::of_recording(path, wanted)
         } else {
-            Self::of_mel_file(path, settings, wanted)
+            Self::of_mel_file(path, settings)
         }
     }
 
@@ -57,46 +61,49 @@ impl Source {
         let length = recording.samples.len().next_multiple_of(wanted.hop).max(wanted.hop);
         recording.samples.resize(length, 0.0);
         let mel = mel::extract(&recording.samples, wanted)?;
-        let audio::reader::SourceInfo { sample_rate, samples, .. } = recording.source;
-        Ok(Self { mel, samples, rate: sample_rate, notes })
+        let SourceInfo { sample_rate, samples, .. } = recording.source;
+        Ok(Self { mel, convention: wanted.clone(), samples, rate: sample_rate, notes })
     }
 
-    fn of_mel_file(path: &Path, settings: &SourceSettings, wanted: &MelConvention) -> Result<Self> {
-        let SourceSettings { layout, tensor, convention } = settings;
+    fn of_mel_file(path: &Path, settings: &SourceSettings) -> Result<Self> {
+        let SourceSettings { layout, tensor, convention, recordings } = settings;
         let array = file::read_array(path, tensor.as_deref())?;
-        let convention = match convention.clone().or(array.convention()?) {
-            Some(declared) => declared,
-            None => {
-                let ranking = recognise(&array.shape, &array.values, None);
-                // What is not certain is tried as the model's own, and refused by `check` where it cannot be.
-                ranking.certain().map_or_else(|| wanted.clone(), |candidate| candidate.convention.clone())
-            }
-        };
-        if !rendered_alike(&convention, wanted) {
-            let found = format!("a mel of the convention {}", convention.name);
-            let fault = Fault::new(path.display(), found).expected(format!("{}, the model's", wanted.name));
-            let remedy = "compute the mel that way (audiodiff mel shows how), for this version converts none";
-            return Err(Error::Convention(fault.remedy(remedy)));
-        }
-        let options = ReadOptions { n_mels: Some(convention.n_mels), layout: *layout, tensor: tensor.clone() };
-        let file = array.into_mel(&options)?;
-        let mel = file.declared.mel;
-        if mel.frames() < 2 {
-            let fault = Fault::new(path.display(), format!("a mel of {} frames", mel.frames()));
+        let length = recordings.as_ref().map(|recordings| length_of(recordings, path)).transpose()?;
+        let said = Said { convention: convention.as_ref(), layout: *layout, length };
+        let KnownMel { mel, convention, notes } = interpret(path.display(), array, &said)?;
+        let samples = convention.samples(mel.frames()) as u64;
+        if samples == 0 {
+            let fault = Fault::new(path.display(), "a mel of 1 frames");
             return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));
         }
-        let findings = mel::check(path.display(), &mel, &convention)?;
-        let notes = file.notes.into_iter().chain(findings.into_iter().map(|finding| finding.message));
         // Who shows a note says for itself which file it is of.
         let name = format!("{}: ", path.display());
-        let notes = notes.map(|note| note.strip_prefix(&name).map(str::to_owned).unwrap_or(note)).collect();
-        let samples = wanted.samples(mel.frames()) as u64;
-        Ok(Self { mel: at_floor(mel, wanted), samples, rate: wanted.sample_rate, notes })
+        let notes = notes.into_iter().map(|note| note.strip_prefix(&name).map(str::to_owned).unwrap_or(note)).collect();
+        Ok(Self { mel, samples, rate: convention.sample_rate, convention, notes })
     }
 }
 
-/// What another program's lower floor let through is silence to the model, too.
-fn at_floor(mel: MelSpectrogram, wanted: &MelConvention) -> MelSpectrogram {
-    let (n_mels, floor) = (mel.n_mels(), wanted.stored(0, 0.0) as f32);
-    MelSpectrogram::new(mel.into_values().into_iter().map(|v| v.max(floor)).collect(), n_mels)
+/// The length of the recording that the mel at `mel` was made of: `recordings` itself, or the file of the mel's name in it.
+fn length_of(recordings: &Path, mel: &Path) -> Result<AudioLength> {
+    let recording = if recordings.is_dir() {
+        let stem = mel.file_stem().unwrap_or_default().to_string_lossy();
+        let named = |extension: &&str| recordings.join(format!("{stem}.{extension}"));
+        let found = AUDIO_EXTENSIONS.iter().map(named).find(|path| path.is_file());
+        found.ok_or_else(|| {
+            let fault = Fault::new(recordings.display(), format!("holds no recording named {stem}"));
+            Error::Data(fault.expected(format!("one of the name of {}", mel.display())))
+        })?
+    } else {
+        recordings.to_owned()
+    };
+    recording_length(&recording)
+}
+
+/// How long a recording is.
+///
+/// # Errors
+/// Those of [`audio::read`].
+pub fn recording_length(path: &Path) -> Result<AudioLength> {
+    let SourceInfo { samples, sample_rate, .. } = audio::read(path)?.source;
+    Ok(AudioLength { samples, sample_rate })
 }

@@ -8,6 +8,7 @@ use std::{
 
 use audiodiff::{
     Error, Result, audio,
+    batch::recording_length,
     mel::{
         self, MelConvention,
         file::{RawArray, read_array},
@@ -50,6 +51,9 @@ enum Action {
         /// The array of this name, where there are several
         #[arg(long, value_name = "NAME")]
         tensor: Option<String>,
+        /// The recording that it was made of: its length tells conventions apart
+        #[arg(long, value_name = "AUDIO")]
+        recording: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -64,9 +68,10 @@ enum Action {
 
 pub fn run(flags: MelFlags, terminal: &Terminal) -> Result<Outcome> {
     match flags {
-        MelFlags { action: Some(Action::Info { file, tensor, json }), .. } => {
+        MelFlags { action: Some(Action::Info { file, tensor, recording, json }), .. } => {
             let array = read_array(&file, tensor.as_deref())?;
-            let ranking = recognise(&array.shape, &array.values, None);
+            let length = recording.as_deref().map(recording_length).transpose()?;
+            let ranking = recognise(&array.shape, &array.values, length);
             let declared = array.convention()?;
             print(&if json { info_json(&array, &ranking, declared) } else { info(&file, &array, &ranking, declared) })
         }

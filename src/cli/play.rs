@@ -16,12 +16,10 @@ use audiodiff::{
         device::{DeviceRequest, OutputDevice},
         player::{Player, PlayerSettings, PlayerStatus},
     },
-    batch::{
-        FileRenderer, Fingerprint, Inputs, Overrides, Recipe, RenderItem as _, RenderSettings, SourceSettings, streamed,
-    },
+    batch::{FileRenderer, Fingerprint, Inputs, Overrides, Recipe, RenderItem as _, RenderSettings, streamed},
     diffusion::{ChunkLayout, SamplerSettings},
     live::{Event, LiveFormat, LiveMel, Session, SessionInput, SessionSettings},
-    mel::{self, Layout, MelConvention},
+    mel::MelConvention,
 };
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -165,7 +163,13 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
     let files = if live { Vec::new() } else { flags.find_files(terminal)? };
     // The device first: without one, nothing else is worth the wait.
     let device = OutputDevice::find(&flags.device_request())?;
-    let renderer = flags.renderer(live, terminal)?;
+    let mut renderer = flags.renderer(live, terminal)?;
+    if let ([file], Some(path)) = (files.as_slice(), &flags.also_write) {
+        // Everything is played at the model's rate; render would take the mel's own.
+        let rate = renderer.engine.convention().sample_rate;
+        let source = renderer.open(&streamed(file.clone(), path, Overrides::default()));
+        renderer.settings.rate = source.ok().filter(|source| source.convention.sample_rate != rate).map(|_| rate);
+    }
     let kept = flags.also_write.as_ref().map(|path| Kept::create(path, &renderer, &files, flags.format)).transpose()?;
     let convention = renderer.engine.convention().clone();
     let RenderSettings { sampler, chunks, source, .. } = renderer.settings;
@@ -183,7 +187,9 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
     ));
     let (input, live_status, many) = if live {
         let format = flags.live.input_format.into();
-        let mel = LiveMel::new(io::stdin(), format, source.layout, &convention, "standard input");
+        // Frames that are still to come prove nothing: what is not said is the model's.
+        let given = source.convention.as_ref().unwrap_or(&convention);
+        let mel = LiveMel::new(io::stdin(), format, source.layout, given, "standard input");
         let status = mel.status();
         (SessionInput::Live(Box::new(mel)), Some(status), false)
     } else {
@@ -288,10 +294,7 @@ impl PlayFlags {
 
     /// Loads the model; the settings are those that render takes from the same options.
     fn renderer(&self, live: bool, terminal: &Terminal) -> Result<FileRenderer> {
-        let convention = match self.input.convention.as_str() {
-            "auto" => None,
-            name => Some(mel::user_convention::resolve_name(name)?),
-        };
+        let source = self.input.source()?;
         let seed = self.quality.seed.number();
         if self.quality.seed == SeedChoice::Random {
             terminal.note(format_args!("seed {seed}"));
@@ -306,11 +309,7 @@ impl PlayFlags {
                 Some(latency_ms) => chunks_for(latency_ms, engine.convention())?,
                 None => ChunkLayout::default(),
             },
-            source: SourceSettings {
-                layout: self.input.layout.map(Layout::from),
-                tensor: self.input.tensor.clone(),
-                convention,
-            },
+            source,
             format: self.format.into(),
             gain: 0.0,
             loudness: None,

@@ -63,9 +63,39 @@ pub struct InputFlags {
     /// The tensor or array of this name in a .safetensors or .npz file
     #[arg(long, value_name = "NAME")]
     pub tensor: Option<String>,
-    /// The mel convention: auto, a name (see audiodiff mel conventions) or a file that describes one
-    #[arg(long, default_value = "auto", env = "AUDIODIFF_CONVENTION", value_name = "NAME|FILE")]
+    /// What made the mel: auto (as the file declares, or its numbers prove), a name of audiodiff mel conventions, or a file
+    /// that describes it (TOML, JSON, HiFi-GAN's config.json). Of frames on standard input, auto is the model's own
+    #[arg(long, default_value = "auto", env = "AUDIODIFF_CONVENTION", value_name = "auto|NAME|FILE")]
     pub convention: String,
+    /// Mean and deviation of each band by which the mel was standardised: .npy, .npz
+    #[arg(long, value_name = "FILE", env = "AUDIODIFF_STATS")]
+    pub stats: Option<PathBuf>,
+    /// The recording that the mel was made of, or a folder with one of each mel's name: its length tells conventions apart
+    #[arg(long, value_name = "FILE|DIR", env = "AUDIODIFF_RECORDING")]
+    pub recording: Option<PathBuf>,
+}
+
+impl InputFlags {
+    pub fn source(&self) -> Result<SourceSettings> {
+        let mut convention = match self.convention.as_str() {
+            "auto" => None,
+            name => Some(mel::user_convention::resolve_name(name)?),
+        };
+        if let Some(file) = &self.stats {
+            let Some(convention) = &mut convention else {
+                let found = "standardised numbers tell nothing of their convention";
+                return Err(wrong("--stats", found, "name it with --convention"));
+            };
+            convention.statistics = Some(mel::user_convention::read_statistics(file)?);
+            convention.validate()?;
+        }
+        Ok(SourceSettings {
+            layout: self.layout.map(Layout::from),
+            tensor: self.tensor.clone(),
+            convention,
+            recordings: self.recording.clone(),
+        })
+    }
 }
 
 #[derive(Args, Debug, Clone)]
@@ -246,10 +276,7 @@ impl RenderFlags {
 
     /// Loads the model and puts everything that it renders with together.
     fn renderer(&self, items: usize, terminal: &Terminal) -> Result<(FileRenderer, usize)> {
-        let convention = match self.input.convention.as_str() {
-            "auto" => None,
-            name => Some(mel::user_convention::resolve_name(name)?),
-        };
+        let source = self.input.source()?;
         let (jobs, threads) = share_cores(self.batch.jobs, self.batch.threads, items);
         let seed = self.quality.seed.number();
         if self.quality.seed == SeedChoice::Random {
@@ -259,11 +286,7 @@ impl RenderFlags {
         let settings = RenderSettings {
             sampler: self.quality.sampler(&engine, seed)?,
             chunks: ChunkLayout::default(),
-            source: SourceSettings {
-                layout: self.input.layout.map(Layout::from),
-                tensor: self.input.tensor.clone(),
-                convention,
-            },
+            source,
             format: self.sound.format.into(),
             gain: self.sound.gain.unwrap_or(0.0),
             loudness: self.sound.loudness,
@@ -349,16 +372,17 @@ fn stream(flags: &RenderFlags, mut inputs: Inputs, name: PathBuf, terminal: &Ter
     } else {
         Box::new(File::create(&name).map_err(Error::io("cannot open", &name))?)
     };
+    let item = streamed(found.input, if to_stdout { "standard output".into() } else { name }, found.overrides);
+    let source = renderer.open(&item)?;
     let raw = flags.sound.output_raw;
     if raw {
-        let RenderSettings { format, rate, .. } = renderer.settings;
-        let rate = rate.unwrap_or(renderer.engine.convention().sample_rate);
-        terminal.note(format_args!("{} {rate} 1", format.raw_name()));
+        let (format, rate) = (renderer.settings.format.raw_name(), renderer.rate_of(&source));
+        terminal.note(format_args!("{format} {rate} 1"));
     }
-    let item = streamed(found.input, if to_stdout { "standard output".into() } else { name }, found.overrides);
     let mut progress = Progress::new(terminal, 1);
     let shown = |event| show(&mut progress, &event);
-    let rendered = run_alone(interrupt::stop_flag(), shown, |ticket| renderer.stream(&item, output, raw, ticket))?;
+    let rendered =
+        run_alone(interrupt::stop_flag(), shown, |ticket| renderer.stream(&item, source, output, raw, ticket))?;
     for warning in rendered.warnings {
         terminal.warn(format_args!("{}: {warning}", item.input.display()));
     }

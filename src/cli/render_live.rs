@@ -11,9 +11,7 @@ use std::{
 
 use audiodiff::{
     Error, Fault, Result,
-    audio::{
-        FileSink, FileSinkSettings, StreamResampler, StreamSink, StreamSinkSettings, WavMetadata, level::LevelReport,
-    },
+    audio::{FileSink, FileSinkSettings, StreamSink, StreamSinkSettings, WavMetadata, level::LevelReport},
     batch::{FileRenderer, Overrides, RenderItem as _, RenderSettings, streamed},
     live::{LiveMel, render},
 };
@@ -41,11 +39,12 @@ pub fn run(
             "pipe mel frames in: python tts.py | audiodiff render -",
         ));
     }
-    let (convention, settings) = (renderer.engine.convention(), &renderer.settings);
+    let settings = &renderer.settings;
+    // Frames that are still to come prove nothing: what is not said is the model's.
+    let convention = settings.source.convention.as_ref().unwrap_or(renderer.engine.convention());
     let mel = LiveMel::new(io::stdin(), format.into(), settings.source.layout, convention, "standard input");
     let rate = settings.rate.unwrap_or(convention.sample_rate);
     let mut sink = Sink::open(renderer, output, rate, terminal)?;
-    let mut resampler = StreamResampler::new(convention.sample_rate, rate)?;
     // A stream has nothing to tidy up; a file is given up between two chunks.
     let stop = match output {
         Output::File(_) => interrupt::stop_flag(),
@@ -53,15 +52,12 @@ pub fn run(
     };
     let begun = Instant::now();
     let mut samples = 0u64;
-    let mut ready = Vec::new();
     // Not in the main thread, whose libgomp workers spin while they wait.
     let rendered = thread::scope(|scope| {
         let work = scope.spawn(|| {
-            render(&renderer.engine, mel, settings.sampler, settings.chunks, |chunk| {
-                ready.clear();
-                resampler.push(chunk, &mut ready)?;
-                samples += ready.len() as u64;
-                sink.write(&ready)?;
+            render(&renderer.engine, mel, settings.sampler, settings.chunks, rate, |chunk| {
+                samples += chunk.len() as u64;
+                sink.write(chunk)?;
                 if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
             })
         });
@@ -73,10 +69,6 @@ pub fn run(
         (Err(error), _) => return Err(error),
         (Ok(()), _) => None,
     };
-    ready.clear();
-    resampler.finish(&mut ready)?;
-    samples += ready.len() as u64;
-    sink.write(&ready)?;
     sink.finish(terminal)?;
     let (audio_s, took_s) = (samples as f64 / f64::from(rate), begun.elapsed().as_secs_f64());
     match fault {

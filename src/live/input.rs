@@ -108,6 +108,10 @@ impl LiveMel {
         self.status.clone()
     }
 
+    pub fn convention(&self) -> &MelConvention {
+        &self.convention
+    }
+
     /// Has the player told while there is nothing to read, so that it counts a gap as the input's.
     pub fn set_waiting_flag(&mut self, flag: WaitingFlag) {
         self.waiting = Some(flag);
@@ -207,13 +211,19 @@ impl MelSource for LiveMel {
 /// Refuses values that no sound has in this convention: rendered, they would be noise. The bounds are those for files.
 /// With the error comes the number of good frames before it.
 fn check_range(mel: &MelSpectrogram, convention: &MelConvention, first: u64) -> Result<(), (usize, Error)> {
-    let highest = convention.stored(0, 4.0 * convention.n_fft as f64);
-    let lowest = convention.stored(0, 0.0) - 0.01;
-    let fits = |value: f32| (lowest..=highest).contains(&f64::from(value));
-    match mel.values().iter().position(|&value| !fits(value)) {
+    // Statistics give each band bounds of its own.
+    let bounds =
+        |band: usize| (convention.stored(band, 0.0) - 0.01, convention.stored(band, 4.0 * convention.n_fft as f64));
+    let bounds: Vec<(f64, f64)> = (0..mel.n_mels()).map(bounds).collect();
+    let fits = |(i, &value): (usize, &f32)| {
+        let (lowest, highest) = bounds[i % mel.n_mels()];
+        (lowest..=highest).contains(&f64::from(value))
+    };
+    match mel.values().iter().enumerate().position(|value| !fits(value)) {
         None => Ok(()),
         Some(at) => {
             let (frame, band) = (at / mel.n_mels(), at % mel.n_mels());
+            let (lowest, highest) = bounds[band];
             let found = format!("the value {:.3} at frame {}, band {band}", mel.values()[at], first + frame as u64);
             let expected = format!("{lowest:.2} to {highest:.2}, as mels of the convention {} have", convention.name);
             Err((frame, Error::Convention(Fault::new("live mel", found).expected(expected))))

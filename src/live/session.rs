@@ -20,8 +20,8 @@ use crate::{
         resampled_len,
     },
     batch::{Engine, Source, SourceSettings},
-    diffusion::{ChunkLayout, MelSource, Network, Renderer, SamplerSettings, WholeMel},
-    mel::MelSpectrogram,
+    diffusion::{AnyMelRenderer, ChunkLayout, MelSource, Network, Renderer, SamplerSettings, WholeMel},
+    mel::{MelConvention, MelSpectrogram},
 };
 
 /// How to render.
@@ -135,18 +135,19 @@ impl Session {
 }
 
 /// Renders a live mel into `write`, chunk by chunk, in the calling thread. A broken mel is an error after the sound
-/// before it.
+/// before it. `rate` is that of the samples, in Hz.
 pub fn render(
     engine: &Engine,
     mel: LiveMel,
     sampler: SamplerSettings,
     chunks: ChunkLayout,
+    rate: u32,
     write: impl FnMut(&[f32]) -> Result<()>,
 ) -> Result<()> {
     let status = mel.status();
     match engine {
-        Engine::Diffusion(vocoder) => render_into(vocoder.as_ref(), mel, sampler, chunks, write),
-        Engine::GriffinLim(baseline) => render_into(baseline.as_ref(), mel, sampler, chunks, write),
+        Engine::Diffusion(vocoder) => render_into(vocoder.as_ref(), mel, sampler, chunks, rate, write),
+        Engine::GriffinLim(baseline) => render_into(baseline.as_ref(), mel, sampler, chunks, rate, write),
     }?;
     status.take_error().map_or(Ok(()), Err)
 }
@@ -156,9 +157,12 @@ fn render_into<N: Network>(
     mel: LiveMel,
     sampler: SamplerSettings,
     chunks: ChunkLayout,
+    rate: u32,
     mut write: impl FnMut(&[f32]) -> Result<()>,
 ) -> Result<()> {
-    Renderer::new(network, mel, sampler, chunks)?.try_for_each(|chunk| write(&chunk?))
+    let convention = mel.convention().clone();
+    let mut renderer = AnyMelRenderer::new(network, mel, &convention, sampler, chunks)?.at_rate(rate)?;
+    renderer.try_for_each(|chunk| write(&chunk?))
 }
 
 /// The thread's own.
@@ -175,6 +179,16 @@ struct Span {
     input: usize,
     start_s: f64,
     ends_s: f64,
+}
+
+/// What of an input is wanted.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Absolute frame that the mel begins with.
+    begin: usize,
+    /// Samples to be played, after `skipped` that are dropped.
+    left: u64,
+    skipped: usize,
 }
 
 /// Why rendering an input ended.
@@ -213,7 +227,9 @@ impl Work {
                 let status = mel.status();
                 mel.set_waiting_flag(self.feed.waiting_flag());
                 self.warm_up(network)?;
-                let rendered = self.render(network, *mel, 0, u64::MAX, 0, &mut adapter, Some(&status));
+                let convention = mel.convention().clone();
+                let place = Place { begin: 0, left: u64::MAX, skipped: 0 };
+                let rendered = self.render(network, *mel, &convention, place, &mut adapter, Some(&status));
                 if let Some(error) = status.take_error() {
                     self.tell(Event::Failed { input: "standard input".into(), error });
                 }
@@ -296,8 +312,9 @@ impl Work {
         spans: &mut Vec<Span>,
         adapter: &mut Option<Adapter>,
     ) -> Result<(Outcome, Span)> {
-        let convention = network.convention();
-        let (rate, hop) = (convention.sample_rate, convention.hop);
+        // Played at the model's rate; the mel's frames lie on its own.
+        let rate = network.convention().sample_rate;
+        let MelConvention { sample_rate: own_rate, hop, .. } = source.convention;
         let total = resampled_len(source.samples, source.rate, rate);
         let seconds = |samples: u64| samples as f64 / f64::from(rate);
         let (span, into_s) = start.unwrap_or_else(|| {
@@ -310,31 +327,31 @@ impl Work {
             self.tell(Event::Opened { input: path.into(), ends_s: span.ends_s, notes });
         }
         // A seek begins a little earlier, so that its first chunk grows out of a past as every other does.
-        let frame = ((into_s * f64::from(rate) / hop as f64) as usize).min(source.mel.frames().saturating_sub(2));
+        let frame = ((into_s * f64::from(own_rate) / hop as f64) as usize).min(source.mel.frames().saturating_sub(2));
         let begin = frame.saturating_sub(self.settings.chunks.past);
         let mel = Slice { mel: &source.mel, next: begin };
-        let skipped = (frame - begin) * hop;
-        let left = total.saturating_sub((frame * hop) as u64);
-        let outcome = self.render(network, mel, begin, left, skipped, adapter, None)?;
+        let at = |frames: usize| resampled_len((frames * hop) as u64, own_rate, rate);
+        let place = Place { begin, left: total.saturating_sub(at(frame)), skipped: at(frame - begin) as usize };
+        let outcome = self.render(network, mel, &source.convention, place, adapter, None)?;
         Ok((outcome, span))
     }
 
-    /// Renders `mel` from absolute frame `begin` on, drops `skipped` samples and gives `left` to the player.
-    #[expect(clippy::too_many_arguments, reason = "one loop for files and live input")]
+    /// Renders `mel`, which is of `convention`, and gives it to the player.
     fn render<N: Network>(
         &mut self,
         network: &N,
         mel: impl MelSource,
-        begin: usize,
-        mut left: u64,
-        mut skipped: usize,
+        convention: &MelConvention,
+        Place { begin, mut left, mut skipped }: Place,
         adapter: &mut Option<Adapter>,
         live: Option<&LiveStatus>,
     ) -> Result<Outcome> {
         let SessionSettings { sampler, chunks, .. } = self.settings;
         let sampler = adapter.as_ref().map_or(sampler, Adapter::settings);
-        let mut renderer = Renderer::new(network, mel, sampler, chunks)?.starting_at(begin);
-        let rate = f64::from(network.convention().sample_rate);
+        let renderer = AnyMelRenderer::new(network, mel, convention, sampler, chunks)?;
+        let rate = network.convention().sample_rate;
+        let mut renderer = renderer.starting_at(begin).at_rate(rate)?;
+        let rate = f64::from(rate);
         let waited = || live.map_or(Duration::ZERO, LiveStatus::waited);
         loop {
             let (begun, waited_before) = (Instant::now(), waited());

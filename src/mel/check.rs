@@ -25,6 +25,8 @@ pub struct Finding {
 pub enum Concern {
     /// Every value lies at the floor.
     Silent,
+    /// The lowest values are cut off above the floor.
+    CutOff,
     /// Some values lie below the floor, as a network's guesses do.
     BelowFloor,
     /// Some values are louder than audio within ±1 can be.
@@ -66,9 +68,19 @@ mod nats {
 /// The share of values at the lowest one that no audio has, but every mel that was cut off there and has a pause.
 const CUT_OFF_SHARE: f64 = 0.05;
 
-/// The lowest values of the field's conventions: logarithms of their floors, or what they are mapped to.
-const KNOWN_FLOORS: [f32; 11] =
-    [-11.512_925, -16.118_095, -18.420_681, -13.815_511, -9.210_34, -6.907_755, -10.0, -8.0, -7.0, -5.0, -4.0];
+/// The lowest values of the field's conventions: natural logarithms of their floors …
+const NATURAL_FLOORS: [f32; 6] = [-11.512_925, -16.118_095, -18.420_681, -13.815_511, -9.210_34, -6.907_755];
+/// … those of log10, and what they are mapped to.
+const OTHER_FLOORS: [f32; 5] = [-10.0, -8.0, -7.0, -5.0, -4.0];
+
+/// How the convention is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The user or the file says so.
+    Stated,
+    /// It is the likely one.
+    Assumed,
+}
 
 /// Compares a mel with the one convention that it is taken for. `subject` names it in messages.
 ///
@@ -76,10 +88,21 @@ const KNOWN_FLOORS: [f32; 11] =
 /// `Error::Mel` where band count or values are impossible in any convention; `Error::Convention` where it is certain that the
 /// mel is of another one, or `convention` is impossible itself.
 pub fn check(subject: impl fmt::Display, mel: &MelSpectrogram, convention: &MelConvention) -> Result<Vec<Finding>> {
+    check_as(subject, mel, convention, Origin::Assumed)
+}
+
+/// As [`check`]. Of a stated convention, values that were cut off above its floor are a finding and no error: a program may
+/// clamp its own mels.
+pub fn check_as(
+    subject: impl fmt::Display,
+    mel: &MelSpectrogram,
+    convention: &MelConvention,
+    origin: Origin,
+) -> Result<Vec<Finding>> {
     let subject = subject.to_string();
     convention.validate()?;
     if mel.n_mels() != convention.n_mels {
-        let expected = format!("{} by the convention {}", convention.n_mels, convention.name);
+        let expected = format!("{} by the convention {} (its n_mels)", convention.n_mels, convention.name);
         let fault = Fault::new(subject, format!("{} bands", mel.n_mels())).expected(expected);
         return Err(Error::Mel(fault.remedy("if another program made it, name its convention with --convention")));
     }
@@ -90,7 +113,7 @@ pub fn check(subject: impl fmt::Display, mel: &MelSpectrogram, convention: &MelC
         let count = mel.values().iter().filter(|v| !v.is_finite()).count();
         return Err(not_finite(&subject, (i / mel.n_mels(), i % mel.n_mels()), mel.values()[i], count));
     }
-    Comparison::new(subject, mel, convention).run()
+    Comparison::new(subject, mel, convention, origin).run()
 }
 
 /// A mel beside what a convention can hold. Levels are natural logarithms of magnitudes, whatever is stored.
@@ -98,6 +121,7 @@ struct Comparison<'a> {
     subject: String,
     mel: &'a MelSpectrogram,
     convention: &'a MelConvention,
+    origin: Origin,
     /// [M]: what the convention stores for nothing, and for the loudest that a band can be for audio within ±1.
     low: Vec<f64>,
     high: Vec<f64>,
@@ -119,7 +143,7 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn new(subject: String, mel: &'a MelSpectrogram, convention: &'a MelConvention) -> Self {
+    fn new(subject: String, mel: &'a MelSpectrogram, convention: &'a MelConvention, origin: Origin) -> Self {
         let level = |m: usize, stored: f64| convention.linear(m, stored).ln() / convention.power;
         let held = |m: usize, value: f64| level(m, convention.stored(m, value));
         let low: Vec<f64> = (0..mel.n_mels()).map(|m| held(m, 0.0)).collect();
@@ -128,6 +152,7 @@ impl<'a> Comparison<'a> {
             subject,
             mel,
             convention,
+            origin,
             loudest: vec![f64::NEG_INFINITY; low.len()],
             low,
             high,
@@ -170,14 +195,14 @@ impl<'a> Comparison<'a> {
             return Ok(vec![self.finding(Concern::Silent, "every value lies at the floor: digital silence".into())]);
         }
         if self.min == self.max {
-            return Err(self.other(format!("is {} everywhere, which no audio gives", self.min)));
+            return Err(self.other("values", format!("is {} everywhere, which no audio gives", self.min)));
         }
         if self.is_plain_log() {
             self.refuse_other_scales()?;
         }
-        self.refuse_another_floor()?;
+        let cut_off = self.another_floor()?;
         self.refuse_what_cannot_be_held()?;
-        Ok(self.findings())
+        Ok(cut_off.into_iter().chain(self.findings()).collect())
     }
 
     /// Whether stored values are logarithms and nothing else, so that 0 means a magnitude of 1.
@@ -206,27 +231,26 @@ impl<'a> Comparison<'a> {
             let at_zero = values.iter().filter(|v| **v < edge).count() as f64 / values.len() as f64;
             let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len() as f64;
             if max <= 1.05 && (at_zero > 0.02 || self.mel.frames() >= 4) {
-                return Err(self.other("looks normalised to the range 0 to 1".into()));
+                return Err(self.other("affine", "looks normalised to the range 0 to 1".into()));
             }
             if at_zero > 0.02 || mean < 0.1 * max {
-                return Err(
-                    self.other("looks like magnitudes without a logarithm (none is negative, most are near 0)".into())
-                );
+                let hint = "looks like magnitudes without a logarithm (none is negative, most are near 0)";
+                return Err(self.other("log", hint.into()));
             }
         }
         // A flat spectrum alone spans 3 nats over the bands, for the triangles grow with frequency.
         if min >= -1.1 && max <= 1.1 && span < 2.4 && self.mel.frames() >= 4 {
-            return Err(self.other("looks normalised to the range -1 to 1".into()));
+            return Err(self.other("affine", "looks normalised to the range -1 to 1".into()));
         }
         Ok(())
     }
 
     /// Values that were cut off elsewhere: the lowest one comes again and again.
-    fn refuse_another_floor(&self) -> Result<()> {
+    fn another_floor(&self) -> Result<Option<Finding>> {
         let bands = self.mel.n_mels();
         let floor = self.low.iter().copied().fold(f64::INFINITY, f64::min);
         if (self.lowest_level - floor).abs() < 0.5 || self.convention.statistics.is_some() {
-            return Ok(());
+            return Ok(None);
         }
         let at_min = |(_, v): &(usize, &f32)| **v == self.min;
         let count = self.mel.values().iter().enumerate().filter(at_min).count();
@@ -237,25 +261,40 @@ impl<'a> Comparison<'a> {
         let share = count as f64 / self.mel.values().len() as f64;
         // In 16-bit floats round numbers come by chance.
         let is_half = || self.mel.values().iter().all(|v| v.to_bits().trailing_zeros() >= 13);
-        let is_known = KNOWN_FLOORS.iter().any(|known| (known - self.min).abs() < 2e-4);
+        let is_one_of = |floors: &[f32]| floors.iter().any(|known| (known - self.min).abs() < 2e-4);
+        let is_known = is_one_of(&NATURAL_FLOORS) || is_one_of(&OTHER_FLOORS);
         if in_bands >= 3 && (share >= CUT_OFF_SHARE || is_known && count >= 3 && !is_half()) {
             let (min, name) = (self.min, &self.convention.name);
             let own = self.convention.stored(0, 0.0);
-            let decibels = if self.looks_like_decibels() { ", and looks like decibels" } else { "" };
-            return Err(self.other(format!("is cut off at {min:.3}, {name} at {own:.3}{decibels}")));
+            let text = format!("is cut off at {min:.3}, {name} at {own:.3}");
+            let of_another_log =
+                is_one_of(if self.convention.log == LogBase::Natural { &OTHER_FLOORS } else { &NATURAL_FLOORS });
+            return if self.looks_like_decibels() {
+                Err(self.other("log", text + ", and looks like decibels"))
+            } else if self.origin == Origin::Assumed
+                || self.lowest_level < floor
+                || of_another_log && self.is_plain_log()
+            {
+                Err(self.other(if of_another_log { "log" } else { "floor" }, text))
+            } else {
+                Ok(Some(self.finding(Concern::CutOff, text + "; what was cut off is rendered at that level")))
+            };
         }
-        Ok(())
+        Ok(None)
     }
 
     fn refuse_what_cannot_be_held(&self) -> Result<()> {
         let far = self.far_below as f64 / self.mel.values().len() as f64;
         // Band by band, a value in a thousand may be anything that a network guessed.
         if far > 1e-3 || self.deepest > nats::TOO_FAR_BELOW {
-            let hint = if self.looks_like_decibels() { "looks like decibels" } else { "goes below the floor" };
-            return Err(self.other(hint.into()));
+            return Err(if self.looks_like_decibels() {
+                self.other("log", "looks like decibels".into())
+            } else {
+                self.other("floor", "goes below the floor".into())
+            });
         }
         if self.excess > nats::HEADROOM {
-            return Err(self.other("is louder than audio within -1 to 1 can be".into()));
+            return Err(self.other("log, affine or window_norm", "is louder than audio within -1 to 1 can be".into()));
         }
         Ok(())
     }
@@ -265,8 +304,8 @@ impl<'a> Comparison<'a> {
         self.convention.log != LogBase::Decibel && self.max - self.min > 40.0
     }
 
-    /// The refusal: what is seen, what the convention holds, what to do.
-    fn other(&self, hint: String) -> Error {
+    /// The refusal: what is seen, what the convention holds, in which field it differs, what to do.
+    fn other(&self, field: &str, hint: String) -> Error {
         let c = self.convention;
         let held = |levels: &[f64], pick: fn(f64, f64) -> f64| {
             let stored = levels.iter().enumerate().map(|(m, level)| c.stored(m, (level * c.power).exp()));
@@ -280,7 +319,8 @@ impl<'a> Comparison<'a> {
         };
         let log = if self.is_plain_log() { format!(" ({log})") } else { String::new() };
         let found = format!("{hint}, with values from {:.2} to {:.2}", self.min, self.max);
-        let fault = Fault::new(&self.subject, found).expected(format!("{low:.2} to {high:.2}{log} as {} has", c.name));
+        let expected = format!("{low:.2} to {high:.2}{log} as {} has (its {field})", c.name);
+        let fault = Fault::new(&self.subject, found).expected(expected);
         Error::Convention(fault.remedy("if another program made it, name its convention with --convention"))
     }
 

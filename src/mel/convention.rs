@@ -138,6 +138,19 @@ impl MelConvention {
         }
     }
 
+    /// The first field in which `other` has other numbers, and its value in both; names don't count.
+    pub fn difference(&self, other: &Self) -> Option<(String, String, String)> {
+        let fields = |c: &Self| match serde_json::to_value(c) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            _ => serde_json::Map::new(),
+        };
+        let (own, others) = (fields(self), fields(other));
+        let shown = |value: Option<&serde_json::Value>| value.map_or("none".into(), ToString::to_string);
+        let names = own.keys().chain(others.keys().filter(|name| !own.contains_key(*name)));
+        let mut differing = names.filter(|name| *name != "name" && own.get(*name) != others.get(*name));
+        differing.next().map(|name| (name.clone(), shown(own.get(name)), shown(others.get(name))))
+    }
+
     /// Bins of the STFT.
     pub fn bins(&self) -> usize {
         self.n_fft / 2 + 1

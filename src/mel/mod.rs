@@ -7,13 +7,15 @@ pub mod convert;
 pub mod extract;
 pub mod file;
 pub mod filterbank;
+mod interpret;
 pub mod presets;
 pub mod recognise;
 mod spectrogram;
 pub mod stream;
 pub mod user_convention;
 
-pub use check::{Concern, Finding, check};
+pub use check::{Concern, Finding, Origin, check, check_as};
 pub use convention::{Affine, BandStatistics, Framing, Layout, LogBase, MelConvention, MelScale};
 pub use extract::extract;
+pub use interpret::{KnownMel, Said, interpret};
 pub use spectrogram::{DeclaredMel, MelSpectrogram};

@@ -98,6 +98,11 @@ impl Ranking {
 ///
 /// Never fails: an array that no preset can have made gives candidates that are all impossible, or none.
 pub fn recognise(shape: &[usize], values: &[f32], length: Option<AudioLength>) -> Ranking {
+    recognise_in(shape, values, None, length)
+}
+
+/// As [`recognise`], where the order of the axes is known.
+pub fn recognise_in(shape: &[usize], values: &[f32], known: Option<Layout>, length: Option<AudioLength>) -> Ranking {
     let lowest = values.iter().copied().fold(f32::INFINITY, f32::min);
     let highest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut summary = Summary { shape: shape.to_vec(), lowest, highest, silence: None, profile: vec![] };
@@ -117,7 +122,7 @@ pub fn recognise(shape: &[usize], values: &[f32], length: Option<AudioLength>) -
     let mut views: HashMap<Layout, View> = HashMap::new();
     for preset in presets::all() {
         for (layout, n_mels) in [(Layout::BandsFirst, rows), (Layout::FramesFirst, columns)] {
-            if preset.convention.n_mels == n_mels {
+            if preset.convention.n_mels == n_mels && known.is_none_or(|known| known == layout) {
                 let view = views.entry(layout).or_insert_with(|| View::new(values, rows, columns, layout));
                 candidates.push(examine(&preset.convention, view, (items == 1).then_some(length).flatten()));
             }

@@ -39,6 +39,8 @@ impl Program {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AUDIODIFF_")) {
             command.env_remove(name);
         }
+        // A second of speech is often too short to prove what it is: tests of that say --convention auto.
+        command.env("AUDIODIFF_CONVENTION", "f5-tts");
         command
     }
 

@@ -82,6 +82,14 @@ impl RawArray {
         Ok(Some(convention))
     }
 
+    /// # Errors
+    /// `Error::Mel` where the array has no two axes, or holds several mels.
+    pub fn require_one_mel(&self) -> Result<()> {
+        Axes { n_mels: None, forced: Some(Layout::BandsFirst), usual: None }
+            .find(&self.shape, &self.subject)
+            .map(|_| ())
+    }
+
     /// The mel that the array holds. A declared convention's band count comes before the wanted one: what a file says of
     /// itself is right, whoever reads it.
     ///

@@ -1,0 +1,112 @@
+//! How well mels of each convention are rendered: PESQ-wb against the recording within the convention's range, beside that
+//! of the model's own convention, and the distance of the output's mel from the one that was given.
+//!
+//! `cargo bench --bench conventions -- FOLDER... [NAME...]`: recordings of speech, and presets where not all are wanted. It
+//! prints the rows of the README's table.
+
+use audiodiff::{
+    audio,
+    batch::{AUDIO_EXTENSIONS, Inputs},
+    diffusion::{AnyMelRenderer, ChunkLayout, WholeMel},
+    eval::pesq_wb,
+    mel::{MelConvention, MelSpectrogram, extract, presets, recognise::rendered_alike},
+    model::{Quality, RuntimeOptions, Vocoder},
+};
+use realfft::RealFftPlanner;
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+const SEED: u64 = 1;
+
+/// What is left of a recording in `convention`'s range, at its rate: [n] with nothing below f_min and above f_max.
+fn within(convention: &MelConvention, audio: &[f32]) -> Vec<f32> {
+    let mut planner = RealFftPlanner::<f32>::new();
+    let (forward, inverse) = (planner.plan_fft_forward(audio.len()), planner.plan_fft_inverse(audio.len()));
+    let (mut spectrum, mut out) = (forward.make_output_vec(), audio.to_vec());
+    forward.process(&mut out, &mut spectrum).expect("the plan's sizes");
+    for (i, s) in spectrum.iter_mut().enumerate() {
+        let hz = i as f64 * f64::from(convention.sample_rate) / audio.len() as f64;
+        if !(convention.f_min..=convention.f_max).contains(&hz) {
+            *s *= 0.0;
+        }
+    }
+    inverse.process(&mut spectrum, &mut out).expect("the plan's sizes");
+    out.iter().map(|x| x / audio.len() as f32).collect()
+}
+
+/// Mean absolute difference in natural logarithms, over the frames that both have.
+fn distance(c: &MelConvention, given: &MelSpectrogram, again: &MelSpectrogram) -> f64 {
+    let count = given.values().len().min(again.values().len());
+    let pairs = given.values().iter().zip(again.values());
+    pairs.map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / count as f64 / c.stored_slope().abs()
+}
+
+/// PESQ and mel distance.
+fn score(vocoder: &Vocoder, c: &MelConvention, recording: &Path) -> (f64, f64) {
+    let audio = audio::read_at(recording, c.sample_rate).expect("a recording").samples;
+    let mel = extract(&audio, c).expect("a mel");
+    let settings = vocoder.card().sampler.settings(Quality::Standard, SEED);
+    let source = WholeMel::new(mel.clone());
+    let renderer = AnyMelRenderer::new(vocoder, source, c, settings, ChunkLayout::default()).expect("valid settings");
+    let rendered: Vec<f32> = renderer.flat_map(|chunk| chunk.expect("a rendering")).collect();
+    let n = rendered.len().min(audio.len());
+    let pesq = pesq_wb(&within(c, &audio)[..n], &rendered[..n], c.sample_rate).expect("speech");
+    (f64::from(pesq), distance(c, &mel, &extract(&rendered, c).expect("a mel")))
+}
+
+/// Mean PESQ and mel distance over all recordings, one a thread.
+fn mean(vocoder: &Vocoder, c: &MelConvention, recordings: &[PathBuf]) -> (f64, f64) {
+    let (next, sums) = (AtomicUsize::new(0), Mutex::new((0.0, 0.0)));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(recording) = recordings.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let (pesq, mel) = score(vocoder, c, recording);
+                    let mut sums = sums.lock().expect("no thread has failed");
+                    *sums = (sums.0 + pesq, sums.1 + mel);
+                }
+            });
+        }
+    });
+    let (pesq, mel) = *sums.lock().expect("no thread has failed");
+    (pesq / recordings.len() as f64, mel / recordings.len() as f64)
+}
+
+fn main() {
+    let arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let (names, folders): (Vec<_>, Vec<_>) = arguments.partition(|argument| presets::find(argument).is_some());
+    let mut inputs = Inputs::default();
+    folders.iter().for_each(|folder| inputs.add(Path::new(folder), None));
+    let is_recording = |path: &PathBuf| {
+        path.extension().is_some_and(|e| AUDIO_EXTENSIONS.contains(&e.to_string_lossy().to_lowercase().as_str()))
+    };
+    let recordings: Vec<PathBuf> = inputs.found.into_iter().map(|found| found.input).filter(is_recording).collect();
+    if recordings.is_empty() {
+        println!("give folders of speech: cargo bench --bench conventions -- FOLDER... [NAME...]");
+        return;
+    }
+    let vocoder = Vocoder::builtin(&RuntimeOptions { threads: 1, ..RuntimeOptions::default() }).expect("the model");
+    let (own, own_mel) = mean(&vocoder, &MelConvention::native(), &recordings);
+    println!("{} recordings, standard quality, seed {SEED}\n", recordings.len());
+    println!("| convention | PESQ-wb | against the model's own | mel |\n|---|---|---|---|");
+    println!("| f5-tts | {own:.2} | | {own_mel:.3} |");
+    let mut done: Vec<&MelConvention> = vec![presets::named("f5-tts").expect("the model's own")];
+    for preset in presets::all() {
+        let c = &preset.convention;
+        let wanted = names.is_empty() || names.iter().any(|name| presets::find(name) == Some(preset));
+        if !wanted || done.iter().any(|other| rendered_alike(other, c) && other.floor == c.floor) {
+            continue;
+        }
+        done.push(c);
+        let alike = presets::all().iter().map(|other| &other.convention);
+        let alike = alike.filter(|other| other.floor == c.floor && rendered_alike(other, c));
+        let names: Vec<&str> = alike.map(|other| other.name.as_str()).collect();
+        let (pesq, mel) = mean(&vocoder, c, &recordings);
+        println!("| {} | {pesq:.2} | {:+.2} | {mel:.3} |", names.join(", "), pesq - own);
+    }
+}

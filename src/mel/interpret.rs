@@ -1,0 +1,153 @@
+//! From an array of numbers to a mel whose convention is known: as it is said, as the file declares it, or as the numbers
+//! prove it. What is left open is an error with what can be the case and what to say.
+
+use super::{
+    Layout, MelConvention, MelSpectrogram,
+    check::{Origin, check_as},
+    file::{RawArray, ReadOptions},
+    recognise::{AudioLength, Candidate, Ranking, recognise_in, rendered_alike},
+};
+use crate::{Error, Fault, Result};
+use std::fmt;
+
+/// How many candidates an error names.
+const MOST_SHOWN: usize = 4;
+
+/// What is known of an array beside its numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Said<'a> {
+    pub convention: Option<&'a MelConvention>,
+    pub layout: Option<Layout>,
+    /// Of the recording that the mel was made of.
+    pub length: Option<AudioLength>,
+}
+
+/// A mel by a known convention.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownMel {
+    /// In the convention's own numbers.
+    pub mel: MelSpectrogram,
+    pub convention: MelConvention,
+    /// What was assumed or looks odd, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// `subject` names the array in errors.
+///
+/// # Errors
+/// `Error::Convention` where the convention is left open, or the numbers contradict the one that is stated: with the field
+/// in which they differ, and the conventions that they fit. `Error::Mel` as [`RawArray::into_mel`].
+pub fn interpret(subject: impl fmt::Display, array: RawArray, said: &Said) -> Result<KnownMel> {
+    let subject = subject.to_string();
+    array.require_one_mel()?;
+    let stated = match (said.convention, array.convention()?) {
+        (Some(named), Some(declared)) => {
+            if !rendered_alike(named, &declared) {
+                return Err(contradicting_declaration(&subject, named, &declared));
+            }
+            Some(named.clone())
+        }
+        (named, declared) => named.cloned().or(declared),
+    };
+    if let Some(convention) = stated {
+        return by_statement(&subject, array, convention, said);
+    }
+    let ranking = recognise_in(&array.shape, &array.values, said.layout, said.length);
+    let Some(certain) = ranking.certain() else { return Err(undecided(&subject, array, &ranking)) };
+    let (convention, layout) = (certain.convention.clone(), certain.layout);
+    known(&subject, array, convention, Some(layout), Origin::Assumed)
+}
+
+fn by_statement(subject: &str, array: RawArray, convention: MelConvention, said: &Said) -> Result<KnownMel> {
+    let (shape, values) = (array.shape.clone(), array.values.clone());
+    known(subject, array, convention, said.layout, Origin::Stated).map_err(|error| {
+        let ranking = recognise_in(&shape, &values, said.layout, said.length);
+        let fitting: Vec<&str> = ranking.possible().take(MOST_SHOWN).map(|c| c.convention.name.as_str()).collect();
+        match error {
+            Error::Convention(fault) | Error::Mel(fault)
+                if !fitting.is_empty() && values.iter().all(|v| v.is_finite()) =>
+            {
+                Error::Convention(fault.remedy(format!("the numbers fit --convention {}", fitting.join(" or "))))
+            }
+            other => other,
+        }
+    })
+}
+
+fn known(
+    subject: &str,
+    array: RawArray,
+    convention: MelConvention,
+    layout: Option<Layout>,
+    origin: Origin,
+) -> Result<KnownMel> {
+    let options = ReadOptions { n_mels: Some(convention.n_mels), layout, tensor: None };
+    let file = array.into_mel(&options)?;
+    let mel = file.declared.mel;
+    let findings = check_as(subject, &mel, &convention, origin)?;
+    let notes = file.notes.into_iter().chain(findings.into_iter().map(|finding| finding.message)).collect();
+    Ok(KnownMel { mel, convention, notes })
+}
+
+fn contradicting_declaration(subject: &str, named: &MelConvention, declared: &MelConvention) -> Error {
+    let (field, found, wanted) = declared.difference(named).unwrap_or_default();
+    let fault = Fault::new(subject, format!("declares the convention {} with {field} {found}", declared.name));
+    let remedy = "leave --convention out: what a file declares of itself is right";
+    Error::Convention(fault.expected(format!("{wanted} as {} has", named.name)).remedy(remedy))
+}
+
+/// What is left open, or why nothing is possible.
+fn undecided(subject: &str, array: RawArray, ranking: &Ranking) -> Error {
+    let fault = |found: String| Fault::new(subject, found);
+    let possible: Vec<&Candidate> = ranking.possible().collect();
+    if let Some(first) = possible.first() {
+        let shown: Vec<String> = grouped(&possible).into_iter().take(MOST_SHOWN).collect();
+        let more = grouped(&possible).len() - shown.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let notes: String = ranking.notes.iter().take(2).map(|note| format!("; {note}")).collect();
+        let found = format!("its numbers do not decide between {}{more}{notes}", shown.join(", "));
+        let remedy = format!(
+            "say which it is, for instance --convention {} (audiodiff mel info shows all), or name its recording with \
+             --recording",
+            first.convention.name
+        );
+        return Error::Convention(fault(found).remedy(remedy));
+    }
+    let Some(nearest) = ranking.candidates.first().cloned() else {
+        let found = ranking.notes.first().cloned().unwrap_or_default();
+        return Error::Convention(fault(found).remedy("describe its convention in a file and give --convention FILE"));
+    };
+    // Numbers of another kind altogether are known by their looks.
+    let name = &nearest.convention.name;
+    if let Err(error) = known(subject, array, nearest.convention.clone(), Some(nearest.layout), Origin::Assumed) {
+        return match error {
+            Error::Convention(fault) => Error::Convention(fault.remedy(format!(
+                "give --convention with a name of audiodiff mel conventions or a file that describes it"
+            ))),
+            other => other,
+        };
+    }
+    let reason = nearest.reasons.first().cloned().unwrap_or_default();
+    Error::Convention(fault(format!("no preset can have made it; the nearest is {name}, but {reason}")).remedy(format!(
+        "give --convention {name} if that is right (a network's guess may miss a floor), or a file that describes it"
+    )))
+}
+
+/// Names and best reasons, those that are rendered alike as one.
+fn grouped(candidates: &[&Candidate]) -> Vec<String> {
+    let mut groups: Vec<Vec<&Candidate>> = Vec::new();
+    for candidate in candidates {
+        let alike = |g: &&mut Vec<&Candidate>| {
+            g[0].layout == candidate.layout && rendered_alike(g[0].convention, candidate.convention)
+        };
+        match groups.iter_mut().find(alike) {
+            Some(group) => group.push(candidate),
+            None => groups.push(vec![candidate]),
+        }
+    }
+    let shown = |group: &Vec<&Candidate>| {
+        let names: Vec<&str> = group.iter().map(|c| c.convention.name.as_str()).collect();
+        format!("{} ({})", names.join(" or "), group[0].reasons.join(", "))
+    };
+    groups.iter().map(shown).collect()
+}

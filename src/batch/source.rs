@@ -73,7 +73,7 @@ impl Source {
         let KnownMel { mel, convention, notes } = interpret(path.display(), array, &said)?;
         let samples = convention.samples(mel.frames()) as u64;
         if samples == 0 {
-            let fault = Fault::new(path.display(), "a mel of 1 frames");
+            let fault = Fault::new(path.display(), "a mel of a single frame");
             return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));
         }
         // Who shows a note says for itself which file it is of.

@@ -294,7 +294,8 @@ impl<'a> Comparison<'a> {
             });
         }
         if self.excess > nats::HEADROOM {
-            return Err(self.other("log, affine or window_norm", "is louder than audio within -1 to 1 can be".into()));
+            return Err(self
+                .other("log, affine, window_norm or area_norm", "is louder than audio within -1 to 1 can be".into()));
         }
         Ok(())
     }
@@ -376,7 +377,7 @@ impl<'a> Comparison<'a> {
         let is_padding = |frame: &[f32]| frame.iter().all(|v| *v == last);
         let level = self.convention.linear(self.low.len() - 1, f64::from(last)).ln() / self.convention.power;
         match self.low.last() {
-            Some(low) if level > low + 1.0 => {
+            Some(low) if level > low + 1.0 && last > self.min => {
                 self.mel.values().rchunks_exact(self.mel.n_mels()).take_while(|frame| is_padding(frame)).count()
             }
             _ => 0,

@@ -60,7 +60,14 @@ pub fn interpret(subject: impl fmt::Display, array: RawArray, said: &Said) -> Re
 
 fn by_statement(subject: &str, array: RawArray, convention: MelConvention, said: &Said) -> Result<KnownMel> {
     let (shape, values) = (array.shape.clone(), array.values.clone());
-    known(subject, array, convention, said.layout, Origin::Stated).map_err(|error| {
+    let known = if shape.contains(&convention.n_mels) {
+        known(subject, array, convention, said.layout, Origin::Stated)
+    } else {
+        let fault = Fault::new(subject, format!("shape {shape:?}"));
+        let expected = format!("an axis of {} bands as {} has (its n_mels)", convention.n_mels, convention.name);
+        Err(Error::Mel(fault.expected(expected)))
+    };
+    known.map_err(|error| {
         let ranking = recognise_in(&shape, &values, said.layout, said.length);
         let fitting: Vec<&str> = ranking.possible().take(MOST_SHOWN).map(|c| c.convention.name.as_str()).collect();
         match error {
@@ -101,17 +108,22 @@ fn undecided(subject: &str, array: RawArray, ranking: &Ranking) -> Error {
     let fault = |found: String| Fault::new(subject, found);
     let possible: Vec<&Candidate> = ranking.possible().collect();
     if let Some(first) = possible.first() {
-        let shown: Vec<String> = grouped(&possible).into_iter().take(MOST_SHOWN).collect();
-        let more = grouped(&possible).len() - shown.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let notes: String = ranking.notes.iter().take(2).map(|note| format!("; {note}")).collect();
-        let found = format!("its numbers do not decide between {}{more}{notes}", shown.join(", "));
+        let groups = grouped(&possible);
+        let shown = groups.iter().take(MOST_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let found = match groups.len() {
+            1 => format!("its numbers can be {shown}, but do not prove it"),
+            n if n > MOST_SHOWN => format!("its numbers do not decide between {shown} and {} more", n - MOST_SHOWN),
+            _ => format!("its numbers do not decide between {shown}"),
+        };
+        // That some are rendered alike, the groups say.
+        let reasons = ranking.notes.iter().filter(|note| !note.ends_with("rendered alike")).take(2);
+        let reasons: String = reasons.map(|note| format!("; {note}")).collect();
         let remedy = format!(
             "say which it is, for instance --convention {} (audiodiff mel info shows all), or name its recording with \
              --recording",
             first.convention.name
         );
-        return Error::Convention(fault(found).remedy(remedy));
+        return Error::Convention(fault(found + &reasons).remedy(remedy));
     }
     let Some(nearest) = ranking.candidates.first().cloned() else {
         let found = ranking.notes.first().cloned().unwrap_or_default();
@@ -121,9 +133,9 @@ fn undecided(subject: &str, array: RawArray, ranking: &Ranking) -> Error {
     let name = &nearest.convention.name;
     if let Err(error) = known(subject, array, nearest.convention.clone(), Some(nearest.layout), Origin::Assumed) {
         return match error {
-            Error::Convention(fault) => Error::Convention(fault.remedy(format!(
-                "give --convention with a name of audiodiff mel conventions or a file that describes it"
-            ))),
+            Error::Convention(fault) => Error::Convention(
+                fault.remedy("give --convention with a name of audiodiff mel conventions, or a file that describes it"),
+            ),
             other => other,
         };
     }

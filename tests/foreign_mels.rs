@@ -1,0 +1,342 @@
+//! Mels of other programs through the program: recognised, contradicted, rendered at their own rate and length.
+
+mod program;
+
+use audiodiff::mel::{self, MelConvention, MelSpectrogram, presets};
+use npyz::WriterBuilder as _;
+use program::{Program, sample};
+use std::{fs, path::Path};
+
+/// Speech with digital silence around it, so that floors show.
+const SPEECH: &str = "speech-synthetic.wav";
+/// Speech that never falls silent.
+const NOISY: &str = "speech-de.flac";
+
+fn preset(name: &str) -> &'static MelConvention {
+    presets::named(name).unwrap()
+}
+
+fn mel_of(recording: &str, c: &MelConvention) -> MelSpectrogram {
+    let audio = audiodiff::audio::read_at(sample(recording), c.sample_rate).unwrap();
+    mel::extract(&audio.samples, c).unwrap()
+}
+
+fn npy(path: &Path, shape: &[usize], values: &[f32]) {
+    let shape: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd().unwrap();
+    writer.extend(values.iter().copied()).unwrap();
+    writer.finish().unwrap();
+}
+
+/// A program and the mel `x.npy` of `convention` in its folder.
+fn with_mel(recording: &str, convention: &str) -> Program {
+    let program = Program::new();
+    mel::file::write(&program.path("x.npy"), &mel_of(recording, preset(convention)), preset(convention)).unwrap();
+    program
+}
+
+#[test]
+fn rate_and_length_are_the_conventions_own() {
+    for (name, rate) in [
+        ("hifigan-22k", 22_050),
+        ("tacotron2", 22_050),
+        ("coqui", 22_050),
+        ("wavegrad-24k", 24_000),
+        ("bigvgan-44k-128", 44_100),
+        ("rfwave-24k", 24_000),
+        ("magenta", 16_000),
+    ] {
+        let program = with_mel(SPEECH, name);
+        program.render(&["x.npy", "--convention", name, "-o", "x.wav"]).code(0);
+        let (spec, samples) = program.wav("x.wav");
+        let length = preset(name).samples(mel_of(SPEECH, preset(name)).frames());
+        assert_eq!((spec.sample_rate, samples.len()), (rate, length), "{name}");
+        let loud = samples.iter().filter(|x| x.abs() > 1000).count();
+        assert!(loud > samples.len() / 20, "{name}: {loud} samples above -30 dB");
+
+        program.render(&["x.npy", "--convention", name, "-o", "r.wav", "--rate", "32000"]).code(0);
+        let (spec, samples) = program.wav("r.wav");
+        let expected = (length as f64 * 32_000.0 / f64::from(rate)).round() as usize;
+        assert_eq!((spec.sample_rate, samples.len()), (32_000, expected), "{name}");
+    }
+}
+
+#[test]
+fn a_single_frame_is_what_its_framing_says() {
+    let program = Program::new();
+    for (name, samples) in [("hifigan-22k", Some(256)), ("magenta", Some(320)), ("tacotron2", None)] {
+        let c = preset(name);
+        let path = program.path("one.npy");
+        mel::file::write(&path, &mel_of(SPEECH, c).slice(40..41), c).unwrap();
+        let outcome = program.render(&["one.npy", "-y", "--convention", name, "-o", "one.wav"]);
+        match samples {
+            Some(samples) => {
+                outcome.code(0);
+                assert_eq!(program.wav("one.wav").1.len(), samples, "{name}");
+            }
+            None => drop(outcome.code(1).says(&["one.npy", "a single frame"])),
+        }
+    }
+}
+
+#[test]
+fn streams_say_their_rate_and_hold_the_files_samples() {
+    let program = with_mel(SPEECH, "hifigan-22k");
+    let flags = ["x.npy", "--convention", "hifigan-22k", "-o"];
+    let raw = program.render(&[&flags[..], &["-", "--raw"]].concat()).code(0).says(&["s16le 22050 1"]).stdout;
+    program.render(&[&flags[..], &["x.wav"]].concat()).code(0);
+    let stream: Vec<i32> = raw.chunks_exact(2).map(|b| i32::from(i16::from_le_bytes([b[0], b[1]]))).collect();
+    assert!(stream == program.wav("x.wav").1);
+}
+
+#[test]
+fn frames_that_come_live_give_the_files_samples() {
+    let program = with_mel(SPEECH, "hifigan-22k");
+    let bytes: Vec<u8> = mel_of(SPEECH, preset("hifigan-22k")).values().iter().flat_map(|v| v.to_le_bytes()).collect();
+    program.write("frames", bytes);
+    let frames = fs::File::open(program.path("frames")).unwrap();
+    let flags = ["--convention", "hifigan-22k", "--latency-ms", "1120", "-o", "live.wav"];
+    let mut command = program.command();
+    command.args(["render", "-", "--input-format", "f32le"]).args(flags).args(program::CHEAP).stdin(frames);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    program.render(&["x.npy", "--convention", "hifigan-22k", "-o", "x.wav"]).code(0);
+    let (live, file) = (program.wav("live.wav"), program.wav("x.wav"));
+    assert_eq!((live.0.sample_rate, live.1.len()), (22_050, file.1.len()));
+    // 1120 ms are the default chunk.
+    assert!(live.1 == file.1);
+}
+
+#[test]
+fn a_batch_of_several_conventions_keeps_them_in_its_manifest() {
+    let program = Program::new();
+    fs::create_dir(program.path("mels")).unwrap();
+    for (name, c) in [("a", "hifigan-22k"), ("b", "magenta"), ("c", "f5-tts")] {
+        // These declare what they are.
+        let path = program.path(&format!("mels/{name}.safetensors"));
+        mel::file::write(&path, &mel_of(SPEECH, preset(c)), preset(c)).unwrap();
+    }
+    let flags = ["mels", "-o", "wavs", "--manifest", "m.jsonl", "--convention", "auto"];
+    program.render(&flags).code(0);
+    let manifest = program.text("m.jsonl");
+    for (file, convention, rate) in [("a", "hifigan-22k", 22_050), ("b", "magenta", 16_000), ("c", "f5-tts", 24_000)] {
+        let entries = manifest.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let entry =
+            entries.into_iter().find(|e| e["input"].as_str().unwrap().ends_with(&format!("{file}.safetensors")));
+        let entry = entry.unwrap();
+        assert_eq!((&entry["convention"], &entry["rate"]), (&convention.into(), &rate.into()));
+        assert_eq!(entry["settings"]["convention"], "auto");
+        assert_eq!(program.wav(&format!("wavs/{file}.wav")).0.sample_rate, rate);
+    }
+    program.render(&flags).code(0).says(&["0 rendered, 3 there already"]);
+    // Another rate is another recipe.
+    program.render(&[&flags[..], &["--rate", "22050", "-y"]].concat()).code(0).says(&["3 rendered"]);
+}
+
+#[test]
+fn a_recording_decides_what_the_numbers_leave_open() {
+    let program = with_mel(SPEECH, "hifigan-22k");
+    let auto = ["x.npy", "-y", "-o", "x.wav", "--convention", "auto"];
+    program.render(&auto).code(1).says(&[
+        "x.npy",
+        "do not decide between",
+        "hifigan-22k or matcha",
+        "tacotron2",
+        "half a hop apart",
+        "--convention hifigan-22k",
+        "--recording",
+    ]);
+    assert!(!program.exists("x.wav"));
+    let recording = sample(SPEECH);
+    program.render(&[&auto[..], &["--recording", recording.to_str().unwrap()]].concat()).code(0);
+    assert_eq!(program.wav("x.wav").0.sample_rate, 22_050);
+    // A folder of recordings, each of its mel's name.
+    fs::create_dir(program.path("recordings")).unwrap();
+    program.render(&[&auto[..], &["--recording", "recordings"]].concat()).code(1).says(&["recordings", "named x"]);
+    fs::copy(&recording, program.path("recordings/x.wav")).unwrap();
+    program.render(&[&auto[..], &["--recording", "recordings"]].concat()).code(0);
+    program.run(&["mel", "info", "x.npy", "--recording", "recordings/x.wav"]).code(0);
+}
+
+#[test]
+fn what_is_certain_or_declared_is_taken() {
+    for name in ["bigvgan-44k-128", "coqui-lj", "f5-tts", "vocos-24k"] {
+        let program = with_mel(SPEECH, name);
+        program.render(&["x.npy", "-o", "x.wav", "--convention", "auto"]).code(0);
+        assert_eq!(program.wav("x.wav").0.sample_rate, preset(name).sample_rate, "{name}");
+    }
+    let program = Program::new();
+    let c = preset("coqui"); // -4 to 4, which nothing follows from
+    mel::file::write(&program.path("x.safetensors"), &mel_of(NOISY, c), c).unwrap();
+    program.render(&["x.safetensors", "-o", "x.wav", "--convention", "auto"]).code(0);
+    assert_eq!(program.wav("x.wav").0.sample_rate, 22_050);
+    let contradicted = program.render(&["x.safetensors", "-o", "y.wav", "--convention", "hifigan-22k"]);
+    contradicted.code(1).says(&["x.safetensors", "declares the convention coqui", "f_max", "leave --convention out"]);
+}
+
+#[test]
+fn a_contradiction_names_the_field() {
+    for (made_by, taken_for, field) in [
+        ("hifigan-22k", "f5-tts", "n_mels"),
+        ("vocos-24k", "f5-tts", "floor"),
+        ("coqui-lj", "tacotron2", "floor"),
+        ("hifigan-22k", "coqui", "log"),
+        ("pwg-lj", "hifigan-22k", "log"),
+        ("coqui", "hifigan-22k", "log"),
+        ("diffwave", "hifigan-22k", "affine"),
+        ("magenta-scaled", "magenta", "affine"),
+    ] {
+        let program = with_mel(SPEECH, made_by);
+        let outcome = program.render(&["x.npy", "-o", "x.wav", "--convention", taken_for]).code(1);
+        let outcome = outcome.says(&["x.npy", &format!("(its {field}"), &format!("as {taken_for} has")]);
+        assert!(!program.exists("x.wav"));
+        outcome.says(&["--convention", made_by]);
+    }
+}
+
+#[test]
+fn a_clamped_mel_of_a_stated_convention_is_rendered_with_a_warning() {
+    let program = with_mel(SPEECH, "f5-tts");
+    program
+        .render(&["x.npy", "-o", "x.wav", "--convention", "vocos-24k"])
+        .code(0)
+        .says(&["warning", "cut off at -11.513"]);
+}
+
+/// Numbers that somebody has changed after they were computed.
+#[test]
+fn changed_numbers_are_refused_with_what_they_look_like() {
+    let c = preset("hifigan-22k");
+    type Change = fn(f32, f32, f32) -> f32;
+    let changes: [(&str, Change, &str); 4] = [
+        ("unit.npy", |v, low, high| (v - low) / (high - low), "0 to 1"),
+        ("four.npy", |v, low, high| (v - low) / (high - low) * 8.0 - 4.0, ""),
+        ("db.npy", |v, _, _| v * 20.0 / std::f32::consts::LN_10, "decibels"),
+        ("magnitude.npy", |v, _, _| v.exp(), "without a logarithm"),
+    ];
+    let program = Program::new();
+    for (file, change, words) in changes {
+        for recording in [SPEECH, NOISY] {
+            let mel = mel_of(recording, c);
+            let (low, high) = mel.values().iter().fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
+            let values: Vec<f32> = mel.band_major().iter().map(|v| change(*v, low, high)).collect();
+            npy(&program.path(file), &[80, mel.frames()], &values);
+            let render = |convention| program.render(&[file, "-o", "x.wav", "--convention", convention]);
+            // Nothing is guessed, whatever the range is like.
+            render("auto").code(1).says(&[file, "--convention"]);
+            if !words.is_empty() {
+                render("hifigan-22k").code(1).says(&[file, words, "hifigan-22k"]);
+            }
+            assert!(!program.exists("x.wav"), "{file}");
+        }
+    }
+    // log10 of a recording without silence has no floor and no impossible value: it is doubted, and auto takes it for nothing.
+    let mel = mel_of(NOISY, c);
+    let values: Vec<f32> = mel.band_major().iter().map(|v| v * std::f32::consts::LOG10_E).collect();
+    npy(&program.path("log10.npy"), &[80, mel.frames()], &values);
+    program.render(&["log10.npy", "-o", "x.wav", "--convention", "auto"]).code(1).says(&["log10.npy", "--convention"]);
+    let stated = program.render(&["log10.npy", "-o", "x.wav", "--convention", "hifigan-22k"]);
+    stated.code(0).says(&["warning", "span only", "log10"]);
+}
+
+#[test]
+fn turned_and_batched_arrays_are_the_same_mel() {
+    let c = preset("hifigan-22k");
+    let mel = mel_of(SPEECH, c);
+    let program = Program::new();
+    let (bands, frames) = (mel.n_mels(), mel.frames());
+    npy(&program.path("a.npy"), &[bands, frames], &mel.band_major());
+    npy(&program.path("b.npy"), &[frames, bands], mel.values());
+    npy(&program.path("c.npy"), &[1, bands, frames], &mel.band_major());
+    npy(&program.path("d.npy"), &[1, frames, bands], mel.values());
+    for name in ["a", "b", "c", "d"] {
+        let (input, output) = (format!("{name}.npy"), format!("{name}.wav"));
+        program.render(&[&input, "-o", &output, "--convention", "hifigan-22k"]).code(0);
+        assert!(program.wav(&output).1 == program.wav("a.wav").1, "{name}");
+    }
+    npy(&program.path("two.npy"), &[2, bands, frames], &[mel.band_major(), mel.band_major()].concat());
+    for convention in ["auto", "hifigan-22k"] {
+        let outcome = program.render(&["two.npy", "-o", "two.wav", "--convention", convention]);
+        outcome.code(1).says(&["two.npy", "is a batch of 2", "split it"]);
+    }
+    // 80 frames of 80 bands: nothing tells the axes apart.
+    let square = mel.slice(20..100);
+    npy(&program.path("square.npy"), &[80, 80], square.values());
+    let stated = ["square.npy", "-y", "-o", "s.wav", "--convention", "hifigan-22k"];
+    program.render(&stated).code(0).says(&["warning", "--layout frames-first"]);
+    program.render(&[&stated[..], &["--layout", "frames-first"]].concat()).code(0);
+    npy(&program.path("turned.npy"), &[80, 80], &square.band_major());
+    program.render(&["turned.npy", "-o", "t.wav", "--convention", "hifigan-22k", "--layout", "bands-first"]).code(0);
+    assert!(program.wav("s.wav").1 == program.wav("t.wav").1);
+}
+
+#[test]
+fn conventions_of_the_users_own() {
+    let program = with_mel(SPEECH, "hifigan-22k");
+    program.render(&["x.npy", "-o", "preset.wav", "--convention", "hifigan-22k"]).code(0);
+    program.write(
+        "config.json",
+        r#"{"num_mels": 80, "n_fft": 1024, "hop_size": 256, "win_size": 1024, "sampling_rate": 22050, "fmin": 0, "fmax": 8000}"#,
+    );
+    program.write("mine.toml", "base = \"tacotron2\"\nframing = \"half_hop\"\nmagnitude_epsilon = 1e-9\n");
+    for file in ["config.json", "mine.toml"] {
+        program.render(&["x.npy", "-y", "-o", "own.wav", "--convention", file]).code(0);
+        assert!(program.wav("own.wav").1 == program.wav("preset.wav").1, "{file}");
+    }
+    program.write("broken.toml", "base = \"tacotron2\"\nf_max = 20000.0\n");
+    program.render(&["x.npy", "-o", "y.wav", "--convention", "broken.toml"]).code(1).says(&[
+        "broken.toml",
+        "f_max",
+        "11025",
+    ]);
+    program.write("exact.toml", "base = \"f5-tts\"\npower = 2.0\nfloor = 1e-10\nhop = 300\n");
+    let c = MelConvention { power: 2.0, floor: 1e-10, hop: 300, ..MelConvention::native() };
+    mel::file::write(&program.path("power.npy"), &mel_of(SPEECH, &c), &c).unwrap();
+    program.render(&["power.npy", "-o", "power.wav", "--convention", "exact.toml"]).code(0);
+    assert_eq!(program.wav("power.wav").1.len(), c.samples(mel_of(SPEECH, &c).frames()));
+}
+
+#[test]
+fn standardised_mels_are_undone_by_their_statistics() {
+    let c = preset("pwg-lj");
+    let mel = mel_of(SPEECH, c);
+    let program = with_mel(SPEECH, "pwg-lj");
+    let mean: Vec<f32> = (0..80).map(|m| -3.0 + m as f32 / 80.0).collect();
+    let deviation: Vec<f32> = (0..80).map(|m| 0.5 + m as f32 / 160.0).collect();
+    npy(&program.path("stats.npy"), &[2, 80], &[mean.clone(), deviation.clone()].concat());
+    let values = mel.values().iter().enumerate().map(|(i, v)| (v - mean[i % 80]) / deviation[i % 80]);
+    npy(&program.path("standard.npy"), &[mel.frames(), 80], &values.collect::<Vec<_>>());
+    program.render(&["x.npy", "-o", "plain.wav", "--convention", "pwg-lj"]).code(0);
+    let flags = ["standard.npy", "-o", "standard.wav", "--stats", "stats.npy", "--convention"];
+    program.render(&[&flags[..], &["auto"]].concat()).code(1).says(&["--stats", "--convention"]);
+    program.render(&[&flags[..], &["pwg-lj"]].concat()).code(0);
+    let (plain, standard) = (program.wav("plain.wav").1, program.wav("standard.wav").1);
+    assert_eq!(plain.len(), standard.len());
+    // Rounding of the stored numbers moves the sound by less than -40 dB.
+    let energy = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>();
+    let apart = energy(&mut plain.iter().zip(&standard).map(|(a, b)| f64::from(a - b)));
+    let whole = energy(&mut plain.iter().map(|a| f64::from(*a)));
+    assert!(apart < 1e-4 * whole, "{apart} of {whole}");
+    npy(&program.path("short.npy"), &[2, 79], &[0.5; 158]);
+    let short = ["standard.npy", "-o", "s.wav", "--stats", "short.npy", "--convention", "pwg-lj"];
+    program.render(&short).code(1).says(&["statistics", "79", "80"]);
+}
+
+#[test]
+fn nothing_is_invented_above_the_highest_frequency() {
+    let program = with_mel(SPEECH, "hifigan-22k"); // up to 8 kHz of 11.025
+    program.render(&["x.npy", "-o", "x.wav", "--convention", "hifigan-22k", "--format", "pcm24"]).code(0);
+    let (_, samples) = program.wav("x.wav");
+    let audio: Vec<f32> = samples.iter().map(|x| *x as f32 / 8_388_608.0).collect();
+    let stft = audiodiff::dsp::stft::Stft::new(1024, 256);
+    let spectrum = stft.forward(&audio);
+    let energy = |bins: std::ops::Range<usize>| {
+        spectrum
+            .chunks_exact(513)
+            .map(|frame| frame[bins.clone()].iter().map(|s| s.norm_sqr()).sum::<f32>())
+            .sum::<f32>()
+    };
+    let (heard, above) = (energy(280..365), energy(380..513)); // 6 to 7.9 kHz, and 8.2 kHz on
+    assert!(above < 1e-4 * heard, "{above} above, {heard} below");
+}

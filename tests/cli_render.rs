@@ -196,7 +196,7 @@ fn bad_mels_are_one_clear_line() {
         ("eighty.npy", &["80", "100"]),
         ("loud.npy", &["40", "--convention"]),
         ("deep.npy", &["-18", "--convention"]),
-        ("one-frame.npy", &["1 frames"]),
+        ("one-frame.npy", &["a single frame"]),
         ("empty.npy", &["empty"]),
         ("cut.npy", &["fewer"]),
         ("text.npy", &["NUMPY"]),

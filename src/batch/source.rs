@@ -72,10 +72,6 @@ impl Source {
         let said = Said { convention: convention.as_ref(), layout: *layout, length };
         let KnownMel { mel, convention, notes } = interpret(path.display(), array, &said)?;
         let samples = convention.samples(mel.frames()) as u64;
-        if samples == 0 {
-            let fault = Fault::new(path.display(), "a mel of a single frame");
-            return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));
-        }
         // Who shows a note says for itself which file it is of.
         let name = format!("{}: ", path.display());
         let notes = notes.into_iter().map(|note| note.strip_prefix(&name).map(str::to_owned).unwrap_or(note)).collect();

@@ -65,15 +65,13 @@ fn by_statement(subject: &str, array: RawArray, convention: MelConvention, said:
     } else {
         let fault = Fault::new(subject, format!("shape {shape:?}"));
         let expected = format!("an axis of {} bands as {} has (its n_mels)", convention.n_mels, convention.name);
-        Err(Error::Mel(fault.expected(expected)))
+        Err(Error::Convention(fault.expected(expected)))
     };
     known.map_err(|error| {
         let ranking = recognise_in(&shape, &values, said.layout, said.length);
         let fitting: Vec<&str> = ranking.possible().take(MOST_SHOWN).map(|c| c.convention.name.as_str()).collect();
         match error {
-            Error::Convention(fault) | Error::Mel(fault)
-                if !fitting.is_empty() && values.iter().all(|v| v.is_finite()) =>
-            {
+            Error::Convention(fault) if !fitting.is_empty() && values.iter().all(|v| v.is_finite()) => {
                 Error::Convention(fault.remedy(format!("the numbers fit --convention {}", fitting.join(" or "))))
             }
             other => other,
@@ -91,6 +89,10 @@ fn known(
     let options = ReadOptions { n_mels: Some(convention.n_mels), layout, tensor: None };
     let file = array.into_mel(&options)?;
     let mel = file.declared.mel;
+    if convention.samples(mel.frames()) == 0 {
+        let fault = Fault::new(subject, "a mel of a single frame");
+        return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));
+    }
     let findings = check_as(subject, &mel, &convention, origin)?;
     let notes = file.notes.into_iter().chain(findings.into_iter().map(|finding| finding.message)).collect();
     Ok(KnownMel { mel, convention, notes })

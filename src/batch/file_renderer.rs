@@ -137,7 +137,7 @@ impl FileRenderer {
             ));
         }
         let audio_s = samples as f64 / f64::from(rate);
-        Ok(Rendered { audio_s, peak: f64::from(peak), convention, rate, warnings })
+        Ok(Rendered { audio_s, peak: f64::from(peak), convention: Some(convention), rate, warnings })
     }
 
     /// Gives `write` exactly the samples that the source's length makes at the output's rate.
@@ -261,7 +261,7 @@ impl RenderItem for FileRenderer {
             warnings.push("too short or too quiet to have a loudness, so its level was kept".into());
         }
         let audio_s = samples as f64 / f64::from(rate);
-        Ok(Rendered { audio_s, peak: f64::from(peak), convention, rate, warnings })
+        Ok(Rendered { audio_s, peak: f64::from(peak), convention: Some(convention), rate, warnings })
     }
 
     fn made_of(&self, output: &Path) -> Option<Fingerprint> {

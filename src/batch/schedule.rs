@@ -37,8 +37,9 @@ pub struct Rendered {
     pub audio_s: f64,
     /// Largest magnitude.
     pub peak: f64,
-    /// The convention that the mel was taken for, and the output's rate in Hz.
-    pub convention: String,
+    /// The convention that a mel was taken for.
+    pub convention: Option<String>,
+    /// Hz, of the output.
     pub rate: u32,
     /// What the user should be told.
     pub warnings: Vec<String>,
@@ -160,7 +161,7 @@ fn make<R: RenderItem>(renderer: &R, item: &Item, ticket: &Ticket) -> Option<Ent
         Ok(Rendered { audio_s, peak, convention, rate, warnings }) => {
             entry.audio_s = Some(audio_s);
             entry.peak = Some(peak);
-            entry.convention = Some(convention);
+            entry.convention = convention;
             entry.rate = Some(rate);
             entry.warnings = warnings;
         }

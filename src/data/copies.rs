@@ -148,7 +148,8 @@ impl RenderItem for Copies {
             let lowered = format!("lowered by {:.1} dB, as its peak was over full scale", level.lowered_db);
             warnings.push(format!("{} was {lowered}", item.output.display()));
         }
-        Ok(Rendered { audio_s: seconds(samples as usize), peak: f64::from(peak), warnings })
+        let audio_s = seconds(samples as usize);
+        Ok(Rendered { audio_s, peak: f64::from(peak), convention: None, rate: sample_rate, warnings })
     }
 
     fn made_of(&self, output: &Path) -> Option<Fingerprint> {

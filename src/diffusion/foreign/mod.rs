@@ -11,7 +11,7 @@ mod projection;
 mod source;
 
 use self::{projection::ForeignPlan, source::ConvertedSource};
-use super::{ChunkLayout, MelSource, Network, Past, Renderer, SamplerSettings, SeededNoise};
+use super::{ChunkLayout, MelSource, Network, Past, Renderer, SamplerSettings};
 use crate::{
     Result,
     dsp::resample::StreamResampler,
@@ -28,7 +28,6 @@ pub struct ForeignRenderer<'n, N: Network, S> {
     renderer: Renderer<'n, N, ConvertedSource<S>>,
     resampler: StreamResampler,
     plan: ForeignPlan,
-    noise: SeededNoise,
     /// Given frames of new audio in a window.
     chunk: usize,
     /// Model samples still to be dropped before the recording begins.
@@ -69,8 +68,7 @@ impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
             network,
             renderer: Renderer::new(network, converted, settings, layout)?,
             resampler: StreamResampler::new(clock, rate)?,
-            plan: ForeignPlan::new(convention, clock, network.momentum()),
-            noise: SeededNoise { seed: settings.seed },
+            plan: ForeignPlan::new(convention, clock, network.momentum(), settings.seed),
             chunk: chunk.max(SHORTEST_CHUNK),
             lead,
             rendered: vec![],
@@ -146,7 +144,7 @@ impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
         let first_frame = frames.peek().copied().unwrap_or(0);
         let frames = (first_frame, frames.map(|t| given.frame(t)));
         let past = Past { audio: &self.known, fade };
-        self.plan.project(&mut x, self.first, frames, past, iterations, &self.noise, self.network.threads());
+        self.plan.project(&mut x, self.first, frames, past, iterations, self.network.threads());
 
         let begin = self.known.len() - fade;
         if is_last {

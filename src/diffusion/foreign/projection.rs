@@ -34,6 +34,7 @@ pub struct ForeignPlan {
     /// First bin that the model cannot reach and a band covers.
     unheard: Option<usize>,
     momentum: f32,
+    noise: SeededNoise,
 }
 
 /// What a frame's bands have to be: the lowest and the highest, as sums of magnitudes to the convention's power. One
@@ -42,7 +43,7 @@ type Bounds = Vec<(f32, f32)>;
 
 impl ForeignPlan {
     /// For a rendering whose samples were `clock` a second before it was brought to the convention's rate.
-    pub fn new(convention: &MelConvention, clock: u32, momentum: f32) -> Self {
+    pub fn new(convention: &MelConvention, clock: u32, momentum: f32, seed: u64) -> Self {
         let bins = convention.bins();
         let mut dense = filterbank(convention);
         let mut scale = Vec::with_capacity(convention.n_mels);
@@ -60,6 +61,7 @@ impl ForeignPlan {
             bands,
             scale,
             momentum,
+            noise: SeededNoise { seed },
         }
     }
 
@@ -88,7 +90,7 @@ impl ForeignPlan {
 
     /// Noise under the given bands' envelope in the bins that the model does not reach: [F] a frame, nothing where it
     /// reaches all.
-    fn noise(&self, noise: &SeededNoise, first_frame: usize, bounds: &[Bounds]) -> Vec<Vec<Complex32>> {
+    fn noise(&self, first_frame: usize, bounds: &[Bounds]) -> Vec<Vec<Complex32>> {
         let Some(from) = self.unheard else { return vec![] };
         let (bins, hop, n_fft) = (self.stft.bins(), self.stft.hop(), self.stft.n_fft());
         let row_sums = self.bands.bank().row_sums();
@@ -100,7 +102,7 @@ impl ForeignPlan {
         for (h, piece) in white.chunks_exact_mut(hop).enumerate() {
             // Shifted so that the hops before the file's beginning have numbers, too.
             let at = first_hop + h as isize + n_fft as isize;
-            noise.fill(NOISE_STEP, at as u64, piece);
+            self.noise.fill(NOISE_STEP, at as u64, piece);
         }
         let offset = start - first_hop * hop as isize;
         // Of unit mean magnitude: a Hann window has 3/8 of its length as energy, Rayleigh's mean is 0.886 of its root.
@@ -130,7 +132,6 @@ impl ForeignPlan {
         (first_frame, frames): (usize, impl Iterator<Item = &'f [f32]>),
         past: Past,
         iterations: usize,
-        noise: &SeededNoise,
         threads: &Threads,
     ) {
         let bounds: Vec<Bounds> = frames.map(|stored| self.bounds(stored)).collect();
@@ -141,7 +142,7 @@ impl ForeignPlan {
         let local_start = self.convention.frame_start(first_frame) - start as isize;
         let griffin_lim =
             FastGriffinLim::new(&self.stft, edge, local_start, bounds.len(), x.len(), self.momentum, past);
-        let noise = self.noise(noise, first_frame, &bounds);
+        let noise = self.noise(first_frame, &bounds);
         let target = Target { bands: &self.bands, power: self.convention.power as f32, bounds, noise };
         griffin_lim.run(x, &target, iterations, threads);
     }

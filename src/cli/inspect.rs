@@ -9,11 +9,11 @@ use std::{
 
 use audiodiff::{
     Error, Fault, Result, audio,
-    batch::{AUDIO_EXTENSIONS, Engine, Source, SourceSettings},
+    batch::{AUDIO_EXTENSIONS, Engine, Source},
     diffusion::{Network, SamplerSettings, SeededNoise},
     eval::picture::FrequencyScale,
     inspect::{self, About, FolderOptions, Inspection, ModelReport, PictureFormat},
-    mel::{self, Layout, MelSpectrogram},
+    mel::{MelConvention, MelSpectrogram},
     model::{BUILTIN_NAME, ModelFile},
 };
 use clap::{Args, ValueEnum};
@@ -211,14 +211,8 @@ struct Window {
 }
 
 impl Window {
-    fn open(flags: &InspectFlags, wanted: &mel::MelConvention) -> Result<Self> {
-        let InputFlags { layout, tensor, convention } = &flags.mel;
-        let convention = match convention.as_str() {
-            "auto" => None,
-            name => Some(mel::user_convention::resolve_name(name)?),
-        };
-        let settings = SourceSettings { layout: layout.map(Layout::from), tensor: tensor.clone(), convention };
-        let source = Source::open(&flags.input, &settings, wanted)?;
+    fn open(flags: &InspectFlags, wanted: &MelConvention) -> Result<Self> {
+        let source = Source::open(&flags.input, &flags.mel.source()?, wanted)?.converted(wanted)?;
         let (hop, rate) = (wanted.hop, f64::from(wanted.sample_rate));
         let frame = |seconds: f64| (seconds * rate / hop as f64).round() as usize;
         let first = frame(flags.window.start);

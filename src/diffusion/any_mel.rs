@@ -4,7 +4,7 @@ use super::{ChunkLayout, ForeignRenderer, MelSource, Network, Renderer, SamplerS
 use crate::{
     Result,
     dsp::resample::StreamResampler,
-    mel::{MelConvention, MelSpectrogram, convert::exact, recognise::rendered_alike},
+    mel::{MelConvention, MelSpectrogram, convert::mapped},
 };
 
 /// An iterator over pieces of waveform at the rate of the mel's own convention, `convention.samples(T)` in all. A mel that
@@ -39,7 +39,7 @@ impl<'n, N: Network, S: MelSource> AnyMelRenderer<'n, N, S> {
     ) -> Result<Self> {
         let own = network.convention();
         let nothing = MelSpectrogram::new(vec![], convention.n_mels);
-        let way = if exact(&nothing, convention, own).is_some() {
+        let way = if mapped(&nothing, convention, own).is_some() {
             let source = Mapped { source, from: convention.clone(), to: own.clone() };
             Way::Own(Box::new(Renderer::new(network, source, settings, layout)?))
         } else {
@@ -129,14 +129,6 @@ struct Mapped<S> {
 impl<S: MelSource> MelSource for Mapped<S> {
     fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
         let mel = self.source.read(frames)?;
-        // To and fro through the logarithm would cost the last digits.
-        if !rendered_alike(&self.from, &self.to)
-            && let Some(mapped) = exact(&mel, &self.from, &self.to)
-        {
-            return Ok(mapped);
-        }
-        // What another program's lower floor let through is silence to the model, too.
-        let (n_mels, floor) = (mel.n_mels(), self.to.stored(0, 0.0) as f32);
-        Ok(MelSpectrogram::new(mel.into_values().into_iter().map(|v| v.max(floor)).collect(), n_mels))
+        Ok(mapped(&mel, &self.from, &self.to).unwrap_or(mel))
     }
 }

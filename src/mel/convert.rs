@@ -9,6 +9,7 @@
 use super::{
     Framing, Layout, LogBase, MelConvention, MelSpectrogram,
     filterbank::{Filterbank, filterbank},
+    recognise::rendered_alike,
 };
 use crate::{Error, Fault, Result, dsp::banded::BandedMatrix};
 
@@ -27,6 +28,10 @@ const LOW_FALL: f32 = 3.5;
 
 /// Above the highest band, nats a kHz. The model only has to see no cliff: the projection empties it again.
 const HIGH_FALL: f32 = 0.4;
+
+/// By how much the windows' lengths may differ before the model is made to hear everything slower or faster. At 1.27
+/// (WaveGrad's 54 ms) that gains 0.07 PESQ; at 1.17 it gains as much for 128 bands and loses as much for 80.
+const MOST_STRETCHED: f64 = 1.2;
 
 /// What a floored value is taken for, in floors: it lies anywhere below.
 const BELOW_FLOOR: f64 = 0.03;
@@ -55,6 +60,17 @@ pub fn exact(mel: &MelSpectrogram, from: &MelConvention, to: &MelConvention) -> 
         to.stored(m, from.linear(m, f64::from(v)) * factor) as f32
     });
     Some(MelSpectrogram::new(values.collect(), mel.n_mels()))
+}
+
+/// The numbers of `from` as a model of `to` takes them, one by one; `None` where they have to be converted. What a lower floor
+/// let through is silence to the model, too.
+pub fn mapped(mel: &MelSpectrogram, from: &MelConvention, to: &MelConvention) -> Option<MelSpectrogram> {
+    // To and fro through the logarithm would cost the last digits.
+    if !rendered_alike(from, to) {
+        return exact(mel, from, to);
+    }
+    let floor = to.stored(0, 0.0) as f32;
+    Some(MelSpectrogram::new(mel.values().iter().map(|v| v.max(floor)).collect(), mel.n_mels()))
 }
 
 /// What the linear band values have to be multiplied by to be those of an undivided transform.
@@ -257,7 +273,7 @@ impl Conversion {
 fn clock(from: &MelConvention, to: &MelConvention) -> u32 {
     let same = f64::from(from.sample_rate) * to.win_length as f64 / from.win_length as f64;
     let ratio = same / f64::from(to.sample_rate);
-    if (1.0 / 1.45..1.45).contains(&ratio) { to.sample_rate } else { same.round() as u32 }
+    if (1.0 / MOST_STRETCHED..MOST_STRETCHED).contains(&ratio) { to.sample_rate } else { same.round() as u32 }
 }
 
 /// `from`'s bands over the model's bins at `clock`: each given bin lies between two of the model's and is taken as their

@@ -232,9 +232,8 @@ impl RenderItem for FileRenderer {
         let settings = self.settings_of(item)?;
         let source = self.open(item)?;
         let (rate, convention) = (self.rate_of(&source), source.convention.name.clone());
-        let mut made_of = serde_json::to_value(fingerprint)
+        let made_of = serde_json::to_value(fingerprint)
             .map_err(|error| Error::io("cannot write", &item.output)(std::io::Error::other(error)))?;
-        made_of["mel_convention"] = convention.clone().into();
         if let Some(folder) = item.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
         }

@@ -61,6 +61,11 @@ fn every_command_runs() {
         if command.contains("audiodiff play") {
             continue;
         }
+        // Nobody waits for a whole training here: one step of it.
+        let command = match command.split_once(" --minutes ") {
+            Some((before, _)) => format!("{before} --steps 1"),
+            None => command,
+        };
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         let mut shell = Command::new("sh");
         shell.args(["-c", &command]).current_dir(folder.path()).env("PATH", path);

@@ -58,7 +58,7 @@ pub struct TrainFlags {
     /// Windows a step
     #[arg(long, value_name = "N", help_heading = "Recipe", value_parser = clap::value_parser!(u64).range(1..=4096))]
     batch: Option<u64>,
-    /// The highest learning rate
+    /// The highest learning rate [default: 1e-3 for new weights, 2e-4 from --init]
     #[arg(long, value_name = "RATE", help_heading = "Recipe")]
     learning_rate: Option<f64>,
     /// Seed of the weights, the windows and the noise
@@ -127,9 +127,10 @@ pub fn run(flags: TrainFlags, terminal: &Terminal) -> Result<Outcome> {
 impl TrainFlags {
     fn settings(&self) -> Result<TrainSettings> {
         let phase = self.phase.map(Phase::from);
+        let defaults = if self.init.is_some() { TrainSettings::refining } else { TrainSettings::of };
         let mut settings = match &self.config {
-            Some(path) => TrainSettings::read(path, phase)?,
-            None => TrainSettings::of(phase.unwrap_or_default()),
+            Some(path) => TrainSettings::read(path, phase, defaults)?,
+            None => defaults(phase.unwrap_or_default()),
         };
         if let Some(batch) = self.batch {
             settings.batch = batch as usize;

@@ -145,11 +145,16 @@ impl TrainSettings {
         }
     }
 
-    /// The settings of `phase` (or of the one that the file names) with those of a TOML file in their place.
+    /// Those for weights that were trained already: the rate of a new model would first undo what they know.
+    pub fn refining(phase: Phase) -> Self {
+        Self { learning_rate: 2e-4, warmup_steps: 50, ..Self::of(phase) }
+    }
+
+    /// `defaults` (of the phase that the file names, or else of `phase`) with what stands in a TOML file in their place.
     ///
     /// # Errors
     /// [`Error::Io`], or [`Error::Settings`] names the line or field.
-    pub fn read(path: &Path, phase: Option<Phase>) -> Result<Self> {
+    pub fn read(path: &Path, phase: Option<Phase>, defaults: fn(Phase) -> Self) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io("cannot read the settings", path))?;
         let fault = |error: &dyn std::fmt::Display| {
             Error::Settings(Fault::new(path.display(), one_line(error)).remedy("see audiodiff train --print-config"))
@@ -165,7 +170,7 @@ impl TrainSettings {
                     .remedy("leave one of the two out"),
             ));
         }
-        let defaults = Self::of(named.or(phase).unwrap_or_default());
+        let defaults = defaults(named.or(phase).unwrap_or_default());
         let mut all = toml::Table::try_from(&defaults).map_err(|e| fault(&e))?;
         overlay(&mut all, given);
         Self::deserialize(toml::Value::Table(all)).map_err(|e| fault(&e))?.validated()

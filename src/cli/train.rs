@@ -58,7 +58,7 @@ pub struct TrainFlags {
     /// Windows a step
     #[arg(long, value_name = "N", help_heading = "Recipe", value_parser = clap::value_parser!(u64).range(1..=4096))]
     batch: Option<u64>,
-    /// The highest learning rate [default: 1e-3 for new weights, 2e-4 from --init]
+    /// The highest learning rate [default: 1e-3 for new weights, 5e-4 from --init]
     #[arg(long, value_name = "RATE", help_heading = "Recipe")]
     learning_rate: Option<f64>,
     /// Seed of the weights, the windows and the noise

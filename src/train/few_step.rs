@@ -7,9 +7,7 @@
 //! of their distance (the energy distance at 1: Székely and Rizzo 2013; for vocoders Gritsenko et al. 2020), which keeps
 //! what the mel leaves open from being averaged away.
 
-use super::{
-    losses::magnitude_error, loudness::Loudness, multi_mel::MultiMel, objective::Objective, projection::BatchProjection,
-};
+use super::{losses::magnitude_error, multi_mel::MultiMel, objective::Objective, projection::BatchProjection};
 use crate::model::{SamplerDefaults, VocoderNetwork};
 use tch::{Kind, Tensor};
 
@@ -40,8 +38,6 @@ impl Unrolling {
 pub struct FewStepLosses {
     /// Distance of the renderings from the recording, less their own where they repel.
     pub spectral: Tensor,
-    /// The disturbance that a listener would hear, sone.
-    pub loudness: Tensor,
     /// The encoder's error, as in flow matching.
     pub magnitude: Tensor,
 }
@@ -86,17 +82,8 @@ impl Objective {
         let rendered = projection.project(&estimate(&x, plan.step, &conditions), plan.gradient_iterations, true);
         FewStepLosses {
             spectral: self.compare(&rendered, x1, plan.renderings as i64),
-            loudness: self.disturbance(&rendered, x1, plan.renderings as i64),
             magnitude: magnitude_error(&log_magnitude, &magnitude),
         }
-    }
-
-    fn disturbance(&self, rendered: &Tensor, x1: &Tensor, renderings: i64) -> Tensor {
-        if self.settings.few_step.loudness_weight == 0.0 {
-            return Tensor::zeros([], (Kind::Float, x1.device()));
-        }
-        let wanted = tch::no_grad(|| self.loudness.spectrum(&x1.repeat([renderings, 1])));
-        Loudness::between(&self.loudness.spectrum(rendered), &wanted)
     }
 
     fn compare(&self, rendered: &Tensor, x1: &Tensor, renderings: i64) -> Tensor {
@@ -115,7 +102,6 @@ impl Objective {
     pub fn whole_path(&self, network: &VocoderNetwork, x1: &Tensor, noises: &[Tensor], iterations: usize) -> Tensor {
         let steps = noises.len();
         let plan = Unrolling { steps, step: steps - 1, iterations, gradient_iterations: iterations, renderings: 1 };
-        let losses = tch::no_grad(|| self.few_step(network, x1, noises, &plan));
-        losses.spectral + losses.loudness * self.settings.few_step.loudness_weight
+        tch::no_grad(|| self.few_step(network, x1, noises, &plan).spectral)
     }
 }

@@ -3,7 +3,6 @@
 use super::{
     acoustics::Acoustics,
     losses::{Losses, flow_matching},
-    loudness::Loudness,
     multi_mel::MultiMel,
     settings::TrainSettings,
 };
@@ -15,7 +14,6 @@ pub struct Objective {
     pub settings: TrainSettings,
     pub acoustics: Acoustics,
     pub(super) multi_mel: MultiMel,
-    pub(super) loudness: Loudness,
     pub(super) sampler: SamplerDefaults,
     /// Number type of the network's products.
     kind: Kind,
@@ -23,11 +21,9 @@ pub struct Objective {
 
 impl Objective {
     pub fn new(card: &ModelCard, settings: TrainSettings, device: Device, kind: Kind) -> Self {
-        let rate = card.mel.sample_rate;
         Self {
             acoustics: Acoustics::new(card, device),
-            multi_mel: MultiMel::new(rate, device),
-            loudness: Loudness::new(rate, device),
+            multi_mel: MultiMel::new(card.mel.sample_rate, device),
             sampler: card.sampler,
             settings,
             kind,

@@ -71,8 +71,6 @@ pub struct FewStepSettings {
     pub renderings: usize,
     /// 0: a rendering is to be near the recording. 1: energy distance, which keeps the variety of renderings.
     pub repulsion: f64,
-    /// Weight of the disturbance that a listener would hear, a sone against a nat of the spectral distance.
-    pub loudness_weight: f64,
     /// Weight of the encoder's error.
     pub magnitude_weight: f64,
     /// Weight of the flow-matching loss, which keeps the model from forgetting what it was taught first.
@@ -105,6 +103,9 @@ pub enum Selection {
     Pesq,
 }
 
+/// The highest rate for weights that were trained already.
+const REFINING_RATE: f64 = 5e-4;
+
 impl TrainSettings {
     pub fn of(phase: Phase) -> Self {
         let flow = phase == Phase::Flow;
@@ -112,7 +113,7 @@ impl TrainSettings {
             phase,
             batch: if flow { 12 } else { 8 },
             window: 16_384,
-            learning_rate: if flow { 1e-3 } else { 2e-4 },
+            learning_rate: if flow { 1e-3 } else { 5e-4 },
             warmup_steps: if flow { 300 } else { 50 },
             final_rate: 0.02,
             beta1: 0.9,
@@ -130,7 +131,6 @@ impl TrainSettings {
                 gradient_iterations: 2,
                 renderings: 1,
                 repulsion: 0.0,
-                loudness_weight: 0.1,
                 magnitude_weight: 0.1,
                 flow_weight: 0.0,
             },
@@ -147,7 +147,8 @@ impl TrainSettings {
 
     /// Those for weights that were trained already: the rate of a new model would first undo what they know.
     pub fn refining(phase: Phase) -> Self {
-        Self { learning_rate: 2e-4, warmup_steps: 50, ..Self::of(phase) }
+        let defaults = Self::of(phase);
+        Self { learning_rate: defaults.learning_rate.min(REFINING_RATE), warmup_steps: 50, ..defaults }
     }
 
     /// `defaults` (of the phase that the file names, or else of `phase`) with what stands in a TOML file in their place.
@@ -214,7 +215,6 @@ impl TrainSettings {
                 share(few.repulsion) && (few.repulsion == 0.0 || few.renderings > 1),
                 "0 to 1, and 2 renderings above 0",
             ),
-            ("few_step.loudness_weight", few.loudness_weight >= 0.0, "0 or more"),
             ("few_step.magnitude_weight", few.magnitude_weight >= 0.0, "0 or more"),
             ("few_step.flow_weight", few.flow_weight >= 0.0, "0 or more"),
             ("validation.share", (0.0..=0.5).contains(&self.validation.share), "0 to 0.5"),

@@ -131,9 +131,6 @@ impl Share {
                 let losses = objective.few_step(network, &self.x1, &self.noises, plan);
                 parts.push(("spectral", 1.0, losses.spectral));
                 parts.push(("magnitude", few.magnitude_weight, losses.magnitude));
-                if few.loudness_weight > 0.0 {
-                    parts.push(("loudness", few.loudness_weight, losses.loudness));
-                }
                 if let (true, Some(noise)) = (few.flow_weight > 0.0, self.noises.get(plan.noises())) {
                     parts.push(("flow", few.flow_weight, objective.flow(network, &self.x1, &self.t, noise).flow));
                 }

@@ -48,12 +48,12 @@ fn ffts_of_10_iterations(bencher: Bencher) {
 #[divan::bench]
 fn projection_of_10_iterations(bencher: Bencher) {
     let (mel, plan) = (mel(), ProjectionPlan::new(&MelConvention::native()));
-    let projection = Projection::new(&plan, &mel, &vec![-3.0; FRAMES * 513], 0.5, 0.99, Past::default());
+    let projection = Projection::new(&plan, &mel, &vec![-3.0; FRAMES * 513], 0.99, Past::default());
     let x = audio();
     bencher
         .counter(ItemsCount::new(ITERATIONS * FRAMES))
         .with_inputs(|| x.clone())
-        .bench_local_refs(|x| projection.project(x, ITERATIONS, &Threads::CALLER));
+        .bench_local_refs(|x| projection.project(x, 0.5, ITERATIONS, &Threads::CALLER));
 }
 
 /// Six seconds of audio to its mel.

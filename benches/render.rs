@@ -40,8 +40,8 @@ impl<N: Network> Network for Timed<'_, N> {
         self.network.threads()
     }
 
-    fn blend(&self) -> f32 {
-        self.network.blend()
+    fn blend(&self, t: f32) -> f32 {
+        self.network.blend(t)
     }
 
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<N::Condition>> {

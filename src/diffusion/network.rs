@@ -34,8 +34,8 @@ pub trait Network {
         &Threads::CALLER
     }
 
-    /// Weight of the estimate's own magnitude (against the encoder's) in the projection, 0 to 1.
-    fn blend(&self) -> f32 {
+    /// Weight of the estimate's own magnitude (against the encoder's) in the projection after the step at time `t`, 0 to 1.
+    fn blend(&self, _t: f32) -> f32 {
         0.5
     }
 

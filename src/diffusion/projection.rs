@@ -45,6 +45,11 @@ struct Target<'a> {
     n_mels: usize,
     /// [T, F]: the encoder's magnitude, corrected.
     magnitude: Vec<f32>,
+}
+
+/// The target of one step.
+struct Blended<'t> {
+    target: &'t Target<'t>,
     blend: f32,
 }
 
@@ -54,7 +59,6 @@ impl<'a> Projection<'a> {
         plan: &'a ProjectionPlan,
         mel: &MelSpectrogram,
         log_magnitude: &[f32],
-        blend: f32,
         momentum: f32,
         past: Past<'a>,
     ) -> Self {
@@ -69,31 +73,33 @@ impl<'a> Projection<'a> {
         let (start, n) = (stft.centred_start(0), (frames - 1) * stft.hop());
         Self {
             griffin_lim: FastGriffinLim::new(stft, Edge::Reflect, start, frames, n, momentum, past),
-            target: Target { bands: &plan.bands, mel: linear, n_mels, magnitude, blend },
+            target: Target { bands: &plan.bands, mel: linear, n_mels, magnitude },
         }
     }
 
-    /// Overwrites `x` [n] with the waveform nearest to it (in this method's sense) that has the mel.
-    pub fn project(&self, x: &mut [f32], iterations: usize, threads: &Threads) {
-        self.griffin_lim.run(x, &self.target, iterations, threads);
+    /// Overwrites `x` [n] with the waveform nearest to it (in this method's sense) that has the mel. `blend` is the weight of
+    /// the waveform's own magnitude.
+    pub fn project(&self, x: &mut [f32], blend: f32, iterations: usize, threads: &Threads) {
+        self.griffin_lim.run(x, &Blended { target: &self.target, blend }, iterations, threads);
     }
 }
 
-impl Magnitudes for Target<'_> {
+impl Magnitudes for Blended<'_> {
     type Scratch = BandScratch;
 
     fn scratch(&self) -> BandScratch {
-        self.bands.scratch()
+        self.target.bands.scratch()
     }
 
     fn set(&self, i: usize, spectrum: &mut [Complex32], magnitude: &mut [f32], scratch: &mut BandScratch) {
         for (m, s) in magnitude.iter_mut().zip(spectrum) {
             *m = (s.norm_sqr() + 1e-10).sqrt() + 1e-6;
         }
-        let mel = &self.mel[i * self.n_mels..(i + 1) * self.n_mels];
-        self.bands.correct(magnitude, |m, _| mel[m], scratch);
+        let Target { bands, mel, n_mels, magnitude: guess } = self.target;
+        let mel = &mel[i * n_mels..(i + 1) * n_mels];
+        bands.correct(magnitude, |m, _| mel[m], scratch);
         let bins = magnitude.len();
-        for (own, target) in magnitude.iter_mut().zip(&self.magnitude[i * bins..(i + 1) * bins]) {
+        for (own, target) in magnitude.iter_mut().zip(&guess[i * bins..(i + 1) * bins]) {
             *own = if self.blend == 0.5 {
                 (*own * target).sqrt()
             } else {

@@ -205,11 +205,10 @@ impl<'n, N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<'n, N, S, Z, 
         let Encoded { condition, log_magnitude } = self.network.encode(&mel)?;
         let fade = layout.fade.min(state.known.len());
         let past = Past { audio: &state.known, fade };
-        let (blend, momentum) = (self.network.blend(), self.network.momentum());
         let window = Window {
             condition,
             envelope: self.sampler.envelope.of(&mel),
-            projection: Projection::new(&self.plan, &mel, &log_magnitude, blend, momentum, past),
+            projection: Projection::new(&self.plan, &mel, &log_magnitude, self.network.momentum(), past),
             first_frame: (state.first_frame * self.up) as u64,
             n: (mel.frames() - 1) * hop,
         };

@@ -109,7 +109,7 @@ impl Sampler {
             observer.see(step, t, Stage::Estimate, &x);
             let last = step + 1 == settings.steps;
             let iterations = if last { settings.final_iterations } else { settings.iterations };
-            window.projection.project(&mut x, iterations, network.threads());
+            window.projection.project(&mut x, network.blend(t), iterations, network.threads());
             observer.see(step, t, Stage::Projected, &x);
             if !last {
                 let next = time(step + 1);

@@ -79,6 +79,10 @@ pub struct SamplerDefaults {
     pub best: Effort,
     /// Weight of the estimate's own magnitude in the projection.
     pub blend: f32,
+    /// How that weight comes about: it is `blend` times t to this power, so that the first estimates, which are guesses, are
+    /// only asked for their phase. 0: the same at every step.
+    #[serde(default)]
+    pub blend_power: f32,
     /// Momentum of fast Griffin-Lim.
     pub momentum: f32,
 }
@@ -90,13 +94,19 @@ impl Default for SamplerDefaults {
             draft: effort(2, 8, 32),
             standard: effort(4, 12, 24),
             best: effort(8, 12, 24),
-            blend: 0.5,
+            blend: 1.0,
+            blend_power: 2.0,
             momentum: 0.99,
         }
     }
 }
 
 impl SamplerDefaults {
+    /// Weight of the estimate's own magnitude in the projection after the step at time `t`.
+    pub fn blend_at(&self, t: f32) -> f32 {
+        self.blend * t.powf(self.blend_power)
+    }
+
     pub fn settings(&self, quality: Quality, seed: u64) -> SamplerSettings {
         let Effort { steps, iterations, final_iterations } = match quality {
             Quality::Draft => self.draft,
@@ -212,13 +222,18 @@ impl ModelCard {
             )
             .expected(format!("divisors of {} and {} with at least half overlap", self.mel.n_fft, self.mel.hop)));
         }
-        let SamplerDefaults { draft, standard, best, blend, momentum } = self.sampler;
+        let SamplerDefaults { draft, standard, best, blend, blend_power, momentum } = self.sampler;
         for (name, Effort { steps, iterations, final_iterations }) in
             [("draft", draft), ("standard", standard), ("best", best)]
         {
             if (SamplerSettings { steps, iterations, final_iterations, seed: 0 }).validated().is_err() {
                 return Err(Fault::new(subject, format!("field `sampler.{name}` is out of range")));
             }
+        }
+        if !(0.0..=16.0).contains(&blend_power) {
+            return Err(
+                Fault::new(subject, format!("field `sampler.blend_power` is {blend_power}")).expected("0 to 16")
+            );
         }
         if !(0.0..=1.0).contains(&blend) || !(0.0..=1.0).contains(&momentum) {
             return Err(Fault::new(

@@ -61,7 +61,7 @@ impl Network for GriffinLim {
     }
 
     /// Nothing of the noise's own magnitude.
-    fn blend(&self) -> f32 {
+    fn blend(&self, _t: f32) -> f32 {
         0.0
     }
 

@@ -111,8 +111,8 @@ impl Network for Vocoder {
         self.cpu.as_ref().map_or(&Threads::CALLER, CpuNetwork::threads)
     }
 
-    fn blend(&self) -> f32 {
-        self.card.sampler.blend
+    fn blend(&self, t: f32) -> f32 {
+        self.card.sampler.blend_at(t)
     }
 
     fn momentum(&self) -> f32 {

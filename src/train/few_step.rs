@@ -8,7 +8,7 @@
 //! what the mel leaves open from being averaged away.
 
 use super::{losses::magnitude_error, multi_mel::MultiMel, objective::Objective, projection::BatchProjection};
-use crate::model::{SamplerDefaults, VocoderNetwork};
+use crate::model::VocoderNetwork;
 use tch::{Kind, Tensor};
 
 /// How far a batch is unrolled.
@@ -61,10 +61,10 @@ impl Objective {
         let again = |x: &Tensor| x.repeat([plan.renderings as i64, 1, 1]);
         let conditions: Vec<_> = conditions.iter().map(again).collect();
         let (mels, envelopes, log_magnitudes) = (again(&mel), again(&envelope), again(&log_magnitude));
-        let SamplerDefaults { blend, momentum, .. } = self.sampler;
-        let projection = BatchProjection::new(&self.acoustics, &mels, &log_magnitudes, blend, momentum);
+        let projection = BatchProjection::new(&self.acoustics, &mels, &log_magnitudes, self.sampler.momentum);
 
         let time = |step: usize| step as f64 / plan.steps as f64;
+        let blend = |step: usize| self.sampler.blend_at(time(step) as f32);
         let estimate = |x: &Tensor, step: usize, conditions: &[Tensor]| {
             let t = Tensor::full([x.size()[0]], time(step), (Kind::Float, x.device()));
             let whitened = self.acoustics.whiten(x, &envelopes);
@@ -73,13 +73,15 @@ impl Objective {
         let x = tch::no_grad(|| {
             let mut x = self.acoustics.prior(&envelopes, &noises[0]);
             for step in 0..plan.step {
-                let projected = projection.project(&estimate(&x, step, &conditions), plan.iterations, false);
+                let projected =
+                    projection.project(&estimate(&x, step, &conditions), blend(step), plan.iterations, false);
                 let next = time(step + 1);
                 x = self.acoustics.prior(&envelopes, &noises[step + 1]) * (1.0 - next) + projected * next;
             }
             x
         });
-        let rendered = projection.project(&estimate(&x, plan.step, &conditions), plan.gradient_iterations, true);
+        let rendered =
+            projection.project(&estimate(&x, plan.step, &conditions), blend(plan.step), plan.gradient_iterations, true);
         FewStepLosses {
             spectral: self.compare(&rendered, x1, plan.renderings as i64),
             magnitude: magnitude_error(&log_magnitude, &magnitude),

@@ -13,27 +13,26 @@ pub struct BatchProjection<'a> {
     mel: Tensor,
     /// [B, T, F]: the encoder's magnitude, corrected.
     target: Tensor,
-    blend: f64,
     /// momentum / (1 + momentum) of fast Griffin-Lim.
     inertia: f64,
 }
 
 impl<'a> BatchProjection<'a> {
     /// `mel` [B, T, M] and `log_magnitude` [B, T, F] in natural log.
-    pub fn new(acoustics: &'a Acoustics, mel: &Tensor, log_magnitude: &Tensor, blend: f32, momentum: f32) -> Self {
-        let (blend, momentum) = (f64::from(blend), f64::from(momentum));
+    pub fn new(acoustics: &'a Acoustics, mel: &Tensor, log_magnitude: &Tensor, momentum: f32) -> Self {
+        let momentum = f64::from(momentum);
         let mel = mel.exp();
         let target = corrected(acoustics, &mel, &log_magnitude.exp());
-        Self { acoustics, mel, target, blend, inertia: momentum / (1.0 + momentum) }
+        Self { acoustics, mel, target, inertia: momentum / (1.0 + momentum) }
     }
 
     /// [B, n] -> [B, n] with the magnitudes that the mel asks for. With `softened` phases near zero magnitude are shortened,
     /// so that the result is meant for a gradient and not to be heard.
-    pub fn project(&self, x: &Tensor, iterations: usize, softened: bool) -> Tensor {
+    pub fn project(&self, x: &Tensor, blend: f32, iterations: usize, softened: bool) -> Tensor {
         let stft = &self.acoustics.mel_stft;
         let spectrum = stft.forward(x);
         let own = corrected(self.acoustics, &self.mel, &((power(&spectrum) + 1e-10).sqrt() + 1e-6));
-        let magnitude = (own.log() * self.blend + self.target.log() * (1.0 - self.blend)).exp();
+        let magnitude = (own.log() * f64::from(blend) + self.target.log() * f64::from(1.0 - blend)).exp();
         let floor = if softened { (magnitude.detach() * SOFTNESS).square() + 1e-10 } else { Tensor::from(1e-10f32) };
         let with_phase_of = |s: &Tensor| {
             let scale = &magnitude * (power(s) + &floor).rsqrt();

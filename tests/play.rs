@@ -486,3 +486,48 @@ fn keys_pause_seek_and_quit_and_the_terminal_is_restored() {
     let summary: Value = serde_json::from_slice(&fs::read(summary_file).unwrap()).unwrap();
     assert_eq!(summary["ended"], "stopped", "{summary}");
 }
+
+/// A player whose window is closed ends; nobody could stop it any more.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_goes_takes_the_player_with_it() {
+    use std::{
+        os::{
+            fd::{AsRawFd as _, FromRawFd as _},
+            unix::process::CommandExt as _,
+        },
+        time::Instant,
+    };
+    let Some(server) = SoundServer::start(48_000, "float32le") else { return };
+    let (mut window, mut line) = (0, 0);
+    let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
+    // SAFETY: two places for descriptors, and nothing else asked for.
+    assert_eq!(unsafe { libc::openpty(&mut window, &mut line, name, settings, size) }, 0);
+    // SAFETY: both are open and belong to nobody else.
+    let (window, line) = unsafe { (fs::File::from_raw_fd(window), fs::File::from_raw_fd(line)) };
+    let mut player = play(&server);
+    player.arg(sample(LONG)).arg("--loop").stdin(line.try_clone().unwrap()).stdout(Stdio::null()).stderr(line);
+    let raw_window = window.as_raw_fd();
+    // SAFETY: only system calls between fork and exec: a session of its own, with the line for its terminal.
+    unsafe {
+        player.pre_exec(move || {
+            libc::setsid();
+            libc::ioctl(0, libc::TIOCSCTTY, 0);
+            // The window is the parent's alone.
+            libc::close(raw_window);
+            Ok(())
+        })
+    };
+    let mut running = player.spawn().unwrap();
+    wait_for_sound(&server);
+    drop(window);
+    let closed = Instant::now();
+    while running.try_wait().unwrap().is_none() {
+        if closed.elapsed() > Duration::from_secs(20) {
+            running.kill().unwrap();
+            panic!("it goes on playing");
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(running.wait().unwrap().code(), Some(130));
+}

@@ -1,5 +1,7 @@
 //! Single keys from the terminal, which is itself again afterwards whatever happens.
 
+#[cfg(unix)]
+use std::{fs::File, os::fd::AsRawFd as _};
 use std::{
     io::{self, IsTerminal as _},
     panic,
@@ -27,7 +29,9 @@ pub enum Key {
 }
 
 /// Reads keys while it lives.
-pub struct Keys(());
+pub struct Keys {
+    line: Line,
+}
 
 impl Keys {
     /// `None` where there is no terminal, or where it belongs to another process: a player in the background must not take
@@ -40,16 +44,20 @@ impl Keys {
         // Standard input may be a pipe; then the keys come from the controlling terminal, where there is one.
         terminal::enable_raw_mode().ok()?;
         keep_line_feeds();
-        Some(Self(()))
+        Some(Self { line: Line::open() })
     }
 
     /// The next key within `patience`.
     pub fn wait(&self, patience: Duration) -> Option<Key> {
-        match event::poll(patience) {
+        if !self.line.wait(patience) {
+            thread::sleep(patience);
+            return None;
+        }
+        match event::poll(Duration::ZERO) {
             Ok(true) => event::read().ok().and_then(meaning),
             Ok(false) => None,
             Err(_) => {
-                // The terminal is gone, and would say so at once each time.
+                // It would say so at once each time.
                 thread::sleep(patience);
                 None
             }
@@ -60,6 +68,44 @@ impl Keys {
 impl Drop for Keys {
     fn drop(&mut self) {
         restore();
+    }
+}
+
+/// The terminal's line, watched for keys and for its end: crossterm's own `poll` never returns from a terminal whose window
+/// was closed, but reads nothing from it again and again.
+#[cfg(unix)]
+struct Line(Option<File>);
+
+#[cfg(unix)]
+impl Line {
+    /// What crossterm reads from: standard input, or the controlling terminal where that is a pipe.
+    fn open() -> Self {
+        Self(if io::stdin().is_terminal() { None } else { File::open("/dev/tty").ok() })
+    }
+
+    /// Waits for a key, for `patience` at most. False once the terminal is gone.
+    fn wait(&self, patience: Duration) -> bool {
+        let fd = self.0.as_ref().map_or(libc::STDIN_FILENO, |terminal| terminal.as_raw_fd());
+        let mut polled = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one descriptor, which is open as long as we are.
+        unsafe { libc::poll(&mut polled, 1, patience.as_millis() as libc::c_int) };
+        polled.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) == 0
+    }
+}
+
+#[cfg(not(unix))]
+struct Line;
+
+#[cfg(not(unix))]
+impl Line {
+    fn open() -> Self {
+        Self
+    }
+
+    fn wait(&self, patience: Duration) -> bool {
+        // An error is heard of when the key is read.
+        let _ = event::poll(patience);
+        true
     }
 }
 

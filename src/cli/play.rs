@@ -237,12 +237,15 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
         }
         None => status.first_sound,
     };
+    if live && ended == Ending::Played && status.played_s == 0.0 && playing.errors.is_empty() {
+        terminal.warn("standard input: ended before there was a mel frame");
+    }
     let summary = Summary { status, first_sound, playing: &playing, ended, device: &device };
     if flags.json {
         let mut text = summary.as_json().to_string();
         text.push('\n');
         io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))?;
-    } else {
+    } else if status.played_s > 0.0 || playing.errors.is_empty() {
         terminal.note(summary.as_text());
     }
     Ok(match (ended, playing.errors.is_empty()) {

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, IsTerminal as _, Write as _},
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -161,9 +162,14 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
         return Err(Error::Exists(path.clone()));
     }
     let files = if live { Vec::new() } else { flags.find_files(terminal)? };
-    // The device first: without one, nothing else is worth the wait.
-    let device = OutputDevice::find(&flags.device_request())?;
-    let mut renderer = flags.renderer(live, terminal)?;
+    // Both take a while, the device most of it in waiting for the sound server.
+    let (device, renderer) = thread::scope(|scope| {
+        let loading = scope.spawn(|| flags.renderer(live, terminal));
+        let device = OutputDevice::find(&flags.device_request());
+        (device, loading.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    // Without a device, nothing else is worth a word.
+    let (device, mut renderer) = (device?, renderer?);
     if let ([file], Some(path)) = (files.as_slice(), &flags.also_write) {
         // Everything is played at the model's rate; render would take the mel's own.
         let rate = renderer.engine.convention().sample_rate;

@@ -70,6 +70,10 @@ impl Terminal {
     }
 
     fn line(&self, text: std::fmt::Arguments) {
+        // indicatif panics where it cannot draw any more: the terminal's window was closed.
+        if self.bars.clear().is_err() {
+            self.bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        }
         // A closed standard error is no reason to stop rendering.
         let _ = self.bars.suspend(|| writeln!(io::stderr(), "{text}"));
     }

@@ -284,6 +284,14 @@ fn mutated_recordings_are_read_or_refused() {
     originals.push(pcm16(&[1000; 2000]));
     originals.push(float32(&[0.25; 2000]));
     let (mut tried, mut read, mut gave_up) = (0, 0, 0);
+    // Where RUST_BACKTRACE is set, a panic inside of a decoder, which the reader catches, would count the symbols of the
+    // whole test as memory that the file took.
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic.location().is_some_and(|place| place.file().contains("symphonia")) {
+            default(panic);
+        }
+    }));
     for original in &originals {
         for _ in 0..EACH {
             let mut bytes = original.clone();

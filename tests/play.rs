@@ -257,7 +257,8 @@ fn live_sound_starts_before_the_input_ends() {
     let (left, _) = recording.stop();
     assert!(player.try_wait().unwrap().is_none(), "it waits for more");
     let heard = left.iter().filter(|sample| sample.abs() > 0.01).count();
-    assert!(heard > 2000, "{heard} samples of sound");
+    // The first chunk is 19 frames, of which the speaker takes a half to begin.
+    assert!(heard > 1000, "{heard} samples of sound");
     drop(pipe);
     let output = player.wait_with_output().unwrap();
     assert!(output.status.success());

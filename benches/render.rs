@@ -8,7 +8,7 @@ use audiodiff::{
     diffusion::{ChunkLayout, Encoded, Grid, Network, Renderer, SamplerSettings, WholeMel},
     dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram, extract::extract},
-    model::{Effort, GriffinLim, Precision, Quality, RuntimeOptions, Vocoder},
+    model::{GriffinLim, Precision, Quality, RuntimeOptions, Vocoder},
 };
 use std::{
     cell::Cell,
@@ -147,8 +147,7 @@ fn main() {
     }
     if "griffin-lim".contains(&filter) {
         let network = GriffinLim::new(2).expect("the baseline");
-        let Effort { steps, iterations, final_iterations } = GriffinLim::EFFORT;
-        let settings = SamplerSettings { steps, iterations, final_iterations, seed: 0 };
+        let settings = GriffinLim::EFFORT.settings(0);
         line("griffin-lim, 2 threads", (0..RUNS).map(|_| run(&network, &mel, settings, &file)).collect());
     }
 }

@@ -79,7 +79,8 @@ impl Observer for Keep {
     }
 }
 
-const REFERENCE: SamplerSettings = SamplerSettings { steps: 4, iterations: 8, final_iterations: 16, seed: 0 };
+const REFERENCE: SamplerSettings =
+    SamplerSettings { start_iterations: 0, steps: 4, iterations: 8, final_iterations: 16, seed: 0 };
 
 /// The reference weighs an estimate's own magnitude by a half at every step.
 struct EvenBlend(Vocoder);

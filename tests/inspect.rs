@@ -68,7 +68,8 @@ impl Network for Oracle {
     }
 }
 
-const SETTINGS: SamplerSettings = SamplerSettings { steps: 2, iterations: 2, final_iterations: 2, seed: 0 };
+const SETTINGS: SamplerSettings =
+    SamplerSettings { start_iterations: 0, steps: 2, iterations: 2, final_iterations: 2, seed: 0 };
 
 fn seeds<const N: usize>(seeds: [u64; N]) -> impl Iterator<Item = SeededNoise> {
     seeds.into_iter().map(|seed| SeededNoise { seed })
@@ -92,6 +93,22 @@ fn who_knows_the_sound_is_not_changed_and_has_no_spread() {
         assert_eq!(step.waveforms.projected.len(), samples.len());
     }
     assert_eq!((looked.steps[0].numbers.t, looked.steps[1].numbers.t), (0.0, 0.5));
+}
+
+/// The start is no step: it has the number 0, and its estimate is the noise that the projection begins with.
+#[test]
+fn the_start_is_seen_before_the_steps() {
+    let (samples, mel) = speech();
+    let oracle = Oracle::new(&samples, 1.0);
+    let settings = SamplerSettings { start_iterations: 8, ..SETTINGS };
+    let looked = Inspection::run(&oracle, mel, None, settings, seeds([0, 1, 2, 3]), |_| Ok(())).unwrap();
+    let names: Vec<_> = looked.steps.iter().map(|step| step.numbers.name()).collect();
+    assert_eq!(names, ["start", "step 1", "step 2"]);
+    let start = &looked.steps[0];
+    assert_eq!(start.waveforms.noisy, start.waveforms.estimate);
+    assert!((4.2..5.6).contains(&start.numbers.estimate.spread_db.unwrap()), "{:?}", start.numbers.estimate.spread_db);
+    assert!(start.numbers.projected.mel_error < 0.5 * start.numbers.estimate.mel_error);
+    assert_eq!((start.numbers.t, looked.steps[1].numbers.t), (0.0, 0.25), "an oracle is at home anywhere: entry 0");
 }
 
 #[test]
@@ -119,7 +136,7 @@ fn noise_spreads_by_5_6_db_and_the_same_noise_by_nothing() {
     let (_, mel) = speech();
     // Griffin-Lim's estimate is the noise itself, in the mel's envelope.
     let baseline = GriffinLim::new(1).unwrap();
-    let settings = SamplerSettings { steps: 1, final_iterations: 0, ..SETTINGS };
+    let settings = SamplerSettings { start_iterations: 0, steps: 1, final_iterations: 0, ..SETTINGS };
     let run = |noises: Vec<SeededNoise>| {
         Inspection::run(&baseline, mel.clone(), None, settings, noises, |_| Ok(())).unwrap().steps.remove(0)
     };

@@ -16,7 +16,8 @@ fn mel(frames: usize) -> MelSpectrogram {
 }
 
 /// Little work, but all kinds of it.
-const QUICK: SamplerSettings = SamplerSettings { steps: 2, iterations: 1, final_iterations: 2, seed: 5 };
+const QUICK: SamplerSettings =
+    SamplerSettings { start_iterations: 2, steps: 2, iterations: 1, final_iterations: 2, seed: 5 };
 const LAYOUT: ChunkLayout = ChunkLayout { chunk: 24, past: 16, ahead: 8, fade: 256 };
 
 fn vocoder() -> Vocoder {
@@ -43,7 +44,7 @@ impl MelSource for Dribble {
 #[test]
 fn the_length_is_one_hop_a_frame_but_the_first() {
     let network = GriffinLim::new(1).unwrap();
-    let settings = SamplerSettings { steps: 1, iterations: 0, final_iterations: 0, seed: 0 };
+    let settings = SamplerSettings { start_iterations: 0, steps: 1, iterations: 0, final_iterations: 0, seed: 0 };
     for frames in (0..10).chain(22..36).chain(46..60) {
         let audio = render(&network, WholeMel::new(mel(frames)), settings, LAYOUT);
         assert_eq!(audio.len(), frames.saturating_sub(1) * 256, "{frames} frames");
@@ -119,8 +120,11 @@ fn settings_out_of_range_are_refused_by_name() {
     let network = GriffinLim::new(1).unwrap();
     let refused =
         |settings, layout| Renderer::new(&network, WholeMel::new(mel(9)), settings, layout).err().unwrap().to_string();
-    assert!(refused(SamplerSettings { steps: 0, ..QUICK }, LAYOUT).contains("steps: 0, expected 1 to 64"));
-    assert!(refused(SamplerSettings { steps: 65, ..QUICK }, LAYOUT).contains("steps: 65"));
+    assert!(
+        refused(SamplerSettings { start_iterations: 0, steps: 0, ..QUICK }, LAYOUT)
+            .contains("steps: 0, expected 1 to 64")
+    );
+    assert!(refused(SamplerSettings { start_iterations: 0, steps: 65, ..QUICK }, LAYOUT).contains("steps: 65"));
     assert!(refused(SamplerSettings { iterations: 1001, ..QUICK }, LAYOUT).contains("iterations: 1001"));
     assert!(refused(QUICK, ChunkLayout { chunk: 1, ..LAYOUT }).contains("chunk"));
     assert!(refused(QUICK, ChunkLayout { past: 0, ..LAYOUT }).contains("past"));

@@ -136,8 +136,7 @@ fn cost(settings: SamplerSettings) -> f64 {
     const ENCODER: f64 = 0.4;
     const STEP: f64 = 1.0;
     const ITERATION: f64 = 0.08;
-    let (steps, iterations) = (settings.steps as f64, settings.iterations as f64);
-    ENCODER + STEP * steps + ITERATION * ((steps - 1.0) * iterations + settings.final_iterations as f64)
+    ENCODER + STEP * settings.steps as f64 + ITERATION * settings.total_iterations() as f64
 }
 
 /// Fewer iterations first, then fewer steps: a step costs more and is heard less.
@@ -152,6 +151,7 @@ fn ladder(wanted: SamplerSettings) -> Vec<SamplerSettings> {
     let fewer = |iterations: usize, divisor: usize| (iterations / divisor).max(iterations.min(1));
     let mut settings = wanted;
     for divisor in [2, 4] {
+        settings.start_iterations = fewer(wanted.start_iterations, divisor);
         settings.iterations = fewer(wanted.iterations, divisor);
         settings.final_iterations = fewer(wanted.final_iterations, divisor);
         push(settings);
@@ -162,6 +162,7 @@ fn ladder(wanted: SamplerSettings) -> Vec<SamplerSettings> {
     }
     settings.final_iterations = settings.final_iterations.min(1);
     settings.iterations = settings.iterations.min(1);
+    settings.start_iterations = settings.start_iterations.min(1);
     push(settings);
     rungs
 }
@@ -170,7 +171,8 @@ fn ladder(wanted: SamplerSettings) -> Vec<SamplerSettings> {
 mod tests {
     use super::*;
 
-    const WANTED: SamplerSettings = SamplerSettings { steps: 4, iterations: 8, final_iterations: 16, seed: 7 };
+    const WANTED: SamplerSettings =
+        SamplerSettings { start_iterations: 0, steps: 4, iterations: 8, final_iterations: 16, seed: 7 };
     const CHUNK_S: f64 = 1.024;
 
     /// A machine that takes `speed` of real time for `WANTED`, a buffer of 3 s, and what happens on it.
@@ -216,9 +218,10 @@ mod tests {
         assert_eq!(short, [(4, 8, 16), (4, 4, 8), (4, 2, 4), (2, 2, 4), (1, 2, 4), (1, 1, 1)]);
         assert!(ladder(WANTED).windows(2).all(|pair| cost(pair[1]) < cost(pair[0])));
         assert!(ladder(WANTED).iter().all(|settings| settings.seed == 7));
-        let least = SamplerSettings { steps: 1, iterations: 0, final_iterations: 0, seed: 0 };
+        let least = SamplerSettings { start_iterations: 0, steps: 1, iterations: 0, final_iterations: 0, seed: 0 };
         assert_eq!(ladder(least), [least]);
-        let no_projection = SamplerSettings { steps: 3, iterations: 0, final_iterations: 0, seed: 0 };
+        let no_projection =
+            SamplerSettings { start_iterations: 0, steps: 3, iterations: 0, final_iterations: 0, seed: 0 };
         assert!(ladder(no_projection).iter().all(|settings| settings.final_iterations == 0));
     }
 

@@ -78,6 +78,7 @@ impl FileRenderer {
     fn settings_of(&self, item: &Item) -> Result<RenderSettings> {
         let (own, run) = (&item.overrides, &self.settings);
         let sampler = SamplerSettings {
+            start_iterations: own.start_iterations.unwrap_or(run.sampler.start_iterations),
             steps: own.steps.unwrap_or(run.sampler.steps),
             iterations: own.iterations.unwrap_or(run.sampler.iterations),
             final_iterations: own.final_iterations.unwrap_or(run.sampler.final_iterations),
@@ -211,6 +212,7 @@ impl RenderItem for FileRenderer {
     fn recipe(&self, item: &Item) -> Result<Recipe> {
         let RenderSettings { sampler, chunks, source, format, gain, loudness, rate } = self.settings_of(item)?;
         let settings = json!({
+            "start_iterations": sampler.start_iterations,
             "steps": sampler.steps,
             "iterations": sampler.iterations,
             "final_iterations": sampler.final_iterations,

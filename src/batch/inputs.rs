@@ -20,6 +20,7 @@ pub const AUDIO_EXTENSIONS: &[&str] = &["wav", "wave", "flac", "mp3", "ogg", "og
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Overrides {
     pub seed: Option<u64>,
+    pub start_iterations: Option<usize>,
     pub steps: Option<usize>,
     pub iterations: Option<usize>,
     pub final_iterations: Option<usize>,
@@ -133,6 +134,7 @@ struct JsonLine {
     #[serde(alias = "output_file")]
     output: Option<PathBuf>,
     seed: Option<u64>,
+    start_iterations: Option<usize>,
     steps: Option<usize>,
     iterations: Option<usize>,
     final_iterations: Option<usize>,
@@ -143,8 +145,8 @@ struct JsonLine {
 /// Longest line of a list: a path and a few settings. A binary file taken for a list ends here.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// Reads a list: a path a line, or a JSON object a line with `input` and any of `output`, `seed`, `steps`, `iterations`,
-/// `final_iterations`, `gain`, `loudness`. Paths that end in a zero byte (`find -print0`) work as well. Empty lines are
+/// Reads a list: a path a line, or a JSON object a line with `input` and any of `output`, `seed`, `start_iterations`,
+/// `steps`, `iterations`, `final_iterations`, `gain`, `loudness`. Paths that end in a zero byte (`find -print0`) work as well. Empty lines are
 /// passed over.
 ///
 /// # Errors
@@ -197,6 +199,7 @@ fn parse_line(text: &[u8], subject: &str) -> Result<Line> {
     })?;
     let overrides = Overrides {
         seed: line.seed,
+        start_iterations: line.start_iterations,
         steps: line.steps,
         iterations: line.iterations,
         final_iterations: line.final_iterations,

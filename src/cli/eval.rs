@@ -259,7 +259,13 @@ impl EvalFlags {
         let quality = match model {
             ModelChoice::GriffinLim if self.models.len() > 1 => {
                 // Its own number of iterations too, or a quick network would be compared with a broken baseline.
-                QualityFlags { steps: None, iterations: None, final_iterations: None, ..self.quality.clone() }
+                QualityFlags {
+                    start_iterations: None,
+                    steps: None,
+                    iterations: None,
+                    final_iterations: None,
+                    ..self.quality.clone()
+                }
             }
             _ => self.quality.clone(),
         };

@@ -134,7 +134,7 @@ pub fn run(flags: &InspectFlags, terminal: &Terminal) -> Result<Outcome> {
         terminal.note(format_args!("seed {seed}"));
     }
     let settings = flags.quality.sampler(&engine, seed)?.validated()?;
-    let longest = MOST_STEP_SECONDS / settings.steps as f64;
+    let longest = MOST_STEP_SECONDS / settings.turns() as f64;
     if window.seconds > longest {
         let found = format!("{seconds}, with {} steps", settings.steps);
         return Err(wrong("--seconds", found, format!("give at most {longest} for so many steps")));

@@ -9,8 +9,8 @@ use std::{
 use audiodiff::{
     Error, Result,
     model::{
-        BUILTIN_NAME, CardDifference, Change, DeviceChoice, Effort, GriffinLim, ModelCard, ModelDifference, ModelFile,
-        Storage, TensorDifference, serialize,
+        BUILTIN_NAME, CardDifference, Change, DeviceChoice, GriffinLim, ModelCard, ModelDifference, ModelFile, Storage,
+        TensorDifference, serialize,
     },
     whole_file::WholeFile,
 };
@@ -238,10 +238,10 @@ pub(super) fn show(model: &ModelFile, json: bool) -> String {
     let mel = &card.mel;
     line("mel", format!("{}: {} bands, {} to {} Hz", mel.name, mel.n_mels, mel.f_min, mel.f_max));
     line("", format!("{} Hz, window {}, hop {}, floor {:e}", mel.sample_rate, mel.win_length, mel.hop, mel.floor));
-    for (name, Effort { steps, iterations, final_iterations }) in
+    for (name, effort) in
         [("draft", card.sampler.draft), ("standard", card.sampler.standard), ("best", card.sampler.best)]
     {
-        line(name, format!("{steps} steps, {iterations} iterations, {final_iterations} in the last"));
+        line(name, effort.settings(0).to_string());
     }
     let training = &card.training;
     line("trained on", format!("{} h of audio: {}", training.hours_of_audio, training.recipe));

@@ -458,12 +458,10 @@ impl Playing<'_> {
     /// Once; later changes are details.
     fn say_adapted(&mut self, settings: SamplerSettings, cheaper: bool) {
         self.present = settings;
-        let SamplerSettings { steps, iterations, final_iterations, .. } = settings;
-        let text = format!("{steps} steps, {iterations} and {final_iterations} iterations");
         if cheaper && self.adapted == 0 {
-            self.terminal.warn(format_args!("the machine does not keep up; going on with {text} until it does"));
+            self.terminal.warn(format_args!("the machine does not keep up; going on with {settings} until it does"));
         } else {
-            self.terminal.detail(format_args!("now {text}"));
+            self.terminal.detail(format_args!("now {settings}"));
         }
         self.adapted += usize::from(cheaper);
     }
@@ -665,6 +663,7 @@ impl Summary<'_> {
         };
         let sampler = |settings: &SamplerSettings| {
             json!({
+                "start_iterations": settings.start_iterations,
                 "steps": settings.steps,
                 "iterations": settings.iterations,
                 "final_iterations": settings.final_iterations,

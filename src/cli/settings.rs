@@ -6,7 +6,7 @@ use audiodiff::{
     Error, Fault, Result,
     batch::Engine,
     diffusion::SamplerSettings,
-    model::{DeviceChoice, Effort, GriffinLim, Precision, Quality, RuntimeOptions, Vocoder},
+    model::{DeviceChoice, GriffinLim, Precision, Quality, RuntimeOptions, Vocoder},
 };
 use clap::{Args, ValueEnum};
 
@@ -37,9 +37,12 @@ pub struct RuntimeFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Quality")]
 pub struct QualityFlags {
-    /// A named set of --steps, --iterations and --final-iterations, which win over it (speech, 2 cores with AVX512-BF16)
+    /// A named set of the four settings below, which win over it (speech, 2 cores with AVX512-BF16)
     #[arg(long, value_enum, default_value = "standard", env = "AUDIODIFF_QUALITY")]
     pub quality: QualityChoice,
+    /// Projection iterations that make a first waveform of the noise, before the network is asked; 0: from the noise itself
+    #[arg(long, env = "AUDIODIFF_START_ITERATIONS", value_parser = clap::value_parser!(u64).range(0..=1000))]
+    pub start_iterations: Option<u64>,
     /// Denoising steps, 1 to 64
     #[arg(long, env = "AUDIODIFF_STEPS", value_parser = clap::value_parser!(u64).range(1..=64))]
     pub steps: Option<u64>,
@@ -148,19 +151,21 @@ impl QualityFlags {
     /// [`Error::Settings`] for steps of a method that has none.
     pub fn sampler(&self, engine: &Engine, seed: u64) -> Result<SamplerSettings> {
         let count = |given: Option<u64>| given.and_then(|given| usize::try_from(given).ok());
-        let (steps, iterations, last) = (count(self.steps), count(self.iterations), count(self.final_iterations));
+        let (start, steps) = (count(self.start_iterations), count(self.steps));
+        let (iterations, last) = (count(self.iterations), count(self.final_iterations));
         match engine {
             Engine::GriffinLim(_) => {
                 if steps.is_some() {
                     return Err(wrong("--steps", "has no meaning for griffin-lim", "give --iterations"));
                 }
-                let Effort { steps, iterations: between, final_iterations } = GriffinLim::EFFORT;
-                let final_iterations = last.or(iterations).unwrap_or(final_iterations);
-                Ok(SamplerSettings { steps, iterations: between, final_iterations, seed })
+                let set = GriffinLim::EFFORT.settings(seed);
+                let final_iterations = last.or(iterations).unwrap_or(set.final_iterations);
+                Ok(SamplerSettings { final_iterations, ..set })
             }
             Engine::Diffusion(vocoder) => {
                 let set = vocoder.card().sampler.settings(self.quality.into(), seed);
                 Ok(SamplerSettings {
+                    start_iterations: start.unwrap_or(set.start_iterations),
                     steps: steps.unwrap_or(set.steps),
                     iterations: iterations.unwrap_or(set.iterations),
                     final_iterations: last.unwrap_or(set.final_iterations),

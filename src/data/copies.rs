@@ -102,8 +102,9 @@ impl RenderItem for Copies {
         let (task, applied) = self.task(item)?;
         let CopySettings { sample_rate, format, .. } = self.settings;
         let rendered = self.variation.as_ref().map(|variation| {
-            let SamplerSettings { steps, iterations, final_iterations, seed } = self.sampler(variation, task);
-            json!({ "steps": steps, "iterations": iterations, "final_iterations": final_iterations, "seed": seed })
+            let SamplerSettings { start_iterations, steps, iterations, final_iterations, seed } =
+                self.sampler(variation, task);
+            json!({ "start_iterations": start_iterations, "steps": steps, "iterations": iterations, "final_iterations": final_iterations, "seed": seed })
         });
         let settings = json!({
             "augmented": applied,

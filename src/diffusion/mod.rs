@@ -26,4 +26,5 @@ pub use noise::{Noise, SeededNoise};
 pub use projection::{Projection, ProjectionPlan};
 
 pub use renderer::{ChunkLayout, MelSource, Renderer, WholeMel};
+pub(crate) use sampler::PRIOR_GAIN;
 pub use sampler::{Observer, SamplerSettings, Silent, Stage};

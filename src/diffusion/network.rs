@@ -39,6 +39,11 @@ pub trait Network {
         0.5
     }
 
+    /// Where on the path, 0 to 1, the waveform of a start is at home; see [`super::SamplerSettings::time`].
+    fn entry(&self) -> f32 {
+        0.0
+    }
+
     /// Momentum of the projection's fast Griffin-Lim iterations.
     fn momentum(&self) -> f32 {
         0.99

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 /// How much work goes into a second of sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SamplerSettings {
-    /// Network evaluations, 1 to 64. The times are t = 0, 1/steps, 2/steps ...
+    /// Projection iterations that make a first waveform of the noise before the network is asked, the start. 0: no start, the
+    /// network begins with the noise itself.
+    pub start_iterations: usize,
+    /// Network evaluations, 1 to 64, at the times that [`SamplerSettings::time`] gives.
     pub steps: usize,
     /// Projection iterations in each step but the last.
     pub iterations: usize,
@@ -21,6 +24,45 @@ impl SamplerSettings {
     pub const MAX_STEPS: usize = 64;
     pub const MAX_ITERATIONS: usize = 1000;
 
+    /// The start, where there is one, and the steps.
+    pub fn turns(&self) -> usize {
+        usize::from(self.start_iterations > 0) + self.steps
+    }
+
+    /// Whether `turn`, counted from 0, is a step and not the start.
+    pub fn asks_network(&self, turn: usize) -> bool {
+        turn > 0 || self.start_iterations == 0
+    }
+
+    /// The time of `turn`. From noise the path has equal parts: 0, 1/steps, 2/steps and so on. The waveform that a start makes
+    /// knows more than noise: from it the steps stand in the middles of equal parts of what is left after `entry`.
+    pub fn time(&self, turn: usize, entry: f32) -> f32 {
+        let steps = self.steps as f32;
+        if self.start_iterations == 0 {
+            turn as f32 / steps
+        } else if turn == 0 {
+            0.0
+        } else {
+            entry + (1.0 - entry) * (turn as f32 - 0.5) / steps
+        }
+    }
+
+    /// Projection iterations in `turn`.
+    pub fn iterations_of(&self, turn: usize) -> usize {
+        if !self.asks_network(turn) {
+            self.start_iterations
+        } else if turn + 1 == self.turns() {
+            self.final_iterations
+        } else {
+            self.iterations
+        }
+    }
+
+    /// Projection iterations of the whole path.
+    pub fn total_iterations(&self) -> usize {
+        (0..self.turns()).map(|turn| self.iterations_of(turn)).sum()
+    }
+
     /// # Errors
     /// [`Error::Settings`] names the setting that is out of range.
     pub fn validated(self) -> Result<Self> {
@@ -30,12 +72,29 @@ impl SamplerSettings {
         if !(1..=Self::MAX_STEPS).contains(&self.steps) {
             return fault("steps", self.steps, format!("1 to {}", Self::MAX_STEPS));
         }
-        for (name, found) in [("iterations", self.iterations), ("final iterations", self.final_iterations)] {
+        for (name, found) in [
+            ("start iterations", self.start_iterations),
+            ("iterations", self.iterations),
+            ("final iterations", self.final_iterations),
+        ] {
             if found > Self::MAX_ITERATIONS {
                 return fault(name, found, format!("0 to {}", Self::MAX_ITERATIONS));
             }
         }
         Ok(self)
+    }
+}
+
+impl std::fmt::Display for SamplerSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let Self { start_iterations, steps, iterations, final_iterations, .. } = self;
+        if *start_iterations > 0 {
+            write!(f, "a start of {start_iterations} iterations, ")?;
+        }
+        match steps {
+            1 => write!(f, "1 step with {final_iterations} iterations"),
+            _ => write!(f, "{steps} steps with {iterations} iterations, {final_iterations} in the last"),
+        }
     }
 }
 
@@ -52,8 +111,9 @@ pub enum Stage {
 
 /// Looks at the trajectory while it is made.
 pub trait Observer {
-    /// `step` counts from 0, `t` is the time that the network was told, `x` is [n].
-    fn see(&mut self, step: usize, t: f32, stage: Stage, x: &[f32]);
+    /// `turn` counts from 0, the start included; `t` is the time that the network was told, `x` is [n]. The estimate of a
+    /// start is the noise itself.
+    fn see(&mut self, turn: usize, t: f32, stage: Stage, x: &[f32]);
 }
 
 /// Nobody looks.
@@ -64,7 +124,7 @@ impl Observer for Silent {
 }
 
 /// The noise end of the path is this much quieter than the envelope says; the network was trained so.
-const PRIOR_GAIN: f32 = 0.9;
+pub(crate) const PRIOR_GAIN: f32 = 0.9;
 
 /// The constants of sampling on one grid.
 pub(super) struct Sampler {
@@ -98,23 +158,24 @@ impl Sampler {
         settings: &SamplerSettings,
         observer: &mut impl Observer,
     ) -> Result<Vec<f32>> {
-        let time = |step: usize| step as f32 / settings.steps as f32;
+        let time = |turn: usize| settings.time(turn, network.entry());
         let mut x = self.prior(window, noise, 0);
-        for step in 0..settings.steps {
-            let t = time(step);
-            observer.see(step, t, Stage::Noisy, &x);
-            let whitened = self.whiten(&x, &window.envelope);
-            let estimate = network.denoise(&whitened, &window.condition, t)?;
-            x = self.colour(&estimate, &window.envelope, window.n);
-            observer.see(step, t, Stage::Estimate, &x);
-            let last = step + 1 == settings.steps;
-            let iterations = if last { settings.final_iterations } else { settings.iterations };
-            window.projection.project(&mut x, network.blend(t), iterations, network.threads());
-            observer.see(step, t, Stage::Projected, &x);
-            if !last {
-                let next = time(step + 1);
-                for (x, z) in x.iter_mut().zip(self.prior(window, noise, step + 1)) {
-                    *x = (1.0 - next) * z + next * *x;
+        for turn in 0..settings.turns() {
+            let t = time(turn);
+            observer.see(turn, t, Stage::Noisy, &x);
+            if settings.asks_network(turn) {
+                let whitened = self.whiten(&x, &window.envelope);
+                let estimate = network.denoise(&whitened, &window.condition, t)?;
+                x = self.colour(&estimate, &window.envelope, window.n);
+            }
+            observer.see(turn, t, Stage::Estimate, &x);
+            window.projection.project(&mut x, network.blend(t), settings.iterations_of(turn), network.threads());
+            observer.see(turn, t, Stage::Projected, &x);
+            let next = turn + 1;
+            if next < settings.turns() {
+                let t = time(next);
+                for (x, z) in x.iter_mut().zip(self.prior(window, noise, next)) {
+                    *x = (1.0 - t) * z + t * *x;
                 }
             }
         }
@@ -161,5 +222,40 @@ impl Sampler {
             spectrum.extend(re.iter().zip(im).zip(e).map(|((re, im), e)| Complex32::new(re * e, im * e)));
         }
         self.stft.inverse(&spectrum, n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEPS: SamplerSettings =
+        SamplerSettings { start_iterations: 0, steps: 4, iterations: 8, final_iterations: 16, seed: 0 };
+
+    fn times(settings: SamplerSettings) -> Vec<f32> {
+        (0..settings.turns()).map(|turn| settings.time(turn, 0.6)).collect()
+    }
+
+    #[test]
+    fn from_noise_the_parts_are_equal() {
+        assert_eq!(times(STEPS), [0.0, 0.25, 0.5, 0.75]);
+        assert_eq!((0..4).map(|turn| STEPS.iterations_of(turn)).collect::<Vec<_>>(), [8, 8, 8, 16]);
+        assert!((0..4).all(|turn| STEPS.asks_network(turn)));
+    }
+
+    #[test]
+    fn a_start_goes_before_the_steps_and_shortens_the_path() {
+        let started = SamplerSettings { start_iterations: 32, ..STEPS };
+        let near = |found: &[f32], wanted: &[f32]| {
+            assert!(
+                found.len() == wanted.len() && found.iter().zip(wanted).all(|(f, w)| (f - w).abs() < 1e-6),
+                "{found:?}"
+            );
+        };
+        near(&times(started), &[0.0, 0.65, 0.75, 0.85, 0.95]);
+        near(&times(SamplerSettings { steps: 1, ..started }), &[0.0, 0.8]);
+        assert_eq!((0..5).map(|turn| started.iterations_of(turn)).collect::<Vec<_>>(), [32, 8, 8, 8, 16]);
+        assert_eq!((0..5).map(|turn| started.asks_network(turn)).collect::<Vec<_>>(), [false, true, true, true, true]);
+        assert_eq!(started.total_iterations(), 72);
     }
 }

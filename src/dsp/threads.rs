@@ -4,6 +4,10 @@
 //! cores wait for each other, and OpenMP's waiting burns the time that the other one needs.
 
 use rayon::prelude::*;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// A pool, or the calling thread alone.
 pub struct Threads(Option<rayon::ThreadPool>);
@@ -38,4 +42,25 @@ impl Threads {
             _ => items.iter_mut().for_each(work),
         }
     }
+}
+
+/// `work` done on each item by a few threads, the results in the items' order.
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(items.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, items.len().max(1)) {
+            scope.spawn(|| {
+                while let Some((i, item)) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?)))
+                {
+                    let result = work(item);
+                    results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((i, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    results.sort_by_key(|(i, _)| *i);
+    results.into_iter().map(|(_, result)| result).collect()
 }

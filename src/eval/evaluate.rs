@@ -1,14 +1,11 @@
 //! Several systems on the same files: rendered one after another, scored side by side on all cores.
 
 use super::{FileScore, Folder, Metric, Reference, Rendering, Sound, System};
-use crate::{Error, Fault, Result, audio, batch::hash_file};
+use crate::{Error, Fault, Result, audio, batch::hash_file, dsp::threads::in_parallel};
 use std::{
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// What is measured, and with what.
@@ -170,25 +167,4 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
         let found = format!("a metric brought a bug to light ({})", text.unwrap_or("no message"));
         Err(Error::Data(Fault::new("scoring", found).remedy("please report it, with the file")))
     })
-}
-
-/// `work` done on each item by a few threads, the results in the items' order.
-pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::with_capacity(items.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, items.len().max(1)) {
-            scope.spawn(|| {
-                while let Some((i, item)) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?)))
-                {
-                    let result = work(item);
-                    results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((i, result));
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    results.sort_by_key(|(i, _)| *i);
-    results.into_iter().map(|(_, result)| result).collect()
 }

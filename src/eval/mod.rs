@@ -19,7 +19,6 @@ mod stft_distance;
 mod summary;
 mod system;
 
-pub(crate) use evaluate::in_parallel;
 pub use evaluate::{Comparison, Evaluation, Event};
 pub use mel_distance::{mel_l1, multi_resolution_mel};
 pub use pesq_wb::pesq_wb;

@@ -22,7 +22,7 @@ pub(super) fn animation(inspection: &Inspection, pictures: &Pictures) -> Result<
     let mut gif = GifEncoder::new_with_speed(&mut bytes, 10);
     gif.set_repeat(Repeat::Infinite).map_err(failed)?;
     for step in &inspection.steps {
-        let is_last = step.numbers.step == inspection.steps.len();
+        let is_last = inspection.steps.last().is_some_and(|last| last.numbers.step == step.numbers.step);
         let shown = [pictures.noisy(step), pictures.estimate(step), pictures.projected(step)];
         for (i, named) in shown.iter().enumerate() {
             let (pixels, _) = named.picture.rgb()?;

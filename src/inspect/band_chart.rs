@@ -71,7 +71,7 @@ impl BandChart {
             // Light colours would not be seen on white.
             let [r, g, b] = MAGMA.rgb(0.1 + 0.65 * i as f32 / steps.max(2) as f32);
             for (values, thin) in values(step).into_iter().zip([true, false]) {
-                let name = format!("step {}", i + 1);
+                let name = step.numbers.name();
                 series.extend(values.map(|values| Series { name, values, thin, colour: RGBColor(r, g, b) }));
             }
         }

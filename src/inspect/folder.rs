@@ -107,7 +107,7 @@ pub fn write(inspection: &Inspection, about: &About, folder: &Path, options: &Fo
     for &i in &shown {
         let step = &inspection.steps[i];
         for (what, samples) in [("estimate", &step.waveforms.estimate), ("projected", &step.waveforms.projected)] {
-            let name = format!("step-{:02}-{what}.wav", i + 1);
+            let name = format!("step-{:02}-{what}.wav", step.numbers.step);
             write_wav(&staging.0.join(name), samples, inspection.convention.sample_rate)?;
         }
     }

@@ -58,7 +58,7 @@ pub struct StageNumbers {
 /// What happened in a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepNumbers {
-    /// From 1.
+    /// From 1; 0 is the start, which does not ask the network: its estimate is the noise itself.
     pub step: usize,
     pub t: f32,
     pub estimate: StageNumbers,
@@ -66,6 +66,16 @@ pub struct StepNumbers {
     /// What the projection changed: mean absolute difference of levels, dB, over what is heard: of all, and of each band.
     pub change_db: f64,
     pub change_db_bands: Vec<Option<f32>>,
+}
+
+impl StepNumbers {
+    /// `start`, `step 1` and so on.
+    pub fn name(&self) -> String {
+        match self.step {
+            0 => "start".into(),
+            step => format!("step {step}"),
+        }
+    }
 }
 
 /// A step with its sounds and spectra. Spectra are [T, F] in dB, not below 80 under the loudest.
@@ -149,7 +159,8 @@ impl Inspection {
         let recording_spectrum = recording.as_ref().map(|samples| spectrum(samples, rate, looked.floor));
         let mut steps = Vec::with_capacity(way.steps.len());
         for (i, (waveforms, spread)) in way.steps.into_iter().zip(&spreads).enumerate() {
-            steps.push(looked.step(i + 1, waveforms, spread, recording_spectrum.as_ref())?);
+            let step = if settings.asks_network(0) { i + 1 } else { i };
+            steps.push(looked.step(step, waveforms, spread, recording_spectrum.as_ref())?);
         }
         let bands = looked.bands;
         let recording = recording.map(|samples| Sound { samples, sample_rate: rate });

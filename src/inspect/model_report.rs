@@ -67,7 +67,7 @@ impl ModelReport {
         let parts = parts(&model.card, &tensors);
         let gflop = |name: &str| parts.iter().find(|part| part.name == name).map_or(0.0, |part| part.gflop);
         let cost = |quality, effort: Effort| {
-            let iterations = effort.iterations * effort.steps.saturating_sub(1) + effort.final_iterations;
+            let iterations = effort.settings(0).total_iterations();
             let gflop = gflop(ENCODER)
                 + gflop(CONDITION)
                 + effort.steps as f64 * gflop(DENOISER)

@@ -67,8 +67,8 @@ impl Content<'_> {
                 format!("seed {}", settings.seed)
             };
             html.paragraph(&format!(
-                "{} steps, {} projection iterations in each, {} in the last, {many}; sounds and spectrograms are those of seed {}.",
-                settings.steps, settings.iterations, settings.final_iterations, settings.seed
+                "The path: {settings} of the projection; {many}; sounds and spectrograms are those of seed {}.",
+                settings.seed
             ));
         }
         notes.iter().for_each(|note| html.warning(note));
@@ -107,7 +107,7 @@ impl Content<'_> {
         for step in &self.inspection.steps {
             let n = &step.numbers;
             let mut row = vec![
-                Cell::text(n.step.to_string()),
+                Cell::text(if n.step == 0 { n.name() } else { n.step.to_string() }),
                 Cell::number(f64::from(n.t), 2),
                 Cell::number(n.estimate.mel_error, 3),
                 Cell::number(n.projected.mel_error, 3),
@@ -149,7 +149,7 @@ impl Content<'_> {
         }
         for step in self.shown() {
             let sound = self.inspection.sound(&step.waveforms.projected);
-            let mut track = Track::new(format!("step {}", step.numbers.step))
+            let mut track = Track::new(step.numbers.name())
                 .with_note(self.note(&step.numbers.projected))
                 .with_sound(&sound)?
                 .with_figure(figure(self.pictures.projected(step))?)
@@ -167,7 +167,7 @@ impl Content<'_> {
         let mut tracks = Vec::new();
         for step in self.shown() {
             let sound = self.inspection.sound(&step.waveforms.estimate);
-            let mut track = Track::new(format!("estimate {}", step.numbers.step))
+            let mut track = Track::new(format!("estimate, {}", step.numbers.name()))
                 .with_note(self.note(&step.numbers.estimate))
                 .with_sound(&sound)?
                 .with_figure(figure(self.pictures.noisy(step))?)
@@ -195,7 +195,10 @@ impl Content<'_> {
             };
             let rows = self.inspection.steps.iter().flat_map(|step| {
                 let n = &step.numbers;
-                [row(format!("{}, estimate", n.step), &n.estimate), row(format!("{}, projected", n.step), &n.projected)]
+                [
+                    row(format!("{}, estimate", n.name()), &n.estimate),
+                    row(format!("{}, projected", n.name()), &n.projected),
+                ]
             });
             Table { caption: caption.into(), head, rows: rows.collect(), sortable: false }
         };

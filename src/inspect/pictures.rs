@@ -52,11 +52,14 @@ impl<'a> Pictures<'a> {
 
     fn named(&self, step: &InspectedStep, what: &str, alt: &str, picture: Picture<'a>) -> Named<'a> {
         let number = step.numbers.step;
-        Named { name: format!("step-{number:02}-{what}"), alt: format!("step {number}: {alt}"), picture }
+        Named { name: format!("step-{number:02}-{what}"), alt: format!("{}: {alt}", step.numbers.name()), picture }
     }
 
     fn title(&self, step: &InspectedStep, what: &str) -> String {
-        format!("step {} of {}: {what}", step.numbers.step, self.inspection.steps.len())
+        match (step.numbers.step, self.inspection.steps.last()) {
+            (number, Some(last)) if number > 0 => format!("step {number} of {}: {what}", last.numbers.step),
+            _ => format!("{}: {what}", step.numbers.name()),
+        }
     }
 
     pub fn noisy(&self, step: &'a InspectedStep) -> Named<'a> {

@@ -411,7 +411,7 @@ impl Work {
         let ChunkLayout { chunk, past, ahead, .. } = self.settings.chunks;
         let floor = convention.stored(0, 0.0) as f32;
         let mel = MelSpectrogram::new(vec![floor; (chunk + past + ahead + 2) * convention.n_mels], convention.n_mels);
-        let cheapest = SamplerSettings { steps: 1, iterations: 0, final_iterations: 1, seed: 0 };
+        let cheapest = SamplerSettings { start_iterations: 0, steps: 1, iterations: 0, final_iterations: 1, seed: 0 };
         let mut renderer = Renderer::new(network, WholeMel::new(mel), cheapest, self.settings.chunks)?;
         renderer.try_for_each(|chunk| chunk.map(|_| ()))
     }

@@ -65,9 +65,19 @@ pub enum Quality {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Effort {
+    /// Before the first step; models of older programs have none.
+    #[serde(default)]
+    pub start_iterations: usize,
     pub steps: usize,
     pub iterations: usize,
     pub final_iterations: usize,
+}
+
+impl Effort {
+    pub fn settings(self, seed: u64) -> SamplerSettings {
+        let Self { start_iterations, steps, iterations, final_iterations } = self;
+        SamplerSettings { start_iterations, steps, iterations, final_iterations, seed }
+    }
 }
 
 /// What the model was measured to do best with.
@@ -83,19 +93,28 @@ pub struct SamplerDefaults {
     /// only asked for their phase. 0: the same at every step.
     #[serde(default)]
     pub blend_power: f32,
+    /// Where on the path the waveform of a start is at home, 0 to 1.
+    #[serde(default)]
+    pub entry: f32,
     /// Momentum of fast Griffin-Lim.
     pub momentum: f32,
 }
 
 impl Default for SamplerDefaults {
     fn default() -> Self {
-        let effort = |steps, iterations, final_iterations| Effort { steps, iterations, final_iterations };
+        let effort = |start_iterations, steps, iterations, final_iterations| Effort {
+            start_iterations,
+            steps,
+            iterations,
+            final_iterations,
+        };
         Self {
-            draft: effort(2, 8, 32),
-            standard: effort(4, 12, 24),
-            best: effort(8, 12, 24),
+            draft: effort(24, 1, 0, 24),
+            standard: effort(32, 2, 16, 24),
+            best: effort(32, 4, 16, 24),
             blend: 1.0,
             blend_power: 2.0,
+            entry: 0.6,
             momentum: 0.99,
         }
     }
@@ -108,12 +127,12 @@ impl SamplerDefaults {
     }
 
     pub fn settings(&self, quality: Quality, seed: u64) -> SamplerSettings {
-        let Effort { steps, iterations, final_iterations } = match quality {
+        match quality {
             Quality::Draft => self.draft,
             Quality::Standard => self.standard,
             Quality::Best => self.best,
-        };
-        SamplerSettings { steps, iterations, final_iterations, seed }
+        }
+        .settings(seed)
     }
 }
 
@@ -222,11 +241,9 @@ impl ModelCard {
             )
             .expected(format!("divisors of {} and {} with at least half overlap", self.mel.n_fft, self.mel.hop)));
         }
-        let SamplerDefaults { draft, standard, best, blend, blend_power, momentum } = self.sampler;
-        for (name, Effort { steps, iterations, final_iterations }) in
-            [("draft", draft), ("standard", standard), ("best", best)]
-        {
-            if (SamplerSettings { steps, iterations, final_iterations, seed: 0 }).validated().is_err() {
+        let SamplerDefaults { draft, standard, best, blend, blend_power, entry, momentum } = self.sampler;
+        for (name, effort) in [("draft", draft), ("standard", standard), ("best", best)] {
+            if effort.settings(0).validated().is_err() {
                 return Err(Fault::new(subject, format!("field `sampler.{name}` is out of range")));
             }
         }
@@ -234,6 +251,9 @@ impl ModelCard {
             return Err(
                 Fault::new(subject, format!("field `sampler.blend_power` is {blend_power}")).expected("0 to 16")
             );
+        }
+        if !(0.0..1.0).contains(&entry) {
+            return Err(Fault::new(subject, format!("field `sampler.entry` is {entry}")).expected("0 to less than 1"));
         }
         if !(0.0..=1.0).contains(&blend) || !(0.0..=1.0).contains(&momentum) {
             return Err(Fault::new(

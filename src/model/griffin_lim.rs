@@ -28,7 +28,7 @@ pub struct GriffinLim {
 
 impl GriffinLim {
     /// The work that the comparisons of the field give it.
-    pub const EFFORT: Effort = Effort { steps: 1, iterations: 0, final_iterations: 60 };
+    pub const EFFORT: Effort = Effort { start_iterations: 0, steps: 1, iterations: 0, final_iterations: 60 };
 
     pub const ID: &str = "griffin-lim";
 
@@ -110,8 +110,7 @@ mod tests {
             .collect();
         let network = GriffinLim::new(1).unwrap();
         let mel = mel::extract(&audio, network.convention()).unwrap();
-        let Effort { steps, .. } = GriffinLim::EFFORT;
-        let settings = SamplerSettings { steps, iterations: 0, final_iterations: iterations, seed: 0 };
+        let settings = SamplerSettings { final_iterations: iterations, ..GriffinLim::EFFORT.settings(0) };
         let renderer = Renderer::new(&network, WholeMel::new(mel.clone()), settings, ChunkLayout::default()).unwrap();
         let rendered: Vec<f32> = renderer.map(Result::unwrap).collect::<Vec<_>>().concat();
         assert_eq!(rendered.len(), (mel.frames() - 1) * 256);

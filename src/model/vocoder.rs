@@ -115,6 +115,10 @@ impl Network for Vocoder {
         self.card.sampler.blend_at(t)
     }
 
+    fn entry(&self) -> f32 {
+        self.card.sampler.entry
+    }
+
     fn momentum(&self) -> f32 {
         self.card.sampler.momentum
     }

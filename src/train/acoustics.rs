@@ -3,14 +3,11 @@
 
 use super::spectra::{TensorStft, power};
 use crate::{
-    diffusion::{Grid, envelope_weights},
+    diffusion::{Grid, PRIOR_GAIN, envelope_weights},
     mel::filterbank::filterbank,
     model::ModelCard,
 };
 use tch::{Device, Kind, Tensor};
-
-/// The noise end of the path is this much quieter than the envelope says.
-const PRIOR_GAIN: f64 = 0.9;
 
 /// Bands of equal width in which the flow-matching error is measured.
 const LINEAR_BANDS: usize = 256;
@@ -81,7 +78,7 @@ impl Acoustics {
 
     /// Envelope [B, T', K] and standard normal noise [B, T', K, 2] (real, imaginary) -> x0 [B, n].
     pub fn prior(&self, envelope: &Tensor, noise: &Tensor) -> Tensor {
-        let shaped = noise * (envelope * PRIOR_GAIN).unsqueeze(-1);
+        let shaped = noise * (envelope * f64::from(PRIOR_GAIN)).unsqueeze(-1);
         self.grid_stft.inverse(&shaped.view_as_complex())
     }
 

@@ -1,7 +1,12 @@
 //! The recordings of a training: found, decoded and checked once, kept in memory as far as it goes, decoded again where
 //! it does not.
 
-use crate::{Error, Fault, Result, audio, eval::Folder, eval::in_parallel};
+use crate::{
+    Error, Fault, Result, audio,
+    data::{DropReason, SHORTEST_S, drop_reasons},
+    dsp::threads::in_parallel,
+    eval::Folder,
+};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -11,14 +16,8 @@ use std::{
     },
 };
 
-/// Samples at 24 kHz: shorter recordings are dropped, windows at random places of them would all be the same.
-pub const SHORTEST: usize = 26_000;
-
 /// Decoded audio that is kept in memory.
 const CACHE_BYTES: usize = 4 << 30;
-
-/// Below this peak a recording is silent.
-const SILENCE: i16 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clip {
@@ -97,40 +96,33 @@ impl Clips {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
-            let samples = decoded(path, sample_rate);
+            let fit = Ok(fit(path, sample_rate));
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             *done += 1;
             on_file(*done, files.len());
-            samples
+            fit
         });
         let (mut clips, mut dropped, mut cache) = (vec![], vec![], Cache::default());
         let mut seen: HashMap<blake3::Hash, PathBuf> = HashMap::new();
-        for ((name, path), samples) in files.into_iter().zip(read) {
-            let reason = match samples {
-                Err(Error::Interrupted) => return Err(Error::Interrupted),
-                Err(error) => error.to_string(),
-                Ok(samples) => match unfit(&samples, sample_rate) {
-                    Some(reason) => reason,
-                    None => {
-                        let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
-                        match seen.insert(blake3::hash(&bytes), path.clone()) {
-                            Some(other) => format!("holds the same sound as {}", other.display()),
-                            None => {
-                                let samples: Arc<[i16]> = samples.into();
-                                clips.push(Clip { path, name, samples: samples.len() });
-                                cache.put(clips.len() - 1, samples);
-                                continue;
-                            }
-                        }
+        for ((name, path), fit) in files.into_iter().zip(read) {
+            match fit? {
+                Err(reason) => dropped.push(Dropped { path, reason }),
+                Ok(samples) => {
+                    let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
+                    if let Some(other) = seen.insert(blake3::hash(&bytes), path.clone()) {
+                        let reason = format!("holds the same sound as {}", other.display());
+                        dropped.push(Dropped { path, reason });
+                        continue;
                     }
-                },
-            };
-            dropped.push(Dropped { path, reason });
+                    clips.push(Clip { path, name, samples: samples.len() });
+                    cache.put(clips.len() - 1, samples.into());
+                }
+            }
         }
         if clips.is_empty() {
             let places: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
             let mut fault = Fault::new(places.join(", "), "no recording here can train")
-                .expected(format!("recordings of {:.1} s or more", SHORTEST as f64 / f64::from(sample_rate)));
+                .expected(format!("recordings of {SHORTEST_S:.1} s or more"));
             if let Some(Dropped { path, reason }) = dropped.first() {
                 fault = fault.remedy(format!("the first of {} dropped: {}: {reason}", dropped.len(), path.display()));
             }
@@ -148,7 +140,7 @@ impl Clips {
             return Ok(samples);
         }
         let Clip { path, samples: expected, .. } = &self.clips[clip];
-        let samples: Arc<[i16]> = decoded(path, self.sample_rate)?.into();
+        let samples: Arc<[i16]> = stored(&audio::read_at(path, self.sample_rate)?.samples).into();
         if samples.len() != *expected {
             return Err(Error::Data(
                 Fault::new(path.display(), format!("has {} samples now", samples.len()))
@@ -199,16 +191,20 @@ impl Clips {
     }
 }
 
-fn decoded(path: &Path, sample_rate: u32) -> Result<Vec<i16>> {
-    let recording = audio::read_at(path, sample_rate)?;
-    Ok(recording.samples.iter().map(|s| (s * 32_767.0).round().clamp(-32_768.0, 32_767.0) as i16).collect())
+/// As recordings are kept in memory.
+fn stored(samples: &[f32]) -> Vec<i16> {
+    samples.iter().map(|s| (s * 32_767.0).round().clamp(-32_768.0, 32_767.0) as i16).collect()
 }
 
-/// Why a recording does not train.
-fn unfit(samples: &[i16], sample_rate: u32) -> Option<String> {
-    if samples.len() < SHORTEST {
-        let seconds = |n: usize| n as f64 / f64::from(sample_rate);
-        return Some(format!("is {:.2} s long, shorter than {:.2} s", seconds(samples.len()), seconds(SHORTEST)));
+/// The samples, or why the recording does not train.
+fn fit(path: &Path, sample_rate: u32) -> Result<Vec<i16>, String> {
+    let samples = audio::read_at(path, sample_rate).map_err(|error| error.to_string())?.samples;
+    match drop_reasons(&samples, sample_rate).first() {
+        None => Ok(stored(&samples)),
+        Some(DropReason::TooShort) => {
+            let seconds = samples.len() as f64 / f64::from(sample_rate);
+            Err(format!("is {seconds:.2} s long, shorter than {SHORTEST_S:.2} s"))
+        }
+        Some(reason) => Err(format!("is {}", reason.name())),
     }
-    (!samples.iter().any(|s| s.abs() > SILENCE)).then(|| "is silent".into())
 }

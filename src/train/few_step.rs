@@ -2,24 +2,22 @@
 //! what comes out is compared with the recording as it is heard, by its spectra at several resolutions.
 //!
 //! Flow matching teaches the mean of all waveforms that a noisy one can come from. With few steps that mean is heard.
-//! Here the network answers for the sound after its estimate was projected: up to a random step without gradients, then
-//! one step and a few iterations with them. With `repulsion` above 0 two renderings of a mel are pushed apart by that share
+//! Here the network answers for the sound after its estimate was projected: up to a random step without gradients (the
+//! start that the projection makes of the noise is one too), then one step and a few iterations with them. With `repulsion` above 0 two renderings of a mel are pushed apart by that share
 //! of their distance (the energy distance at 1: Székely and Rizzo 2013; for vocoders Gritsenko et al. 2020), which keeps
 //! what the mel leaves open from being averaged away.
 
 use super::{losses::magnitude_error, multi_mel::MultiMel, objective::Objective, projection::BatchProjection};
-use crate::model::VocoderNetwork;
+use crate::{diffusion::SamplerSettings, model::VocoderNetwork};
 use tch::{Kind, Tensor};
 
 /// How far a batch is unrolled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unrolling {
-    /// Steps of the whole path.
-    pub steps: usize,
-    /// The step, counted from 0, through which the gradient goes.
-    pub step: usize,
-    /// Projection iterations after each step before it.
-    pub iterations: usize,
+    /// The whole path.
+    pub path: SamplerSettings,
+    /// The turn of it, the start counted, through which the gradient goes.
+    pub turn: usize,
     /// Projection iterations after it, with gradients.
     pub gradient_iterations: usize,
     /// Renderings of each recording.
@@ -29,7 +27,7 @@ pub struct Unrolling {
 impl Unrolling {
     /// Whole batches of noise that it takes.
     pub fn noises(&self) -> usize {
-        self.step + 1
+        self.turn + 1
     }
 }
 
@@ -63,25 +61,28 @@ impl Objective {
         let (mels, envelopes, log_magnitudes) = (again(&mel), again(&envelope), again(&log_magnitude));
         let projection = BatchProjection::new(&self.acoustics, &mels, &log_magnitudes, self.sampler.momentum);
 
-        let time = |step: usize| step as f64 / plan.steps as f64;
-        let blend = |step: usize| self.sampler.blend_at(time(step) as f32);
-        let estimate = |x: &Tensor, step: usize, conditions: &[Tensor]| {
-            let t = Tensor::full([x.size()[0]], time(step), (Kind::Float, x.device()));
+        let time = |turn: usize| f64::from(plan.path.time(turn, self.sampler.entry));
+        let blend = |turn: usize| self.sampler.blend_at(time(turn) as f32);
+        let estimate = |x: &Tensor, turn: usize, conditions: &[Tensor]| {
+            if !plan.path.asks_network(turn) {
+                return x.shallow_clone();
+            }
+            let t = Tensor::full([x.size()[0]], time(turn), (Kind::Float, x.device()));
             let whitened = self.acoustics.whiten(x, &envelopes);
             self.acoustics.colour(&network.denoise(&whitened, conditions, &t, self.kind()), &envelopes)
         };
         let x = tch::no_grad(|| {
             let mut x = self.acoustics.prior(&envelopes, &noises[0]);
-            for step in 0..plan.step {
-                let projected =
-                    projection.project(&estimate(&x, step, &conditions), blend(step), plan.iterations, false);
-                let next = time(step + 1);
-                x = self.acoustics.prior(&envelopes, &noises[step + 1]) * (1.0 - next) + projected * next;
+            for turn in 0..plan.turn {
+                let iterations = plan.path.iterations_of(turn);
+                let projected = projection.project(&estimate(&x, turn, &conditions), blend(turn), iterations, false);
+                let next = time(turn + 1);
+                x = self.acoustics.prior(&envelopes, &noises[turn + 1]) * (1.0 - next) + projected * next;
             }
             x
         });
         let rendered =
-            projection.project(&estimate(&x, plan.step, &conditions), blend(plan.step), plan.gradient_iterations, true);
+            projection.project(&estimate(&x, plan.turn, &conditions), blend(plan.turn), plan.gradient_iterations, true);
         FewStepLosses {
             spectral: self.compare(&rendered, x1, plan.renderings as i64),
             magnitude: magnitude_error(&log_magnitude, &magnitude),
@@ -100,10 +101,16 @@ impl Objective {
     }
 
     /// The distance of the rendering from the recording after the whole path, without gradients: `x1` [B, n], a noise
-    /// [B, T', K, 2] for each step.
-    pub fn whole_path(&self, network: &VocoderNetwork, x1: &Tensor, noises: &[Tensor], iterations: usize) -> Tensor {
-        let steps = noises.len();
-        let plan = Unrolling { steps, step: steps - 1, iterations, gradient_iterations: iterations, renderings: 1 };
+    /// [B, T', K, 2] for each turn.
+    pub fn whole_path(
+        &self,
+        network: &VocoderNetwork,
+        x1: &Tensor,
+        noises: &[Tensor],
+        path: SamplerSettings,
+    ) -> Tensor {
+        let plan =
+            Unrolling { path, turn: path.turns() - 1, gradient_iterations: path.final_iterations, renderings: 1 };
         tch::no_grad(|| self.few_step(network, x1, noises, &plan).spectral)
     }
 }

@@ -94,9 +94,19 @@ impl History {
         Ok(history)
     }
 
+    /// A validation takes the place of one of the same step: the run was cut off between that and its checkpoint.
+    ///
     /// # Errors
     /// [`Error::Io`] where the line cannot be written.
     pub fn push(&mut self, line: Line) -> Result<()> {
+        let validated = |line: &Line| matches!(line, Line::Validation(_)).then(|| line.step());
+        if let Some(step) = validated(&line)
+            && self.lines.iter().any(|old| validated(old) == Some(step))
+        {
+            self.lines.retain(|old| validated(old) != Some(step));
+            let kept = self.lines.iter().map(json).collect::<Result<String>>()?;
+            write(&self.path, kept.as_bytes())?;
+        }
         let text = json(&line)?;
         self.lines.push(line);
         let mut file = OpenOptions::new().append(true).create(true).open(&self.path);
@@ -159,6 +169,23 @@ mod tests {
         let history = History::open(&path, 20).unwrap();
         assert_eq!(history.lines.iter().map(Line::step).collect::<Vec<_>>(), [10, 20]);
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn a_validation_that_is_done_again_stands_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut history = History::begin(&path).unwrap();
+        let train = Line::Train(TrainFigures { step: 20, ..Default::default() });
+        for line in [validation(0, 0.5, 0.5), train.clone(), validation(20, 0.4, 0.4)] {
+            history.push(line).unwrap();
+        }
+        // Killed before the checkpoint of step 20 was whole, but for an earlier one of the same step.
+        let mut history = History::open(&path, 20).unwrap();
+        history.push(validation(20, 0.3, 0.4)).unwrap();
+        let wanted = [validation(0, 0.5, 0.5), train, validation(20, 0.3, 0.4)];
+        assert_eq!(history.lines, wanted);
+        assert_eq!(History::open(&path, 20).unwrap().lines, wanted);
     }
 
     #[test]

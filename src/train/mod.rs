@@ -24,7 +24,7 @@ mod windows;
 
 pub use acoustics::Acoustics;
 pub use checkpoint::{Header, Progress, load as load_checkpoint};
-pub use clips::{Clip, Clips, Dropped, SHORTEST};
+pub use clips::{Clip, Clips, Dropped};
 pub use few_step::{FewStepLosses, Unrolling};
 pub use history::{History, Line, TrainFigures, ValidationFigures};
 pub use losses::{Losses, MAGNITUDE_WEIGHT, flow_matching, magnitude_error};

@@ -1,6 +1,6 @@
 //! What a training is told: the recipe, as it stands in a TOML file and in every checkpoint.
 
-use crate::{Error, Fault, Result, data::augment::AugmentSettings};
+use crate::{Error, Fault, Result, data::augment::AugmentSettings, diffusion::SamplerSettings};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -63,6 +63,8 @@ pub struct TrainSettings {
 pub struct FewStepSettings {
     /// Numbers of steps that the model will be used with; a batch takes one of them.
     pub steps: Vec<usize>,
+    /// Projection iterations that make a first waveform of the noise, as the sampler's own; 0: none.
+    pub start_iterations: usize,
     /// Projection iterations after each step that has no gradient.
     pub iterations: usize,
     /// Projection iterations after the step that has one.
@@ -75,6 +77,14 @@ pub struct FewStepSettings {
     pub magnitude_weight: f64,
     /// Weight of the flow-matching loss, which keeps the model from forgetting what it was taught first.
     pub flow_weight: f64,
+}
+
+impl FewStepSettings {
+    /// What the sampler does in `steps` steps.
+    pub fn path(&self, steps: usize) -> SamplerSettings {
+        let Self { start_iterations, iterations, .. } = *self;
+        SamplerSettings { start_iterations, steps, iterations, final_iterations: iterations, seed: 0 }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -126,7 +136,8 @@ impl TrainSettings {
             checkpoint_minutes: 2.0,
             augment: AugmentSettings::default(),
             few_step: FewStepSettings {
-                steps: vec![2, 4],
+                steps: vec![1, 2, 4],
+                start_iterations: 32,
                 iterations: 8,
                 gradient_iterations: 2,
                 renderings: 1,
@@ -207,6 +218,7 @@ impl TrainSettings {
                 !few.steps.is_empty() && few.steps.iter().all(|s| (1..=64).contains(s)),
                 "numbers from 1 to 64",
             ),
+            ("few_step.start_iterations", few.start_iterations <= 200, "0 to 200"),
             ("few_step.iterations", few.iterations <= 100, "0 to 100"),
             ("few_step.gradient_iterations", few.gradient_iterations <= 16, "0 to 16"),
             ("few_step.renderings", (1..=8).contains(&few.renderings), "1 to 8"),

@@ -74,11 +74,10 @@ fn unrolling(settings: &TrainSettings, step: u64) -> Unrolling {
     // A generator of its own, beyond those of the batch's windows.
     let mut random = generator(settings.seed, step, settings.batch);
     let mut pick = |count: usize| ((uniform(&mut random) * count as f64) as usize).min(count - 1);
-    let steps = few.steps[pick(few.steps.len())];
+    let path = few.path(few.steps[pick(few.steps.len())]);
     Unrolling {
-        steps,
-        step: pick(steps),
-        iterations: few.iterations,
+        path,
+        turn: path.turns() - path.steps + pick(path.steps),
         gradient_iterations: few.gradient_iterations,
         renderings: few.renderings,
     }

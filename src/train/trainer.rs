@@ -343,7 +343,7 @@ impl Run<'_> {
         let mut bad = 0;
         let mut early = false;
         let mut loader = Loader::start(&self.windows, self.progress.step + 1, 1);
-        if self.progress.step == 0 {
+        if !self.folder.state().exists() {
             // The first validation shows what there is to gain, and roll-backs need a place to go back to.
             self.validate(on_event)?;
             self.save()?;

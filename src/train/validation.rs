@@ -122,9 +122,9 @@ fn mean_loss(weights: &Weights, objective: &Objective, windows: &Tensor) -> f64 
                 objective.flow(&weights.network, &x1, &t, &noise()).total()
             }
             Phase::FewStep => {
-                let steps = settings.few_step.steps.iter().copied().max().unwrap_or(1);
-                let noises: Vec<_> = (0..steps).map(|_| noise()).collect();
-                objective.whole_path(&weights.network, &x1, &noises, settings.few_step.iterations)
+                let path = settings.few_step.path(settings.few_step.steps.iter().copied().max().unwrap_or(1));
+                let noises: Vec<_> = (0..path.turns()).map(|_| noise()).collect();
+                objective.whole_path(&weights.network, &x1, &noises, path)
             }
         };
         sum += f64::try_from(loss).unwrap_or(f64::NAN) * rows as f64;

@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn settings() -> SamplerSettings {
-        SamplerSettings { steps: 1, iterations: 8, final_iterations: 16, seed: 0 }
+        SamplerSettings { start_iterations: 0, steps: 1, iterations: 8, final_iterations: 16, seed: 0 }
     }
 
     /// A source that gives no more than `at_once` frames a call.

@@ -45,6 +45,44 @@ fn an_export_is_the_same_model() {
 }
 
 #[test]
+fn an_average_lies_between_and_its_card_says_so() {
+    let program = Program::new();
+    program.write("other.safetensors", changed());
+    let average = ["models", "average", "builtin", "other.safetensors", "--to", "safetensors", "-o"];
+    program.run(&[&average, &["quarter.safetensors", "--weight", "0.25"][..]].concat()).code(0).says(&["24.7 MB"]);
+    let read = |bytes: &[u8], name: &str| {
+        let model = ModelFile::parse(bytes, "a model").unwrap();
+        (model.values(name).unwrap(), model.card.clone())
+    };
+    let bias = "denoiser.stft_out.bias";
+    let (mean, card) = read(&program.read("quarter.safetensors"), bias);
+    let (builtin, _) = read(ModelFile::builtin_bytes(), bias);
+    // The other's is 1.5 times the built-in one's, up to the rounding of halves.
+    for (mean, builtin) in mean.iter().zip(&builtin) {
+        assert!((mean - 1.125 * builtin).abs() <= 1e-3 * builtin.abs() + 1e-6, "{mean} {builtin}");
+    }
+    assert!(card.name == "other" && card.training.recipe.ends_with("; averaged, 0.25 of it and 0.75 of audiodiff-24k"));
+    program.run(&[&average, &["x.safetensors", "--weight", "1.5"][..]].concat()).code(2).says(&["1.5", "0 to 1"]);
+    program.run(&[&average, &["quarter.safetensors"][..]].concat()).code(1).says(&["is there already"]);
+}
+
+#[test]
+fn an_entry_of_the_card_is_changed_where_it_makes_sense() {
+    let program = Program::new();
+    let export = |set: &str, output: &str| program.run(&["models", "export", "builtin", "--set", set, "-o", output]);
+    program
+        .run(&["models", "export", "builtin", "-o", "a", "--set", "name=my voice", "--set", "sampler.draft.steps=3"])
+        .code(0);
+    let card = ModelFile::parse(&program.read("a"), "a").unwrap().card.clone();
+    assert_eq!((card.name.as_str(), card.sampler.draft.steps), ("my voice", 3));
+    export("sampler.draft.step=3", "b").code(2).says(&["sampler.draft.step", "in no model card"]);
+    export("sampler.draft.steps=0", "b").code(2).says(&["sampler.draft.steps", "out of range"]);
+    export("sampler.entry=far", "b").code(2).says(&["sampler.entry", "cannot be read"]);
+    export("name", "b").code(2).says(&["--set", "ENTRY=VALUE"]);
+    assert!(!program.exists("b"));
+}
+
+#[test]
 fn a_difference_is_named_and_measured() {
     let program = Program::new();
     program.write("other.safetensors", changed());

@@ -189,7 +189,7 @@ fn a_recording_becomes_a_folder_with_everything() {
     let mut expected = vec!["bands-mel-error.png", "bands-spread.png", "index.html", "inspect.json", "mel.png"];
     expected.extend(["recording.png", "recording.wav"]);
     let mut expected: Vec<String> = expected.into_iter().map(String::from).collect();
-    for step in ["01", "02"] {
+    for step in ["00", "01", "02"] {
         for what in ["change.png", "estimate-spread.png", "estimate.png", "estimate.wav", "noisy.png"] {
             expected.push(format!("step-{step}-{what}"));
         }
@@ -214,14 +214,12 @@ fn a_recording_becomes_a_folder_with_everything() {
     for name in expected.iter().filter(|name| name.ends_with(".wav")) {
         let (spec, samples) = program.wav(&format!("out/{name}"));
         assert_eq!((spec.sample_rate, samples.len()), (24_000, 94 * 256), "{name}");
-        // The first estimate, of nothing but noise, is the mean of all that could be: almost nothing.
-        let least = if name == "step-01-estimate.wav" { 3 } else { 300 };
-        assert!(samples.iter().any(|sample| sample.abs() > least), "{name} is silent");
+        assert!(samples.iter().any(|sample| sample.abs() > 300), "{name} is silent");
     }
     let gif = program.read("out/steps.gif");
     let frames = image::codecs::gif::GifDecoder::new(std::io::Cursor::new(gif)).unwrap();
     let frames = image::AnimationDecoder::into_frames(frames).collect_frames().unwrap();
-    assert_eq!(frames.len(), 2 * 3);
+    assert_eq!(frames.len(), 3 * 3, "the start and two steps");
 
     let json: Value = serde_json::from_str(&program.text("out/inspect.json")).unwrap();
     assert_eq!(done.objects(), std::slice::from_ref(&json));
@@ -235,7 +233,8 @@ fn a_recording_becomes_a_folder_with_everything() {
     let error = |step: usize, stage: &str| steps[step][stage]["mel_error"].as_f64().unwrap();
     // The projection is there to bring the mel back, and does.
     assert!(error(0, "projected") < error(0, "estimate"));
-    assert!(steps[1]["projected"]["spread_db"].as_f64().unwrap() > 0.5);
+    assert_eq!((&steps[0]["step"], &steps[2]["step"]), (&0.into(), &2.into()));
+    assert!(steps[2]["projected"]["spread_db"].as_f64().unwrap() > 0.5);
 
     // The page says the same.
     let page = program.text("out/index.html");
@@ -257,7 +256,11 @@ fn a_recording_becomes_a_folder_with_everything() {
         ];
         assert_eq!(shown, expected);
     }
-    assert_eq!(page.matches("<audio ").count(), 5, "the recording, and each step before and after its projection");
+    assert_eq!(
+        page.matches("<audio ").count(),
+        7,
+        "the recording, and the start and each step before and after its projection"
+    );
 
     let Some(browser) = Browser::find() else { return };
     let dom = browser.dom(&program.path("out/index.html"), 1000);
@@ -314,7 +317,7 @@ fn what_cannot_be_inspected_is_one_clear_line() {
         (&["a.npy", "-o", "x", "--seconds", "0"], 2, &["--seconds", "0"]),
         (&["a.npy", "-o", "x", "--seconds", "100"], 2, &["--seconds", "at most 40"]),
         (&["a.npy", "-o", "x", "--start", "60"], 2, &["--start", "60", "0.42 s long"]),
-        (&["long.npy", "-o", "x", "--steps", "64"], 2, &["--seconds", "64 steps", "at most 5"]),
+        (&["long.npy", "-o", "x", "--steps", "64"], 2, &["--seconds", "64 steps", "at most 4.9"]),
         (&["text.npy", "-o", "x"], 1, &["text.npy"]),
         (&["missing.wav", "-o", "x"], 1, &["missing.wav", "cannot open"]),
         (&["builtin", "-o", "x"], 2, &["--output"]),
@@ -343,7 +346,7 @@ fn a_model_is_opened() {
     assert_eq!(report.parts.iter().map(|part| part.parameters).sum::<usize>(), report.parameters);
     assert_eq!(report.odd().count(), 0, "{:?}", report.odd().collect::<Vec<_>>());
     let standard = &report.qualities[1];
-    assert!(standard.gflop > 3.0 && standard.gflop < 50.0, "{standard:?}");
+    assert!(standard.gflop > 1.5 && standard.gflop < 50.0, "{standard:?}");
 
     let program = Program::new();
     let text = program.run(&["inspect", "builtin"]).code(0);

@@ -137,7 +137,7 @@ pub fn run(flags: &InspectFlags, terminal: &Terminal) -> Result<Outcome> {
     let longest = MOST_STEP_SECONDS / settings.turns() as f64;
     if window.seconds > longest {
         let found = format!("{seconds}, with {} steps", settings.steps);
-        return Err(wrong("--seconds", found, format!("give at most {longest} for so many steps")));
+        return Err(wrong("--seconds", found, format!("give at most {longest:.1} for so many steps")));
     }
     let seeds: Vec<u64> = (0..flags.look.seeds).map(|i| seed.wrapping_add(i)).collect();
     let about = About {

@@ -10,7 +10,7 @@ use audiodiff::{
     Error, Result,
     model::{
         BUILTIN_NAME, CardDifference, Change, DeviceChoice, GriffinLim, ModelCard, ModelDifference, ModelFile, Storage,
-        TensorDifference, serialize,
+        TensorDifference, average, serialize,
     },
     whole_file::WholeFile,
 };
@@ -23,7 +23,7 @@ use super::{
     terminal::Terminal,
 };
 
-/// List the models, show what is known of one, write one in another number type, compare two
+/// List the models, show what is known of one, write one in another number type, average two, compare two
 #[derive(Args)]
 pub struct ModelsFlags {
     #[command(subcommand)]
@@ -47,6 +47,7 @@ enum Action {
         json: bool,
     },
     Export(ExportFlags),
+    Average(AverageFlags),
     Diff(DiffFlags),
 }
 
@@ -58,6 +59,36 @@ struct ExportFlags {
     /// Number type of the weights
     #[arg(long, value_enum, default_value = "safetensors")]
     to: ExportChoice,
+    #[command(flatten)]
+    file: NewFile,
+}
+
+/// Write the mean of two models, of one and of what it was refined to
+///
+/// Such a mean often renders better than either. The card is that of B.
+#[derive(Args)]
+struct AverageFlags {
+    /// builtin, or the path of a model file
+    #[arg(value_name = "A")]
+    first: ModelChoice,
+    #[arg(value_name = "B")]
+    second: ModelChoice,
+    /// The share of B, 0 to 1
+    #[arg(long, default_value_t = 0.5)]
+    weight: f64,
+    /// Number type of the weights
+    #[arg(long, value_enum, default_value = "half")]
+    to: ExportChoice,
+    #[command(flatten)]
+    file: NewFile,
+}
+
+/// A model file that is written.
+#[derive(Args)]
+struct NewFile {
+    /// Change an entry of the card, e.g. sampler.standard.steps=3 or name=my-voice; can be given more than once
+    #[arg(long, value_name = "ENTRY=VALUE")]
+    set: Vec<String>,
     /// The file
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -66,12 +97,39 @@ struct ExportFlags {
     overwrite: bool,
 }
 
+impl NewFile {
+    /// Where something may be written.
+    fn path(&self) -> Result<&Path> {
+        if self.output.exists() && !self.overwrite {
+            return Err(Error::Exists(self.output.clone()));
+        }
+        Ok(&self.output)
+    }
+
+    fn changed(&self, card: &ModelCard) -> Result<ModelCard> {
+        let with = |card: ModelCard, set: &String| match set.split_once('=') {
+            Some((entry, value)) => card.with(entry.trim(), value.trim()),
+            None => Err(wrong("--set", format!("{set:?}"), "give ENTRY=VALUE")),
+        };
+        self.set.iter().try_fold(card.clone(), with)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ExportChoice {
     /// Single precision, for other programs and for training on
     Safetensors,
     /// Half precision: half the size, as the built-in model is kept
     Half,
+}
+
+impl From<ExportChoice> for Storage {
+    fn from(choice: ExportChoice) -> Self {
+        match choice {
+            ExportChoice::Safetensors => Self::Single,
+            ExportChoice::Half => Self::Half,
+        }
+    }
 }
 
 /// Compare the weights and the cards of two models
@@ -96,6 +154,7 @@ pub fn run(flags: ModelsFlags, terminal: &Terminal) -> Result<Outcome> {
         Action::List { json } => print(&list(json)?),
         Action::Show { model, json } => print(&with_model(&model, |model| Ok(show(model, json)))?),
         Action::Export(flags) => export(&flags, terminal),
+        Action::Average(flags) => write_average(&flags, terminal),
         // A model that cannot be read is no difference.
         Action::Diff(flags) => diff(&flags).or_else(|error| match error {
             Error::Io { .. } | Error::Model(_) => {
@@ -127,29 +186,36 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn export(flags: &ExportFlags, terminal: &Terminal) -> Result<Outcome> {
-    let path = &flags.output;
-    if path.exists() && !flags.overwrite {
-        return Err(Error::Exists(path.clone()));
-    }
-    let storage = match flags.to {
-        ExportChoice::Safetensors => Storage::Single,
-        ExportChoice::Half => Storage::Half,
-    };
+    let path = flags.file.path()?;
     let (bytes, change) = with_model(&flags.model, |model| {
         // What is damaged is not passed on.
         let (store, _) = model.network(DeviceChoice::Cpu.resolve()?)?;
-        let bytes = serialize(&store, &model.card, storage)?;
+        let bytes = serialize(&store, &flags.file.changed(&model.card)?, flags.to.into())?;
         let difference = ModelDifference::between(model, &ModelFile::parse(&bytes, "the file")?);
         let largest = difference.tensors.iter().filter_map(|tensor| tensor.change);
         Ok((bytes, largest.fold(0.0, |most: f64, change| most.max(change.relative))))
     })?;
-    let mut file = WholeFile::create(path)?;
-    file.write_all(&bytes).map_err(Error::io("cannot write", path))?;
-    file.finish()?;
-    let size = bytes.len() as f64 / 1e6;
     let rounded =
         if change > 0.0 { format!("; rounding changes no tensor by more than {change:.1e}") } else { "".into() };
-    terminal.note(format_args!("{}: {size:.1} MB{rounded}", path.display()));
+    write(path, &bytes, &rounded, terminal)
+}
+
+fn write_average(flags: &AverageFlags, terminal: &Terminal) -> Result<Outcome> {
+    let path = flags.file.path()?;
+    let bytes = with_model(&flags.first, |first| {
+        with_model(&flags.second, |second| {
+            let (store, card) = average(first, second, flags.weight)?;
+            serialize(&store, &flags.file.changed(&card)?, flags.to.into())
+        })
+    })?;
+    write(path, &bytes, "", terminal)
+}
+
+fn write(path: &Path, bytes: &[u8], note: &str, terminal: &Terminal) -> Result<Outcome> {
+    let mut file = WholeFile::create(path)?;
+    file.write_all(bytes).map_err(Error::io("cannot write", path))?;
+    file.finish()?;
+    terminal.note(format_args!("{}: {:.1} MB{note}", path.display(), bytes.len() as f64 / 1e6));
     Ok(Outcome::Done)
 }
 

@@ -2,6 +2,7 @@
 //! phase is iterated until the frames agree with each other. What is already emitted stays as it is at every turn.
 
 use super::{
+    folded_fft::{Folded, FoldedBuffers},
     stft::{Edge, FrameBuffers, Stft, overlap_add},
     threads::Threads,
 };
@@ -57,14 +58,21 @@ pub struct FastGriffinLim<'a> {
     covered: usize,
 }
 
+/// The target magnitude, and the spectrum of the turn before.
+struct Frame {
+    magnitude: Folded,
+    re: Folded,
+    im: Folded,
+}
+
 /// One thread's share of the frames, and what it needs for them.
 struct Share<S> {
     first: usize,
-    frames: usize,
+    frames: Vec<Frame>,
     buffers: FrameBuffers,
-    /// [frames, F]: target magnitude, and the spectrum of the turn before.
+    folded: FoldedBuffers,
+    /// [F]
     magnitude: Vec<f32>,
-    previous: Vec<Complex32>,
     scratch: S,
     /// Sum of the synthesised frames, from the first one's beginning on.
     audio: Vec<f32>,
@@ -104,15 +112,17 @@ impl<'a> FastGriffinLim<'a> {
 
     fn shares<M: Magnitudes>(&self, magnitudes: &M, pieces: usize) -> Vec<Share<M::Scratch>> {
         let (bins, hop, n_fft) = (self.stft.bins(), self.stft.hop(), self.stft.n_fft());
+        let zeros = || Folded::zeros(self.stft.folded().folds());
+        let frame = || Frame { magnitude: zeros(), re: zeros(), im: zeros() };
         let size = self.frames.div_ceil(pieces).max(1);
         let share = |first: usize| {
             let frames = size.min(self.frames - first);
             Share {
                 first,
-                frames,
+                frames: std::iter::repeat_with(frame).take(frames).collect(),
                 buffers: self.stft.buffers(),
-                magnitude: vec![0.0; frames * bins],
-                previous: vec![Complex32::ZERO; frames * bins],
+                folded: self.stft.folded().buffers(),
+                magnitude: vec![0.0; bins],
                 scratch: magnitudes.scratch(),
                 audio: vec![0.0; (frames - 1) * hop + n_fft],
             }
@@ -146,13 +156,13 @@ impl<'a> FastGriffinLim<'a> {
 
     /// Sets the target magnitude and keeps the waveform's phase.
     fn begin<M: Magnitudes>(&self, share: &mut Share<M::Scratch>, magnitudes: &M, x: &[f32]) {
-        let Share { buffers, audio, .. } = share;
-        let bins = self.stft.bins();
+        let Share { first, frames, buffers, magnitude, scratch, audio, .. } = share;
         audio.fill(0.0);
-        for (n, magnitude) in share.magnitude.chunks_exact_mut(bins).enumerate() {
-            let i = share.first + n;
+        for (n, frame) in frames.iter_mut().enumerate() {
+            let i = *first + n;
             self.stft.analyse(x, self.frame_start(i), self.edge, buffers);
-            magnitudes.set(i, &mut buffers.spectrum, magnitude, &mut share.scratch);
+            magnitudes.set(i, &mut buffers.spectrum, magnitude, scratch);
+            frame.magnitude.set(magnitude);
             with_phase_of(&mut buffers.spectrum, magnitude);
             self.stft.synthesise(buffers);
             overlap_add(audio, (n * self.stft.hop()) as isize, &buffers.samples);
@@ -160,14 +170,18 @@ impl<'a> FastGriffinLim<'a> {
     }
 
     fn iterate<S>(&self, share: &mut Share<S>, x: &[f32]) {
-        let (bins, inertia) = (self.stft.bins(), self.momentum / (1.0 + self.momentum));
-        share.audio.fill(0.0);
-        for n in 0..share.frames {
-            self.stft.analyse(x, self.frame_start(share.first + n), self.edge, &mut share.buffers);
-            let row = n * bins..(n + 1) * bins;
-            accelerate(&mut share.buffers.spectrum, &mut share.previous[row.clone()], &share.magnitude[row], inertia);
-            self.stft.synthesise(&mut share.buffers);
-            overlap_add(&mut share.audio, (n * self.stft.hop()) as isize, &share.buffers.samples);
+        let inertia = self.momentum / (1.0 + self.momentum);
+        let Share { first, frames, buffers, folded, audio, .. } = share;
+        let (stft, fft) = (self.stft, self.stft.folded());
+        audio.fill(0.0);
+        for (n, Frame { magnitude, re, im }) in frames.iter_mut().enumerate() {
+            let samples = stft.frame(x, self.frame_start(*first + n), self.edge, &mut buffers.samples);
+            fft.analyse(samples, stft.window(), folded);
+            let (now_re, now_im) = folded.bins();
+            accelerate([&mut now_re.low, &mut now_im.low, &mut re.low, &mut im.low], &magnitude.low, inertia);
+            accelerate([&mut now_re.high, &mut now_im.high, &mut re.high, &mut im.high], &magnitude.high, inertia);
+            let start = n * stft.hop();
+            fft.synthesise(stft.synthesis_window(), &mut audio[start..start + stft.n_fft()], folded);
         }
     }
 }
@@ -180,13 +194,13 @@ fn with_phase_of(spectrum: &mut [Complex32], magnitude: &[f32]) {
     }
 }
 
-/// Gives `spectrum` the magnitude, and the phase of `spectrum - inertia * previous`; `previous` becomes `spectrum`.
+/// Gives the bins the magnitude, and the phase of themselves less `inertia` times those before, which they then become.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-fn accelerate(spectrum: &mut [Complex32], previous: &mut [Complex32], magnitude: &[f32], inertia: f32) {
-    for ((s, p), m) in spectrum.iter_mut().zip(previous).zip(magnitude) {
-        let ahead = Complex32::new(s.re - inertia * p.re, s.im - inertia * p.im);
-        *p = *s;
-        let scale = m / (ahead.norm_sqr() + 1e-10).sqrt();
-        *s = Complex32::new(ahead.re * scale, ahead.im * scale);
+fn accelerate([re, im, last_re, last_im]: [&mut [f32]; 4], magnitude: &[f32], inertia: f32) {
+    for ((((re, im), last_re), last_im), m) in re.iter_mut().zip(im).zip(last_re).zip(last_im).zip(magnitude) {
+        let (ahead_re, ahead_im) = (*re - inertia * *last_re, *im - inertia * *last_im);
+        (*last_re, *last_im) = (*re, *im);
+        let scale = m / (ahead_re * ahead_re + ahead_im * ahead_im + 1e-10).sqrt();
+        (*re, *im) = (ahead_re * scale, ahead_im * scale);
     }
 }

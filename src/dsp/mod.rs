@@ -3,6 +3,7 @@
 pub mod analysis;
 pub mod banded;
 pub mod convolution;
+pub mod folded_fft;
 pub mod griffin_lim;
 pub mod kaiser;
 pub mod resample;

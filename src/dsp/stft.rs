@@ -4,6 +4,7 @@
 //! FFT and one row for the network. Frame `t` of a centred transform is centred on sample `t * hop`; what would lie
 //! beyond the ends is the signal reflected about its first and last sample.
 
+use super::folded_fft::FoldedFft;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::num_complex::Complex32;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Stft {
     window: Vec<f32>,
     forward: Arc<dyn RealToComplex<f32>>,
     inverse: Arc<dyn ComplexToReal<f32>>,
+    folded: FoldedFft,
+    synthesis_window: Vec<f32>,
 }
 
 /// What one thread needs to transform frames without allocating.
@@ -46,7 +49,16 @@ impl Stft {
         for (i, w) in window[left..left + win_length].iter_mut().enumerate() {
             *w = (0.5 - 0.5 * (2.0 * std::f64::consts::PI * i as f64 / win_length as f64).cos()) as f32;
         }
-        Self { n_fft, hop, window, forward: planner.plan_fft_forward(n_fft), inverse: planner.plan_fft_inverse(n_fft) }
+        let scale = 2.0 / n_fft as f32;
+        Self {
+            n_fft,
+            hop,
+            synthesis_window: window.iter().map(|w| w * scale).collect(),
+            window,
+            forward: planner.plan_fft_forward(n_fft),
+            inverse: planner.plan_fft_inverse(n_fft),
+            folded: FoldedFft::new(n_fft),
+        }
     }
 
     pub fn n_fft(&self) -> usize {
@@ -64,6 +76,16 @@ impl Stft {
     /// [n_fft]
     pub fn window(&self) -> &[f32] {
         &self.window
+    }
+
+    /// For frames that are taken apart, changed and put together again.
+    pub fn folded(&self) -> &FoldedFft {
+        &self.folded
+    }
+
+    /// [n_fft]: what [`FoldedFft::synthesise`] takes.
+    pub fn synthesis_window(&self) -> &[f32] {
+        &self.synthesis_window
     }
 
     pub fn buffers(&self) -> FrameBuffers {
@@ -90,6 +112,16 @@ impl Stft {
             }
         }
         self.forward.process_with_scratch(samples, spectrum, scratch).expect("the buffers are of the plan's sizes");
+    }
+
+    /// The `n_fft` samples from `start`, in `audio` or, where they are not all there, in `buffer` [n_fft].
+    pub fn frame<'a>(&self, audio: &'a [f32], start: isize, edge: Edge, buffer: &'a mut [f32]) -> &'a [f32] {
+        let end = start + self.n_fft as isize;
+        if start >= 0 && end <= audio.len() as isize {
+            return &audio[start as usize..end as usize];
+        }
+        buffer.iter_mut().zip(start..end).for_each(|(out, i)| *out = sample_at(audio, i, edge));
+        buffer
     }
 
     /// The windowed inverse transform of `buffers.spectrum` into `buffers.samples`, ready to be added up. Destroys the

@@ -219,7 +219,8 @@ impl Content<'_> {
 }
 
 const READING: [&str; 6] = [
-    "A step shows the network a mixture of sound and noise, takes its estimate of the sound, and projects that on the mel: \
+    "The start is the projection alone, from noise; what is called its estimate is that noise. A step shows the network a \
+     mixture of sound and noise, takes its estimate of the sound, and projects that on the mel: \
      the estimate is changed as little as possible so that its mel becomes the given one.",
     "Spectrograms have one scale of decibels, 80 dB deep; what lies below is black and counts in no number.",
     "Changes are yellow where the projection made it louder and blue where it made it quieter, grey where it left it alone.",

@@ -178,6 +178,20 @@ impl ModelCard {
         }
     }
 
+    /// The card with an entry changed: `sampler.standard.steps` and a JSON value. What is no JSON is taken for text.
+    ///
+    /// # Errors
+    /// [`crate::Error::Settings`] for an entry that a card does not have, or a value that it cannot take.
+    pub fn with(&self, entry: &str, value: &str) -> crate::Result<Self> {
+        let fault = |found: &str| Fault::new(format!("entry `{entry}`"), found);
+        let unknown =
+            || crate::Error::Settings(fault("is in no model card").remedy("see audiodiff models show --json"));
+        let mut card = serde_json::to_value(self).map_err(|_| unknown())?;
+        let place = card.pointer_mut(&format!("/{}", entry.replace('.', "/"))).ok_or_else(unknown)?;
+        *place = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+        Self::parse(&card.to_string(), "the card").map_err(|cause| crate::Error::Settings(fault(&cause.to_string())))
+    }
+
     /// Reads and checks the JSON text; `subject` names the file.
     pub(super) fn parse(text: &str, subject: &str) -> Result<Self, Fault> {
         /// What can be read of every version.

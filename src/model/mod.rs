@@ -1,5 +1,6 @@
 //! Networks on libtorch, the files they come from, and the device they run on.
 
+mod average;
 mod card;
 mod cpu;
 mod difference;
@@ -10,6 +11,7 @@ mod network;
 mod runtime;
 mod vocoder;
 
+pub use average::average;
 pub use card::{
     CARD_VERSION, DenoiserSize, Effort, EncoderSize, Licenses, ModelCard, Provenance, Quality, SamplerDefaults,
 };

@@ -132,7 +132,8 @@ impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
 
         let mut x = self.rendered[..stop - self.first].to_vec();
         let fade = hop.min(self.known.len());
-        let iterations = self.renderer.settings().iterations;
+        // The rendering is near already: half of what the model's own projection is given at last.
+        let iterations = self.renderer.settings().final_iterations / 2;
         let given = &self.renderer.source().given;
         // Frames that lie in the window, and those that the file's own ends are reflected for.
         let inside = |t: &usize| {

@@ -192,3 +192,18 @@ fn two_runs_do_not_share_a_manifest() {
     drop(manifest);
     program.render(&["in", "-o", "out", "--manifest", "m.jsonl"]).code(0);
 }
+
+#[test]
+fn items_of_a_list_have_conventions_of_their_own() {
+    let program = three();
+    let recording = format!("{}/samples/speech-synthetic.wav", env!("CARGO_MANIFEST_DIR"));
+    program.run(&["mel", &recording, "--convention", "hifigan-22k", "-o", "hifi.npy"]).code(0);
+    let list = "{\"input\": \"hifi.npy\", \"convention\": \"hifigan-22k\"}\nin/a.npy\n";
+    let arguments = [&["render", "-", "-o", "out"], CHEAP].concat();
+    program.run_with_input(&arguments, list).code(0).says(&["2 rendered"]);
+    assert_eq!(program.wav("out/hifi.wav").0.sample_rate, 22_050);
+    assert_eq!(program.wav("out/a.wav").0.sample_rate, 24_000);
+    // The record knows it: another convention is another rendering.
+    let other = list.replace("hifigan-22k", "tacotron2");
+    program.run_with_input(&arguments, &other).code(1).says(&["out/hifi.wav", "is there already"]);
+}

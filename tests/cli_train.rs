@@ -174,6 +174,11 @@ fn recordings_that_cannot_train_are_named_and_left_out() {
     fs::remove_file(program.path("data/twin.wav")).unwrap();
     train(&program, "none", &["--steps", "2"]).code(1).says(&["data", "no recording here can train", "dropped"]);
     train(&program, "none", &["--steps", "2", "--phase", "few-step"]).code(2).says(&["--init"]);
+    // What was refined for few steps is refined on; what is new has to flow first.
+    let phase = |more: &[&str]| program.run(&[&["train", "--print-config"], more].concat()).code(0).out().to_owned();
+    assert!(phase(&[]).starts_with("phase = \"flow\""));
+    assert!(phase(&["--init", "builtin"]).starts_with("phase = \"few-step\""));
+    assert!(phase(&["--init", "builtin", "--phase", "flow"]).starts_with("phase = \"flow\""));
 }
 
 #[test]

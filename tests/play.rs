@@ -195,6 +195,28 @@ fn several_inputs_are_played_in_order_and_kept_as_rendered() {
     assert_one_sentence(&text(&again.stderr));
 }
 
+#[test]
+fn a_mel_of_another_program_is_heard_as_it_is_rendered() {
+    let Some(server) = SoundServer::start(44_100, "float32le") else { return };
+    let [mel_file, kept, rendered] = ["hifi.npy", "kept.wav", "rendered.wav"].map(|name| server.folder().join(name));
+    let convention = mel::presets::named("hifigan-22k").unwrap();
+    let recorded = audio::read_at(sample(SHORT), convention.sample_rate).unwrap().samples;
+    mel::file::write(&mel_file, &mel::extract(&recorded, convention).unwrap(), convention).unwrap();
+    let settings = ["--convention", "hifigan-22k", "--format", "float32"];
+    let recording = server.record();
+    let output =
+        play(&server).arg(&mel_file).args(settings).args(["--json", "--also-write"]).arg(&kept).output().unwrap();
+    let (left, _) = recording.stop();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let mut render = server.command(PROGRAM);
+    render.args(["render", "--quality", "draft", "-o"]).arg(&rendered).arg(&mel_file).args(settings);
+    assert!(render.status().unwrap().success());
+    let kept = audio::read(kept).unwrap();
+    assert_eq!(kept.source.sample_rate, 22_050);
+    assert!(kept.samples == audio::read(rendered).unwrap().samples, "the file kept is what render writes");
+    assert_heard(&left, &audio::resample(&kept.samples, 22_050, 44_100).unwrap(), 44_100, 0.9999);
+}
+
 /// Bare frames of a sample's mel.
 fn frames(name: &str) -> Vec<u8> {
     let recording = audio::read(sample(name)).unwrap();

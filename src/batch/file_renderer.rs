@@ -84,7 +84,10 @@ impl FileRenderer {
             final_iterations: own.final_iterations.unwrap_or(run.sampler.final_iterations),
             seed: own.seed.unwrap_or(run.sampler.seed),
         };
+        let mut source = run.source.clone();
+        source.convention = own.convention.clone().or(source.convention);
         Ok(RenderSettings {
+            source,
             sampler: sampler.validated()?,
             gain: own.gain.unwrap_or(run.gain),
             loudness: own.loudness.or(run.loudness),
@@ -102,7 +105,7 @@ impl FileRenderer {
     /// # Errors
     /// Those of [`Source::open`].
     pub fn open(&self, item: &Item) -> Result<Source> {
-        Source::open(&item.input, &self.settings.source, self.engine.convention())
+        Source::open(&item.input, &self.settings_of(item)?.source, self.engine.convention())
     }
 
     /// Renders `source`, which is `item`'s, into something that takes samples as they come. What leaves first leaves before the end is rendered.

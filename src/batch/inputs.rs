@@ -8,7 +8,10 @@ use std::{
 use serde::Deserialize;
 use walkdir::WalkDir;
 
-use crate::{Error, Fault, Result};
+use crate::{
+    Error, Fault, Result,
+    mel::{MelConvention, user_convention::resolve_name},
+};
 
 /// Files of a folder that are taken for mels.
 pub const MEL_EXTENSIONS: &[&str] = &["npy", "npz", "safetensors"];
@@ -17,7 +20,7 @@ pub const MEL_EXTENSIONS: &[&str] = &["npy", "npz", "safetensors"];
 pub const AUDIO_EXTENSIONS: &[&str] = &["wav", "wave", "flac", "mp3", "ogg", "oga", "aif", "aiff"];
 
 /// Settings that a line of a list gives for its own item. They win over the run's.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Overrides {
     pub seed: Option<u64>,
     pub start_iterations: Option<usize>,
@@ -28,6 +31,8 @@ pub struct Overrides {
     pub gain: Option<f64>,
     /// LUFS
     pub loudness: Option<f64>,
+    /// Of a mel file.
+    pub convention: Option<MelConvention>,
 }
 
 /// One input, and what it is called.
@@ -88,7 +93,12 @@ impl Inputs {
             match entry {
                 Ok(entry) if entry.file_type().is_file() && is_known(entry.path()) => {
                     let name = entry.path().strip_prefix(path).unwrap_or(entry.path()).to_owned();
-                    self.found.push(Found { input: entry.into_path(), name, output: None, overrides });
+                    self.found.push(Found {
+                        input: entry.into_path(),
+                        name,
+                        output: None,
+                        overrides: overrides.clone(),
+                    });
                 }
                 Ok(_) => {}
                 Err(error) => self.unreadable.push(walk_error(error, path)),
@@ -140,13 +150,15 @@ struct JsonLine {
     final_iterations: Option<usize>,
     gain: Option<f64>,
     loudness: Option<f64>,
+    /// As --convention takes it: a preset's name, or a file.
+    convention: Option<String>,
 }
 
 /// Longest line of a list: a path and a few settings. A binary file taken for a list ends here.
 const LONGEST_LINE: usize = 1 << 20;
 
 /// Reads a list: a path a line, or a JSON object a line with `input` and any of `output`, `seed`, `start_iterations`,
-/// `steps`, `iterations`, `final_iterations`, `gain`, `loudness`. Paths that end in a zero byte (`find -print0`) work as well. Empty lines are
+/// `steps`, `iterations`, `final_iterations`, `gain`, `loudness`, `convention`. Paths that end in a zero byte (`find -print0`) work as well. Empty lines are
 /// passed over.
 ///
 /// # Errors
@@ -205,6 +217,11 @@ fn parse_line(text: &[u8], subject: &str) -> Result<Line> {
         final_iterations: line.final_iterations,
         gain: line.gain,
         loudness: line.loudness,
+        convention: match line.convention.as_deref().map(resolve_name) {
+            Some(Err(error)) => return Err(Error::Manifest(Fault::new(subject, error.to_string()))),
+            Some(Ok(convention)) => Some(convention),
+            None => None,
+        },
     };
     Ok(Line { input: line.input, output: line.output, overrides })
 }
@@ -273,6 +290,10 @@ mod tests {
         // 0 is a value, not "unset".
         assert_eq!(lines[1].overrides, Overrides { seed: Some(0), steps: Some(2), ..Overrides::default() });
         assert_eq!(lines[2].input, Path::new("last.wav"));
+        let own = read_list(&br#"{"input": "h.npy", "convention": "hifigan-22k"}"#[..], "standard input").unwrap();
+        assert_eq!(own[0].overrides.convention.as_ref().map(|c| c.name.as_str()), Some("hifigan-22k"));
+        let unknown = read_list(&b"a.npy\n{\"input\": \"h.npy\", \"convention\": \"hifi\"}"[..], "list").unwrap_err();
+        assert!(unknown.to_string().contains("list: line 2") && unknown.to_string().contains("hifi"), "{unknown}");
         let zero = read_list(&b"a\nb.npy\0c.npy\0"[..], "standard input");
         assert_eq!(zero.unwrap().len(), 3);
     }

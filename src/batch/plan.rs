@@ -98,7 +98,7 @@ fn item(found: &Found, target: &Target, extension: &str) -> Item {
     };
     let parts: Vec<_> = name.components().filter(|part| *part != Component::CurDir).collect();
     let key = parts.iter().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
-    Item { input: found.input.clone(), output, overrides: found.overrides, key }
+    Item { input: found.input.clone(), output, overrides: found.overrides.clone(), key }
 }
 
 fn same_request(a: &Item, b: &Item) -> bool {

@@ -32,7 +32,7 @@ pub struct TrainFlags {
     /// Where to begin: builtin, or the path of a model file; new weights where not given
     #[arg(long, value_name = "builtin|PATH")]
     init: Option<ModelChoice>,
-    /// What is learned; flow where not given
+    /// What is learned; where not given, few-step with --init and flow without
     #[arg(long, value_enum)]
     phase: Option<PhaseChoice>,
     /// Minutes to train; the learning rate falls over them [default: 60]
@@ -127,10 +127,12 @@ pub fn run(flags: TrainFlags, terminal: &Terminal) -> Result<Outcome> {
 impl TrainFlags {
     fn settings(&self) -> Result<TrainSettings> {
         let phase = self.phase.map(Phase::from);
+        // Flow matching would first undo what few steps were refined to.
+        let otherwise = if self.init.is_some() { Phase::FewStep } else { Phase::Flow };
         let defaults = if self.init.is_some() { TrainSettings::refining } else { TrainSettings::of };
         let mut settings = match &self.config {
-            Some(path) => TrainSettings::read(path, phase, defaults)?,
-            None => defaults(phase.unwrap_or_default()),
+            Some(path) => TrainSettings::read(path, phase, otherwise, defaults)?,
+            None => defaults(phase.unwrap_or(otherwise)),
         };
         if let Some(batch) = self.batch {
             settings.batch = batch as usize;

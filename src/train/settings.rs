@@ -162,11 +162,11 @@ impl TrainSettings {
         Self { learning_rate: defaults.learning_rate.min(REFINING_RATE), warmup_steps: 50, ..defaults }
     }
 
-    /// `defaults` (of the phase that the file names, or else of `phase`) with what stands in a TOML file in their place.
+    /// `defaults` (of the phase that the file names, or else of `phase`, or `otherwise`) with what stands in a TOML file in their place.
     ///
     /// # Errors
     /// [`Error::Io`], or [`Error::Settings`] names the line or field.
-    pub fn read(path: &Path, phase: Option<Phase>, defaults: fn(Phase) -> Self) -> Result<Self> {
+    pub fn read(path: &Path, phase: Option<Phase>, otherwise: Phase, defaults: fn(Phase) -> Self) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io("cannot read the settings", path))?;
         let fault = |error: &dyn std::fmt::Display| {
             Error::Settings(Fault::new(path.display(), one_line(error)).remedy("see audiodiff train --print-config"))
@@ -182,7 +182,7 @@ impl TrainSettings {
                     .remedy("leave one of the two out"),
             ));
         }
-        let defaults = defaults(named.or(phase).unwrap_or_default());
+        let defaults = defaults(named.or(phase).unwrap_or(otherwise));
         let mut all = toml::Table::try_from(&defaults).map_err(|e| fault(&e))?;
         overlay(&mut all, given);
         Self::deserialize(toml::Value::Table(all)).map_err(|e| fault(&e))?.validated()

@@ -135,11 +135,12 @@ impl Adapter {
 fn cost(settings: SamplerSettings) -> f64 {
     const ENCODER: f64 = 0.4;
     const STEP: f64 = 1.0;
-    const ITERATION: f64 = 0.08;
+    const ITERATION: f64 = 0.02;
     ENCODER + STEP * settings.steps as f64 + ITERATION * settings.total_iterations() as f64
 }
 
-/// Fewer iterations first, then fewer steps: a step costs more and is heard less.
+/// After a start, fewer steps first and then fewer iterations: a step costs as much as 50 iterations, and what is heard comes
+/// from those. From noise the steps make the sound, and are given up last.
 fn ladder(wanted: SamplerSettings) -> Vec<SamplerSettings> {
     let mut rungs = vec![wanted];
     let mut push = |settings: SamplerSettings| {
@@ -150,6 +151,10 @@ fn ladder(wanted: SamplerSettings) -> Vec<SamplerSettings> {
     // One iteration is the least that makes the sound agree with the mel; nobody who asked for none gets more.
     let fewer = |iterations: usize, divisor: usize| (iterations / divisor).max(iterations.min(1));
     let mut settings = wanted;
+    while settings.start_iterations > 0 && settings.steps > 1 {
+        settings.steps = settings.steps.div_ceil(2);
+        push(settings);
+    }
     for divisor in [2, 4] {
         settings.start_iterations = fewer(wanted.start_iterations, divisor);
         settings.iterations = fewer(wanted.iterations, divisor);
@@ -223,6 +228,15 @@ mod tests {
         let no_projection =
             SamplerSettings { start_iterations: 0, steps: 3, iterations: 0, final_iterations: 0, seed: 0 };
         assert!(ladder(no_projection).iter().all(|settings| settings.final_iterations == 0));
+    }
+
+    #[test]
+    fn after_a_start_the_ladder_gives_steps_up_before_iterations() {
+        let wanted = SamplerSettings { start_iterations: 64, steps: 4, iterations: 16, final_iterations: 32, seed: 0 };
+        let rungs = ladder(wanted);
+        let short: Vec<_> = rungs.iter().map(|s| (s.start_iterations, s.steps, s.final_iterations)).collect();
+        assert_eq!(short, [(64, 4, 32), (64, 2, 32), (64, 1, 32), (32, 1, 16), (16, 1, 8), (1, 1, 1)]);
+        assert!(rungs.windows(2).all(|pair| cost(pair[1]) < cost(pair[0])));
     }
 
     #[test]

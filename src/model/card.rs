@@ -109,9 +109,9 @@ impl Default for SamplerDefaults {
             final_iterations,
         };
         Self {
-            draft: effort(24, 1, 0, 24),
-            standard: effort(32, 2, 16, 24),
-            best: effort(32, 4, 16, 24),
+            draft: effort(32, 1, 0, 32),
+            standard: effort(64, 2, 16, 32),
+            best: effort(64, 4, 16, 32),
             blend: 1.0,
             blend_power: 2.0,
             entry: 0.6,

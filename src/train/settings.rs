@@ -138,7 +138,7 @@ impl TrainSettings {
             few_step: FewStepSettings {
                 steps: vec![1, 2, 4],
                 start_iterations: 32,
-                iterations: 8,
+                iterations: 12,
                 gradient_iterations: 2,
                 renderings: 1,
                 repulsion: 0.0,

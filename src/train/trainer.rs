@@ -305,14 +305,13 @@ fn describe(card: &mut ModelCard, job: &TrainJob, clips: &Clips, train: &[usize]
     training.machine = machine(job);
     training.scores.clear();
     let license = job.data_license.clone().unwrap_or_else(|| "not stated".into());
-    if !card.licenses.data.split(", ").any(|known| known == license) {
-        card.licenses.data = [card.licenses.data.as_str(), &license]
-            .iter()
-            .filter(|l| !l.is_empty())
-            .copied()
-            .collect::<Vec<_>>()
-            .join(", ");
+    let mut licences: Vec<&str> = card.licenses.data.split(", ").filter(|known| !known.is_empty()).collect();
+    for new in license.split(',').map(str::trim).filter(|new| !new.is_empty()) {
+        if !licences.contains(&new) {
+            licences.push(new);
+        }
     }
+    card.licenses.data = licences.join(", ");
     if card.licenses.weights.is_empty() {
         card.licenses.weights = "not stated".into();
     }

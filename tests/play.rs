@@ -325,10 +325,14 @@ fn live_frames_are_rendered_to_a_pipe_as_they_come() {
         let _ = renderer.stdin.take().unwrap().write_all(bytes);
         renderer.wait_with_output().unwrap()
     };
-    let broken = run(&frames[..5000]);
-    assert_eq!(broken.status.code(), Some(1));
-    assert_one_sentence(&text(&broken.stderr));
-    assert!(!file.exists());
+    for (bytes, said) in [(&frames[..5000], "frame 12"), (&[], "no sound came of it")] {
+        let broken = run(bytes);
+        assert_eq!(broken.status.code(), Some(1));
+        let stderr = text(&broken.stderr);
+        assert!(stderr.contains(said), "{stderr}");
+        assert_one_sentence(&stderr);
+        assert!(!file.exists());
+    }
     assert!(run(&frames).status.success());
     let written = audio::read(&file).unwrap().samples;
     // The file is dithered and rounded to 16 bits.

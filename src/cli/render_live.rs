@@ -67,6 +67,10 @@ pub fn run(
     let fault = match (rendered, output) {
         (Err(error @ (Error::Mel(_) | Error::Convention(_))), Output::Stream { .. }) => Some(error),
         (Err(error), _) => return Err(error),
+        (Ok(()), _) if samples == 0 => {
+            // A writer that failed before it wrote anything is not to look like one that did well.
+            return Err(Error::Mel(Fault::new("standard input", "no sound came of it").expected("two frames or more")));
+        }
         (Ok(()), _) => None,
     };
     sink.finish(terminal)?;

@@ -35,7 +35,7 @@ fn main() {
     println!("{RUNS} runs, {threads} threads, standard quality{:>22} {:>9}", "median", "quickest");
 
     for (name, chunk) in
-        [("12 frames (--latency-ms 224)", 12), ("37 frames (play -)", 37), ("96 frames (play FILE)", 96)]
+        [("12 frames (--latency-ms 267)", 12), ("33 frames (play -)", 33), ("96 frames (play FILE)", 96)]
     {
         line(&format!("warm, chunk of {name}"), || warm(&mel, chunk, threads));
     }

@@ -20,7 +20,7 @@ use std::{
 };
 
 const RUNS: usize = 3;
-const LATENCIES_MS: [u32; 4] = [224, 300, 500, 1000];
+const LATENCIES_MS: [u32; 4] = [267, 350, 500, 1000];
 /// Of what is written. Enough for the longest latency, and a little of its sound.
 const FRAMES: usize = 140;
 /// The beginning of the sound: far above what 16 bits round.

@@ -96,7 +96,7 @@ fn frames_that_come_live_give_the_files_samples() {
     let bytes: Vec<u8> = mel_of(SPEECH, preset("hifigan-22k")).values().iter().flat_map(|v| v.to_le_bytes()).collect();
     program.write("frames", bytes);
     let frames = fs::File::open(program.path("frames")).unwrap();
-    let flags = ["--convention", "hifigan-22k", "--latency-ms", "1120", "-o", "live.wav"];
+    let flags = ["--convention", "hifigan-22k", "--latency-ms", "1163", "-o", "live.wav"];
     let mut command = program.command();
     command.args(["render", "-", "--input-format", "f32le"]).args(flags).args(program::CHEAP).stdin(frames);
     let output = command.output().unwrap();
@@ -104,7 +104,7 @@ fn frames_that_come_live_give_the_files_samples() {
     program.render(&["x.npy", "--convention", "hifigan-22k", "-o", "x.wav"]).code(0);
     let (live, file) = (program.wav("live.wav"), program.wav("x.wav"));
     assert_eq!((live.0.sample_rate, live.1.len()), (22_050, file.1.len()));
-    // 1120 ms are the default chunk.
+    // 1163 ms are the default chunk.
     assert!(live.1 == file.1);
 }
 

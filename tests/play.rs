@@ -202,6 +202,7 @@ fn a_mel_of_another_program_is_heard_as_it_is_rendered() {
     let convention = mel::presets::named("hifigan-22k").unwrap();
     let recorded = audio::read_at(sample(SHORT), convention.sample_rate).unwrap().samples;
     mel::file::write(&mel_file, &mel::extract(&recorded, convention).unwrap(), convention).unwrap();
+    // Whatever is played goes to the device at one rate, the model's.
     let settings = ["--convention", "hifigan-22k", "--format", "float32"];
     let recording = server.record();
     let output =
@@ -209,12 +210,11 @@ fn a_mel_of_another_program_is_heard_as_it_is_rendered() {
     let (left, _) = recording.stop();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let mut render = server.command(PROGRAM);
-    render.args(["render", "--quality", "draft", "-o"]).arg(&rendered).arg(&mel_file).args(settings);
+    render.args(["render", "--quality", "draft", "--rate", "24000", "-o"]).arg(&rendered).arg(&mel_file).args(settings);
     assert!(render.status().unwrap().success());
     let kept = audio::read(kept).unwrap();
-    assert_eq!(kept.source.sample_rate, 22_050);
     assert!(kept.samples == audio::read(rendered).unwrap().samples, "the file kept is what render writes");
-    assert_heard(&left, &audio::resample(&kept.samples, 22_050, 44_100).unwrap(), 44_100, 0.9999);
+    assert_heard(&left, &audio::resample(&kept.samples, 24_000, 44_100).unwrap(), 44_100, 0.9999);
 }
 
 /// Bare frames of a sample's mel.
@@ -279,7 +279,7 @@ fn live_sound_starts_before_the_input_ends() {
     let (left, _) = recording.stop();
     assert!(player.try_wait().unwrap().is_none(), "it waits for more");
     let heard = left.iter().filter(|sample| sample.abs() > 0.01).count();
-    // The first chunk is 19 frames, of which the speaker takes a half to begin.
+    // The first chunk is 15 frames, of which the speaker takes a half to begin.
     assert!(heard > 1000, "{heard} samples of sound");
     drop(pipe);
     let output = player.wait_with_output().unwrap();
@@ -465,7 +465,7 @@ fn too_much_work_is_made_less() {
     assert!(output.status.success(), "{stderr}");
     let summary = summary(&output);
     assert!(summary["times_adapted"].as_u64().unwrap() >= 1, "{summary}");
-    assert!(summary["at_the_end"]["iterations"].as_u64() < Some(400), "{summary}");
+    assert!(summary["at_the_end"]["steps"].as_u64() < Some(8), "{summary}");
     assert_eq!(stderr.matches("does not keep up").count(), 1, "{stderr}");
     assert!((summary["played_s"].as_f64().unwrap() - 6.009).abs() < 0.01, "{summary}");
 }

@@ -700,11 +700,11 @@ mod tests {
     #[test]
     fn latency_decides_the_chunk() {
         let convention = MelConvention::native();
-        // 46 frames of 10.67 ms, 9 of them beyond the chunk.
-        assert_eq!(chunks_for(500, &convention).unwrap().chunk, 37);
-        assert_eq!(chunks_for(224, &convention).unwrap().chunk, 12);
-        let text = chunks_for(223, &convention).unwrap_err().to_string();
-        assert!(text.contains("give 224 or more"), "{text}");
+        // 46 frames of 10.67 ms, 13 of them beyond the chunk.
+        assert_eq!(chunks_for(500, &convention).unwrap().chunk, 33);
+        assert_eq!(chunks_for(267, &convention).unwrap().chunk, 12);
+        let text = chunks_for(266, &convention).unwrap_err().to_string();
+        assert!(text.contains("give 267 or more"), "{text}");
     }
 
     #[test]

@@ -96,11 +96,11 @@ pub enum PrecisionChoice {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum QualityChoice {
-    /// 2 steps, 8 iterations, 32 in the last: PESQ 3.96, 32 x real time
+    /// A start of 32 iterations, 1 step with 32: PESQ 4.10, 43 x real time
     Draft,
-    /// 4 steps, 12 iterations, 24 in the last: PESQ 4.05, 21 x real time
+    /// A start of 64 iterations, 2 steps with 16, 32 in the last: PESQ 4.18, 30 x real time
     Standard,
-    /// 8 steps, 12 iterations, 24 in the last: PESQ 4.10, 9 x real time
+    /// A start of 64 iterations, 4 steps with 16, 32 in the last: PESQ 4.19, 21 x real time
     Best,
 }
 

@@ -28,7 +28,7 @@ pub struct ChunkLayout {
 
 impl Default for ChunkLayout {
     fn default() -> Self {
-        Self { chunk: 96, past: 16, ahead: 8, fade: 256 }
+        Self { chunk: 96, past: 16, ahead: 12, fade: 256 }
     }
 }
 

@@ -12,11 +12,11 @@ use audiodiff::{
     diffusion::{AnyMelRenderer, ChunkLayout, Noise, Past, SeededNoise, WholeMel},
     dsp::{
         griffin_lim::{FastGriffinLim, Magnitudes},
-        stft::{Edge, Stft},
+        stft::Stft,
         threads::Threads,
     },
     eval::pesq_wb,
-    mel::{Framing, MelConvention, MelSpectrogram, extract, presets, recognise::rendered_alike},
+    mel::{MelConvention, MelSpectrogram, extract, presets, recognise::rendered_alike},
     model::{Quality, RuntimeOptions, Vocoder},
 };
 use realfft::{RealFftPlanner, num_complex::Complex32};
@@ -50,7 +50,7 @@ impl Magnitudes for TrueMagnitudes {
 /// `audio` again, from the magnitudes of `c`'s STFT.
 fn from_its_spectrogram(c: &MelConvention, audio: &[f32], frames: usize) -> Vec<f32> {
     let stft = Stft::with_window(c.n_fft, c.win_length, c.hop);
-    let edge = if c.framing == Framing::PadEnd { Edge::Zero } else { Edge::Reflect };
+    let edge = c.edge();
     let spectrum = stft.forward_at(audio, (0..frames).map(|t| c.frame_start(t)), edge);
     let magnitudes = TrueMagnitudes(spectrum.iter().map(|s| s.norm()).collect());
     let mut x = vec![0.0; audio.len()];

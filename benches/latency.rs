@@ -9,7 +9,10 @@
 #[allow(dead_code)]
 mod sound_server;
 
-use audiodiff::mel::{MelConvention, extract::extract};
+use audiodiff::{
+    diffusion::ChunkLayout,
+    mel::{MelConvention, extract::extract},
+};
 use sound_server::SoundServer;
 use std::{
     io::{Read as _, Write as _},
@@ -38,7 +41,7 @@ fn main() {
     for latency_ms in LATENCIES_MS {
         let mut runs: Vec<(f64, u64)> = (0..RUNS).map(|_| run(&server, mel.values(), latency_ms, frame_s)).collect();
         runs.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let chunk = (f64::from(latency_ms) / 1000.0 / frame_s) as usize - 13;
+        let chunk = (f64::from(latency_ms) / 1000.0 / frame_s) as usize - ChunkLayout::default().ahead - 1;
         let underruns: u64 = runs.iter().map(|run| run.1).sum();
         let ms = |run: usize| runs[run].0 * 1000.0;
         println!("{latency_ms:>12} {chunk:>8} {:>7.0} ms {:>7.0} ms {underruns:>10}", ms(0), ms(RUNS / 2));

@@ -4,7 +4,7 @@
 //! convention and rendered by another. A convention is therefore data, stored with every model and every mel that
 //! audiodiff writes, and compared before anything is rendered.
 
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Result, dsp::stft::Edge};
 use serde::{Deserialize, Serialize};
 
 /// The scale on which the bands are equally wide.
@@ -171,6 +171,11 @@ impl MelConvention {
             Framing::Centred => frames.saturating_sub(1) * self.hop,
             Framing::HalfHop | Framing::PadEnd => frames * self.hop,
         }
+    }
+
+    /// What lies before the first and after the last sample.
+    pub fn edge(&self) -> Edge {
+        if self.framing == Framing::PadEnd { Edge::Zero } else { Edge::Reflect }
     }
 
     /// The first sample of frame `t`'s `n_fft` samples; the window lies in their middle.

@@ -1,10 +1,7 @@
 //! Mel spectrograms from audio, by any convention.
 
-use super::{Framing, MelConvention, MelSpectrogram, filterbank::Filterbank};
-use crate::{
-    Error, Fault, Result,
-    dsp::{analysis::Analysis, stft::Edge},
-};
+use super::{MelConvention, MelSpectrogram, filterbank::Filterbank};
+use crate::{Error, Fault, Result, dsp::analysis::Analysis};
 
 /// The mel of a recording at the convention's rate: [n] -> [T, M], T = `convention.frames(n)`, in the convention's own
 /// numbers (log, affine map and statistics applied). The layout concerns files alone and changes nothing here.
@@ -57,7 +54,7 @@ impl Extractor {
     /// Frame `t` into `magnitude` and `bands`, before floor and logarithm.
     fn analyse(&mut self, audio: &[f32], t: usize) {
         let c = &self.convention;
-        let edge = if c.framing == Framing::PadEnd { Edge::Zero } else { Edge::Reflect };
+        let edge = c.edge();
         let norm = if c.window_norm { self.analysis.window_norm().powi(2) } else { 1.0 };
         let spectrum = self.analysis.frame(audio, c.frame_start(t), edge);
         for (out, s) in self.magnitude.iter_mut().zip(spectrum) {
@@ -102,7 +99,7 @@ mod tests {
     #[test]
     fn nothing_gives_an_error() {
         assert!(matches!(extract(&[], &MelConvention::native()), Err(Error::Audio(_))));
-        let half = MelConvention { framing: Framing::HalfHop, ..MelConvention::native() };
+        let half = MelConvention { framing: crate::mel::Framing::HalfHop, ..MelConvention::native() };
         assert!(matches!(extract(&[0.1; 255], &half), Err(Error::Audio(_))));
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         stft::{Edge, Stft},
         threads::Threads,
     },
-    mel::{Framing, MelConvention, convert::window_factor, filterbank::filterbank},
+    mel::{MelConvention, convert::window_factor, filterbank::filterbank},
 };
 use rustfft::num_complex::Complex32;
 
@@ -138,7 +138,7 @@ impl ForeignPlan {
         if bounds.is_empty() {
             return;
         }
-        let edge = if self.convention.framing == Framing::PadEnd { Edge::Zero } else { Edge::Reflect };
+        let edge = self.convention.edge();
         let local_start = self.convention.frame_start(first_frame) - start as isize;
         let griffin_lim =
             FastGriffinLim::new(&self.stft, edge, local_start, bounds.len(), x.len(), self.momentum, past);

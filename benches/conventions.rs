@@ -3,8 +3,8 @@
 //! fast Griffin-Lim makes of the whole true spectrogram of the convention's STFT, of which the mel is a small part: where that
 //! is low, the frames lie too far apart to know the phases by.
 //!
-//! `cargo bench --bench conventions -- FOLDER... [NAME...]`: recordings of speech, and presets where not all are wanted. It
-//! prints the rows of the README's table.
+//! `cargo bench --bench conventions -- FOLDER... [NAME...] [MODEL.safetensors]`: recordings of speech, presets where not all are
+//! wanted, and a model in place of the built-in one. It prints the rows of the README's table.
 
 use audiodiff::{
     audio,
@@ -117,7 +117,8 @@ fn mean(vocoder: &Vocoder, c: &MelConvention, recordings: &[PathBuf]) -> [f64; 3
 
 fn main() {
     let arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    let (names, folders): (Vec<_>, Vec<_>) = arguments.partition(|argument| presets::find(argument).is_some());
+    let (names, paths): (Vec<_>, Vec<_>) = arguments.partition(|argument| presets::find(argument).is_some());
+    let (models, folders): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.ends_with(".safetensors"));
     let mut inputs = Inputs::default();
     folders.iter().for_each(|folder| inputs.add(Path::new(folder), None));
     let is_recording = |path: &PathBuf| {
@@ -128,7 +129,12 @@ fn main() {
         println!("give folders of speech: cargo bench --bench conventions -- FOLDER... [NAME...]");
         return;
     }
-    let vocoder = Vocoder::builtin(&RuntimeOptions { threads: 1, ..RuntimeOptions::default() }).expect("the model");
+    let options = RuntimeOptions { threads: 1, ..RuntimeOptions::default() };
+    let vocoder = match models.first() {
+        Some(path) => Vocoder::load(Path::new(path), &options),
+        None => Vocoder::builtin(&options),
+    };
+    let vocoder = vocoder.expect("the model");
     let [own, own_mel, own_bound] = mean(&vocoder, &MelConvention::native(), &recordings);
     println!("{} recordings, standard quality, seed {SEED}\n", recordings.len());
     println!("| convention | PESQ-wb | against the model's own | mel | from its spectrogram |\n|---|---|---|---|---|");

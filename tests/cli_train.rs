@@ -197,3 +197,55 @@ fn few_steps_are_refined_with_the_projection_in_the_loop() {
     let before = ModelFile::builtin().unwrap().card.training.steps;
     assert_eq!(shown.objects()[0]["training"]["steps"], before + 12);
 }
+
+/// A model without a refiner, from new weights.
+fn plain_model(program: &Program) {
+    train(program, "plain", &["--steps", "1"]).code(0);
+}
+
+#[test]
+fn mels_of_other_conventions_are_learned_beside_a_model_that_stays_as_it_is() {
+    let program = two_clips();
+    plain_model(&program);
+    let init = ["--init", "plain/last.safetensors", "--phase", "conversion"];
+    let recipe = SETTINGS.replace("batch = 2", "batch = 8").replace("window = 4096", "window = 8192");
+    program.write("recipe.toml", recipe.replace("windows = 2", "windows = 16"));
+    train(&program, "refined", &[&init[..], &["--steps", "60"]].concat()).code(0).says(&["trained 60 steps"]);
+    let history = History::open(&program.path("refined/metrics.jsonl"), u64::MAX).unwrap();
+    let validations: Vec<_> = history.validations().collect();
+    let (first, last) = (validations[0], validations[validations.len() - 1]);
+    assert!(last.loss < first.loss * 0.9, "{first:?} {last:?}");
+
+    let (before, after) = (weights(&program, "plain/last.safetensors"), weights(&program, "refined/last.safetensors"));
+    let (refiner, others): (Vec<_>, Vec<_>) = after.into_iter().partition(|(name, _)| name.starts_with("refiner."));
+    assert!(!refiner.is_empty());
+    assert!(others == before, "the vocoder's own weights are as they were");
+
+    // Whoever trains the vocoder on leaves the refiner alone in turn.
+    program.write("recipe.toml", SETTINGS);
+    train(&program, "on", &["--init", "refined/last.safetensors", "--phase", "flow", "--steps", "2"]).code(0);
+    let on: Vec<_> = weights(&program, "on/last.safetensors");
+    assert!(refiner.iter().all(|weight| on.contains(weight)));
+    assert!(!others.iter().all(|weight| on.contains(weight)));
+
+    // Their mels are heard otherwise now, the model's own as before.
+    assert!(program.run(&["models", "show", "refined/last.safetensors"]).code(0).out().contains("refiner"));
+    for convention in ["hifigan-22k", "f5-tts"] {
+        program.run(&["mel", "data/speech-en.wav", "--convention", convention, "-o", "x.npy", "-y"]).code(0);
+        let render = |model: &str, out: &str| {
+            let model = format!("{model}/last.safetensors");
+            program.run(&["render", "x.npy", "--convention", convention, "-m", &model, "-o", out, "-y"]).code(0);
+            program.read(out)
+        };
+        let same = render("plain", "a.wav") == render("refined", "b.wav");
+        assert_eq!(same, convention == "f5-tts", "{convention}");
+    }
+}
+
+#[test]
+fn a_refiner_needs_a_model() {
+    let program = two_clips();
+    train(&program, "run", &["--phase", "conversion", "--steps", "1"])
+        .code(2)
+        .says(&["--phase conversion", "--init builtin"]);
+}

@@ -2,7 +2,11 @@
 
 mod program;
 
-use audiodiff::mel::{self, MelConvention, MelSpectrogram, presets};
+use audiodiff::{
+    diffusion::{Network, model_mel},
+    mel::{self, MelConvention, MelSpectrogram, presets},
+    model::{GriffinLim, RuntimeOptions, Vocoder},
+};
 use npyz::WriterBuilder as _;
 use program::{Program, sample};
 use std::{fs, path::Path};
@@ -339,4 +343,27 @@ fn nothing_is_invented_above_the_highest_frequency() {
     };
     let (heard, above) = (energy(280..365), energy(380..513)); // 6 to 7.9 kHz, and 8.2 kHz on
     assert!(above < 1e-4 * heard, "{above} above, {heard} below");
+}
+
+/// Mean distance of the mel that `network` is given for a mel of `convention` from the model's own mel of the recording, nats,
+/// below 4 kHz.
+fn conversion_error<N: Network>(network: &N, recording: &str, convention: &MelConvention) -> f64 {
+    let converted = model_mel(network, &mel_of(recording, convention), convention).unwrap();
+    let own = mel_of(recording, network.convention());
+    let frames = own.frames().min(converted.frames());
+    let errors = (0..frames).flat_map(|t| own.frame(t)[..70].iter().zip(&converted.frame(t)[..70]));
+    errors.map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / (70 * frames) as f64
+}
+
+#[test]
+fn the_model_knows_more_of_other_mels_than_arithmetic_does() {
+    let vocoder = Vocoder::builtin(&RuntimeOptions::default()).unwrap();
+    let arithmetic = GriffinLim::new(1).unwrap();
+    for recording in [SPEECH, NOISY] {
+        for name in ["hifigan-22k", "pwg-lj", "pwg-libritts", "wavegrad"] {
+            let plain = conversion_error(&arithmetic, recording, preset(name));
+            let refined = conversion_error(&vocoder, recording, preset(name));
+            assert!(refined < 0.8 * plain, "{recording}, {name}: {refined:.3} of {plain:.3} nats");
+        }
+    }
 }

@@ -7,12 +7,7 @@ use crate::{
     Error, Fault, Result,
     audio::{self, reader::SourceInfo},
     data,
-    mel::{
-        self, KnownMel, Layout, MelConvention, MelSpectrogram, Said,
-        convert::{Conversion, mapped},
-        file, interpret,
-        recognise::AudioLength,
-    },
+    mel::{self, KnownMel, Layout, MelConvention, MelSpectrogram, Said, file, interpret, recognise::AudioLength},
 };
 
 /// What the user says of the input beyond its name.
@@ -68,18 +63,6 @@ impl Source {
         let mel = mel::extract(&recording.samples, wanted)?;
         let SourceInfo { sample_rate, samples, .. } = recording.source;
         Ok(Self { mel, convention: wanted.clone(), samples, rate: sample_rate, notes })
-    }
-
-    /// The same with its mel in the model's convention, for whoever looks at what the model is given.
-    ///
-    /// # Errors
-    /// [`Error::Convention`] where the model cannot hear it.
-    pub fn converted(self, wanted: &MelConvention) -> Result<Self> {
-        let mel = match mapped(&self.mel, &self.convention, wanted) {
-            Some(mel) => mel,
-            None => Conversion::new(&self.convention, wanted)?.convert(&self.mel),
-        };
-        Ok(Self { mel, convention: wanted.clone(), ..self })
     }
 
     fn of_mel_file(path: &Path, settings: &SourceSettings) -> Result<Self> {

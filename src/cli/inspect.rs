@@ -10,10 +10,10 @@ use std::{
 use audiodiff::{
     Error, Fault, Result, audio,
     batch::{AUDIO_EXTENSIONS, Engine, Source},
-    diffusion::{Network, SamplerSettings, SeededNoise},
+    diffusion::{Network, SamplerSettings, SeededNoise, model_mel},
     eval::picture::FrequencyScale,
     inspect::{self, About, FolderOptions, Inspection, ModelReport, PictureFormat},
-    mel::{MelConvention, MelSpectrogram},
+    mel::MelSpectrogram,
     model::{BUILTIN_NAME, ModelFile},
 };
 use clap::{Args, ValueEnum};
@@ -128,7 +128,10 @@ pub fn run(flags: &InspectFlags, terminal: &Terminal) -> Result<Outcome> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = flags.threads.map_or(cores, |threads| usize::try_from(threads).unwrap_or(usize::MAX));
     let engine = flags.model.engine(threads)?;
-    let window = Window::open(flags, engine.convention())?;
+    let window = match &engine {
+        Engine::Diffusion(vocoder) => Window::open(flags, vocoder.as_ref())?,
+        Engine::GriffinLim(baseline) => Window::open(flags, baseline.as_ref())?,
+    };
     let seed = flags.quality.seed.number();
     if flags.quality.seed == SeedChoice::Random {
         terminal.note(format_args!("seed {seed}"));
@@ -211,12 +214,14 @@ struct Window {
 }
 
 impl Window {
-    fn open(flags: &InspectFlags, wanted: &MelConvention) -> Result<Self> {
-        let source = Source::open(&flags.input, &flags.mel.source()?, wanted)?.converted(wanted)?;
+    fn open<N: Network>(flags: &InspectFlags, network: &N) -> Result<Self> {
+        let wanted = network.convention();
+        let source = Source::open(&flags.input, &flags.mel.source()?, wanted)?;
+        let mel = model_mel(network, &source.mel, &source.convention)?;
         let (hop, rate) = (wanted.hop, f64::from(wanted.sample_rate));
         let frame = |seconds: f64| (seconds * rate / hop as f64).round() as usize;
         let first = frame(flags.window.start);
-        let frames = source.mel.frames();
+        let frames = mel.frames();
         if first + 2 > frames {
             let found = format!(
                 "{} s, but the input is {:.2} s long",
@@ -226,7 +231,7 @@ impl Window {
             return Err(Error::Settings(Fault::new("--start", found)));
         }
         let end = frames.min(first + frame(flags.window.seconds).max(1) + 1);
-        let mel = source.mel.slice(first..end);
+        let mel = mel.slice(first..end);
         let samples = (end - first - 1) * hop;
         let recording = match is_recording(&flags.input) {
             false => None,

@@ -301,6 +301,10 @@ pub(super) fn show(model: &ModelFile, json: bool) -> String {
     line("encoder", format!("{} blocks of {} channels", encoder.layers, encoder.channels));
     let stft = format!("STFT {} / {}", denoiser.n_fft, denoiser.hop);
     line("denoiser", format!("{} blocks of {} channels, {stft}", denoiser.layers, denoiser.channels));
+    if let Some(refiner) = card.refiner {
+        let size = format!("{} blocks of {} channels", refiner.layers, refiner.channels);
+        line("refiner", format!("{size}, for mels of other conventions"));
+    }
     let mel = &card.mel;
     line("mel", format!("{}: {} bands, {} to {} Hz", mel.name, mel.n_mels, mel.f_min, mel.f_max));
     line("", format!("{} Hz, window {}, hop {}, floor {:e}", mel.sample_rate, mel.win_length, mel.hop, mel.floor));

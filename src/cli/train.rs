@@ -93,6 +93,8 @@ enum PhaseChoice {
     Flow,
     /// The rendering after few steps with the projection in the loop: refines a model that flows already
     FewStep,
+    /// Mels of other conventions: the model stays as it is and learns to hear what their bands have blurred
+    Conversion,
 }
 
 impl From<PhaseChoice> for Phase {
@@ -100,6 +102,7 @@ impl From<PhaseChoice> for Phase {
         match choice {
             PhaseChoice::Flow => Self::Flow,
             PhaseChoice::FewStep => Self::FewStep,
+            PhaseChoice::Conversion => Self::Conversion,
         }
     }
 }
@@ -151,9 +154,9 @@ impl TrainFlags {
 
     fn job(self, settings: TrainSettings) -> Result<TrainJob> {
         let init = match self.init {
-            None if settings.phase == Phase::FewStep => {
+            None if settings.phase != Phase::Flow => {
                 return Err(wrong(
-                    "--phase few-step",
+                    &format!("--phase {}", settings.phase),
                     "refines a model, and none was given",
                     "give --init builtin or a model file",
                 ));

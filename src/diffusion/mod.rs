@@ -19,7 +19,7 @@ pub use crate::dsp::griffin_lim::Past;
 pub use any_mel::AnyMelRenderer;
 pub use envelope::Envelope;
 pub(crate) use envelope::{envelope_weights, upsample};
-pub use foreign::ForeignRenderer;
+pub use foreign::{ForeignRenderer, model_mel};
 pub use network::{Encoded, Grid, Network};
 pub(crate) use noise::normal_pair;
 pub use noise::{Noise, SeededNoise};

@@ -49,6 +49,17 @@ pub trait Network {
         0.99
     }
 
+    /// Frames on either side that [`Self::refine`] looks at.
+    fn refiner_reach(&self) -> usize {
+        0
+    }
+
+    /// What is to be added to a converted mel, from the rows of a [`Refinement`](crate::mel::refinement::Refinement):
+    /// [T, W] -> [T, M]. `None` where the network has learned nothing of other conventions.
+    fn refine(&self, _rows: &[f32]) -> Result<Option<Vec<f32>>> {
+        Ok(None)
+    }
+
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Self::Condition>>;
 
     /// Predicts the clean waveform's spectrum from the spectrum of a point of the path, both divided by the envelope:

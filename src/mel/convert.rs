@@ -4,7 +4,8 @@
 //! through the linear spectrum ([`Conversion`]): the stored numbers are undone, a non-negative spectrum on the model's
 //! bins is found that has the given bands (multiplicative updates of Richardson 1972 and Lucy 1974 from the bands'
 //! smooth envelope: what the bank cannot know stays smooth, and the model's encoder refines it), it is interpolated in
-//! time onto the model's frames, and the model's own filters are applied.
+//! time onto the model's frames, and the model's own filters are applied. What arithmetic cannot know, a network may add to
+//! that ([`Refinement`](super::refinement::Refinement)).
 
 use super::{
     Framing, Layout, LogBase, MelConvention, MelSpectrogram,
@@ -13,8 +14,8 @@ use super::{
 };
 use crate::{Error, Fault, Result, dsp::banded::BandedMatrix};
 
-/// Turns of the multiplicative updates. The bands agree to 1 % after 10; more than 30 change no score.
-const UPDATES: usize = 30;
+/// Turns of the multiplicative updates. The bands agree to 1 % after 10.
+const UPDATES: usize = 10;
 
 /// Frames on either side that the interpolation in time looks at (Lanczos).
 pub const REACH: usize = 3;
@@ -30,7 +31,7 @@ const LOW_FALL: f32 = 3.5;
 const HIGH_FALL: f32 = 0.4;
 
 /// By how much the windows' lengths may differ before the model is made to hear everything slower or faster. At 1.27
-/// (WaveGrad's 54 ms) that gains 0.07 PESQ; at 1.17 it gains as much for 128 bands and loses as much for 80.
+/// (WaveGrad's 54 ms) that gains 0.1 PESQ; at 1.17 it gains 0.07 for 128 bands and loses as much for 80.
 const MOST_STRETCHED: f64 = 1.2;
 
 /// What a floored value is taken for, in floors: it lies anywhere below.
@@ -84,7 +85,7 @@ pub struct Conversion {
     from: MelConvention,
     to: MelConvention,
     clock: u32,
-    /// The given bands that lie under the clock's half, as sums over the model's bins: [M', F].
+    /// The given bands that lie under half of the clock, as sums over the model's bins: [M', F].
     bank: BandedMatrix,
     transposed: BandedMatrix,
     /// [M']: their numbers in `from`.
@@ -110,6 +111,7 @@ impl Conversion {
         let rate = f64::from(from.sample_rate);
         let given_hop_s = from.hop as f64 / rate;
         let clock = clock(from, to);
+        let own_rate = f64::from(clock);
         let (bank, bands) = common_bank(from, to, clock);
         if bands.is_empty() {
             let fault = Fault::new(format!("convention {}", from.name), "no band that the model covers");
@@ -118,11 +120,10 @@ impl Conversion {
         let transposed = bank.transposed();
         let given_start_s = from.frame_centre(0) / rate;
         // Frames that lie as far apart as the model's are taken as they are, without interpolation.
-        let aligned = (given_hop_s * f64::from(clock) / to.hop as f64 - 1.0).abs() < 1e-9;
+        let aligned = (given_hop_s * own_rate / to.hop as f64 - 1.0).abs() < 1e-9;
         let model_start_s = if aligned && given_start_s > 0.0 { given_start_s - given_hop_s } else { 0.0 };
         Ok(Self {
-            window_gain: ((to.win_length as f64 / f64::from(clock)) / (from.win_length as f64 / rate)).powf(0.75)
-                as f32,
+            window_gain: ((to.win_length as f64 / own_rate) / (from.win_length as f64 / rate)).powf(0.75) as f32,
             low_flank: low_flank(&bank),
             row_sums: bank.row_sums(),
             column_sums: transposed.row_sums(),
@@ -224,11 +225,30 @@ impl Conversion {
         out
     }
 
-    /// The whole of a mel at once.
-    pub fn convert(&self, mel: &MelSpectrogram) -> MelSpectrogram {
-        let spectra: Vec<Vec<f32>> = (0..mel.frames()).map(|t| self.log_spectrum(mel.frame(t))).collect();
-        let frame = |j| self.model_mel(&self.interpolated(self.position(j), spectra.len(), |t| &spectra[t]));
-        MelSpectrogram::new((0..self.model_frames(mel.frames())).flat_map(frame).collect(), self.to.n_mels)
+    /// Given bands a bin of the model's, in the mean over each of the model's bands: [M]. 0 where no given band reaches.
+    pub(super) fn band_density(&self) -> Vec<f32> {
+        let unit: Vec<f32> = self.row_sums.iter().map(|sum| 1.0 / sum).collect();
+        let (mut bins, mut density) = (vec![0.0; self.to.bins()], vec![0.0; self.to.n_mels]);
+        self.transposed.apply(&unit, &mut bins);
+        self.model_bank.bands(&bins, &mut density);
+        let mut width = vec![0.0; self.to.n_mels];
+        self.model_bank.bands(&vec![1.0; self.to.bins()], &mut width);
+        density.iter_mut().zip(&width).for_each(|(d, w)| *d = (*d + 1e-4) / (w + 1e-4));
+        density
+    }
+
+    pub fn from(&self) -> &MelConvention {
+        &self.from
+    }
+
+    pub fn to(&self) -> &MelConvention {
+        &self.to
+    }
+
+    /// The given frame at or before model frame `j`, of `frames` in all, and how far beyond it the model's lies, 0 to 1.
+    pub fn neighbour(&self, j: usize, frames: usize) -> (usize, f32) {
+        let position = self.position(j).clamp(0.0, frames.saturating_sub(1) as f64);
+        (position.floor() as usize, position.fract() as f32)
     }
 
     fn is_clipped_low(&self, stored: f32) -> bool {
@@ -277,7 +297,7 @@ fn clock(from: &MelConvention, to: &MelConvention) -> u32 {
 }
 
 /// `from`'s bands over the model's bins at `clock`: each given bin lies between two of the model's and is taken as their
-/// mean, weighted by nearness. Bands that reach above the clock's half are left out.
+/// mean, weighted by nearness. Bands that reach above half of the clock are left out.
 fn common_bank(from: &MelConvention, to: &MelConvention, clock: u32) -> (BandedMatrix, Vec<usize>) {
     let bins = to.bins();
     // Of two transforms of one window length in seconds, the magnitudes are as the rates.

@@ -10,6 +10,7 @@ pub mod filterbank;
 mod interpret;
 pub mod presets;
 pub mod recognise;
+pub mod refinement;
 mod spectrogram;
 pub mod stream;
 pub mod user_convention;

@@ -15,7 +15,7 @@ pub fn average(first: &ModelFile, second: &ModelFile, weight: f64) -> Result<(nn
         return Err(Error::Settings(Fault::new("weight", weight.to_string()).expected("0 to 1")));
     }
     let (a, b) = (&first.card, &second.card);
-    if (a.encoder, a.denoiser, &a.mel) != (b.encoder, b.denoiser, &b.mel) {
+    if (a.encoder, a.denoiser, a.refiner, &a.mel) != (b.encoder, b.denoiser, b.refiner, &b.mel) {
         let found = format!("has other sizes, or another mel, than {}", first.subject());
         let expected = "two models of which one was trained from the other";
         return Err(Error::Model(Fault::new(second.subject(), found).expected(expected)));

@@ -12,6 +12,9 @@ pub struct ModelCard {
     pub name: String,
     pub encoder: EncoderSize,
     pub denoiser: DenoiserSize,
+    /// Of the part that knows mels of other conventions, where the model has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refiner: Option<EncoderSize>,
     /// The mel that the model takes.
     pub mel: MelConvention,
     pub sampler: SamplerDefaults,
@@ -32,6 +35,11 @@ impl Default for EncoderSize {
     fn default() -> Self {
         Self { channels: 256, layers: 6, mlp: 3 }
     }
+}
+
+impl EncoderSize {
+    /// Of a new refiner: it sees four layers of three frames, 0.13 s, to either side, for which live input has to wait.
+    pub const REFINER: Self = Self { channels: 256, layers: 4, mlp: 3 };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +179,7 @@ impl ModelCard {
             name: name.into(),
             encoder: EncoderSize::default(),
             denoiser: DenoiserSize::default(),
+            refiner: None,
             mel: MelConvention::native(),
             sampler: SamplerDefaults::default(),
             training: Provenance::default(),
@@ -222,7 +231,11 @@ impl ModelCard {
                 .expected("the convention of 24 kHz models (f5-tts)")
                 .remedy("this version renders no other one natively"));
         }
+        let refiner = self.refiner.unwrap_or(EncoderSize::REFINER);
         let sizes = [
+            ("refiner.channels", refiner.channels, 8..=4096),
+            ("refiner.layers", refiner.layers, 0..=64),
+            ("refiner.mlp", refiner.mlp, 1..=16),
             ("encoder.channels", self.encoder.channels, 8..=4096),
             ("encoder.layers", self.encoder.layers, 0..=64),
             ("encoder.mlp", self.encoder.mlp, 1..=16),

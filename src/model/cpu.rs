@@ -5,7 +5,10 @@
 //! Here a block is: depth-wise convolution, LayerNorm, conditioning and modulation fused in one pass; a product; SiLU; a
 //! product. Rows are shared between threads, block by block.
 
-use super::network::{Block, Denoiser, Encoder, LayerNorm, Linear, VocoderNetwork};
+use super::{
+    network::{Block, Denoiser, Encoder, KERNEL, LayerNorm, Linear, VocoderNetwork},
+    refiner::Refiner,
+};
 use crate::{Error, Result, diffusion::upsample, dsp::threads::Threads};
 use multiversion::multiversion;
 use std::{
@@ -14,7 +17,6 @@ use std::{
 };
 use tch::{Kind, Tensor};
 
-const KERNEL: usize = 7;
 const LAYER_NORM_EPSILON: f32 = 1e-5;
 
 /// A product with its weights in the number type of the computation.
@@ -106,8 +108,33 @@ pub(super) struct CpuNetwork {
     denoiser_norms: [Norm; 2],
     denoiser_blocks: Vec<CpuBlock>,
     spectrum_out: Product,
+    refiner: Option<CpuRefiner>,
     /// By the bits of t: a rendering asks for the same few times again and again.
     modulations: Mutex<HashMap<u32, Modulations>>,
+}
+
+struct CpuRefiner {
+    rows_in: Product,
+    norms: [Norm; 2],
+    blocks: Vec<CpuBlock>,
+    mel_out: Product,
+    rows_out: Product,
+}
+
+impl CpuRefiner {
+    fn new(refiner: &Refiner, kind: Kind) -> Result<Self> {
+        Ok(Self {
+            rows_in: Product::new(&refiner.rows_in, kind),
+            norms: [Norm::new(&refiner.norm_in)?, Norm::new(&refiner.norm_out)?],
+            blocks: cpu_blocks(&refiner.blocks, kind)?,
+            mel_out: Product::new(&refiner.mel_out, kind),
+            rows_out: Product::new(&refiner.rows_out, kind),
+        })
+    }
+}
+
+fn cpu_blocks(blocks: &[Block], kind: Kind) -> Result<Vec<CpuBlock>> {
+    blocks.iter().map(|block| CpuBlock::new(block, kind)).collect()
 }
 
 /// A share of the rows: from `first` on, [rows, C].
@@ -120,8 +147,7 @@ struct Share<'a> {
 impl CpuNetwork {
     /// `network`'s weights must be in f32.
     pub fn new(network: &VocoderNetwork, kind: Kind, threads: Threads) -> Result<Self> {
-        let VocoderNetwork { encoder, denoiser } = network;
-        let blocks = |blocks: &[Block]| blocks.iter().map(|b| CpuBlock::new(b, kind)).collect::<Result<Vec<_>>>();
+        let VocoderNetwork { encoder, denoiser, refiner } = network;
         // The first convolution as a product: its three taps see three neighbouring rows side by side.
         let mel_in = Linear {
             weight: encoder.mel_in.weight.permute([0, 2, 1]).reshape([encoder.mel_in.weight.size()[0], -1]),
@@ -133,12 +159,13 @@ impl CpuNetwork {
             mel_in: Product::new(&mel_in, kind),
             magnitude_in: Product::new(&encoder.magnitude_in, kind),
             encoder_norms: [Norm::new(&encoder.norm_in)?, Norm::new(&encoder.norm_out)?],
-            encoder_blocks: blocks(&encoder.blocks)?,
+            encoder_blocks: cpu_blocks(&encoder.blocks, kind)?,
             magnitude_out: Product::new(&encoder.magnitude_out, kind),
             spectrum_in: Product::new(&denoiser.spectrum_in, kind),
             denoiser_norms: [Norm::new(&denoiser.norm_in)?, Norm::new(&denoiser.norm_out)?],
-            denoiser_blocks: blocks(&denoiser.blocks)?,
+            denoiser_blocks: cpu_blocks(&denoiser.blocks, kind)?,
             spectrum_out: Product::new(&denoiser.spectrum_out, kind),
+            refiner: refiner.as_ref().map(|refiner| CpuRefiner::new(refiner, kind)).transpose()?,
             modulations: Mutex::default(),
         })
     }
@@ -235,6 +262,33 @@ impl CpuNetwork {
             })?;
             Ok(out)
         })
+    }
+
+    /// Rows of a converted mel [T, W] -> what is to be added to it [T, M]; `None` without a refiner.
+    pub fn refine(&self, rows: &[f32]) -> Result<Option<Vec<f32>>> {
+        let Some(CpuRefiner { rows_in, norms, blocks, mel_out, rows_out }) = &self.refiner else { return Ok(None) };
+        let width = rows_in.weight.size()[1] as usize;
+        let (channels, n_mels) = (norms[0].weight.len(), mel_out.bias.size()[0] as usize);
+        let frames = rows.len() / width;
+        let mut x = vec![0.0; frames * channels];
+        self.share(&mut x, channels, |share| {
+            let (from, count) = (share.first * width, share.rows.len() / channels);
+            copy(&rows_in.apply(&self.tensor(&rows[from..from + count * width], width)?)?, share.rows)?;
+            normalise(share.rows, &norms[0].weight, &norms[0].bias);
+            Ok(())
+        })?;
+        for block in blocks {
+            x = self.block(block, &x, channels, None)?;
+        }
+        let mut out = vec![0.0; frames * n_mels];
+        self.share(&mut out, n_mels, |share| {
+            let (first, count) = (share.first, share.rows.len() / n_mels);
+            let mut h = x[first * channels..(first + count) * channels].to_vec();
+            normalise(&mut h, &norms[1].weight, &norms[1].bias);
+            let straight = rows_out.apply(&self.tensor(&rows[first * width..(first + count) * width], width)?)?;
+            copy(&(mel_out.apply(&self.tensor(&h, channels)?)? + straight), share.rows)
+        })?;
+        Ok(Some(out))
     }
 
     fn block(
@@ -384,6 +438,36 @@ fn mix(x: &[f32], from: usize, block: &CpuBlock, conditioning: Option<Conditioni
                     out[c] = (out[c] - mean) * deviation * weight[c] + bias[c];
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        mel::refinement::Refinement,
+        model::{EncoderSize, ModelCard},
+    };
+    use tch::{Device, nn};
+
+    #[test]
+    fn the_refiner_is_the_plain_ones() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let size = EncoderSize { channels: 32, layers: 2, mlp: 2 };
+        let card = ModelCard { refiner: Some(size), ..ModelCard::new("refined") };
+        tch::manual_seed(1);
+        let network = VocoderNetwork::new(&store, &card);
+        let rows = Tensor::randn([1, 50, Refinement::width(100) as i64], (Kind::Float, Device::Cpu));
+        let _guard = tch::no_grad_guard();
+        let want = floats(&network.refiner.as_ref().unwrap().forward(&rows, Kind::Float)).unwrap();
+        for threads in [1, 3] {
+            let cpu = CpuNetwork::new(&network, Kind::Float, Threads::new(threads)).unwrap();
+            let got = cpu.refine(&floats(&rows).unwrap()).unwrap().unwrap();
+            assert_eq!(got.len(), 50 * 100);
+            let largest = want.iter().fold(0.0f32, |a, w| a.max(w.abs()));
+            let worst = got.iter().zip(&want).fold(0.0f32, |a, (g, w)| a.max((g - w).abs()));
+            assert!(largest > 0.1 && worst < 1e-4 * largest, "{worst} of {largest}");
         }
     }
 }

@@ -8,6 +8,7 @@ mod file;
 mod griffin_lim;
 mod library;
 mod network;
+mod refiner;
 mod runtime;
 mod vocoder;
 
@@ -20,6 +21,7 @@ pub use difference::{CardDifference, Change, ModelDifference, TensorDifference};
 pub use file::{BUILTIN_NAME, CARD_KEY, ModelFile, Storage, serialize};
 pub use griffin_lim::GriffinLim;
 pub use library::{LIBTORCH_VERSION, Library};
-pub use network::VocoderNetwork;
+pub use network::{REFINER, VocoderNetwork};
+pub use refiner::Refiner;
 pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};
 pub use vocoder::{Condition, Vocoder};

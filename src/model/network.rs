@@ -3,11 +3,20 @@
 //! Blocks are ConvNeXt's (Liu et al. 2022) in the arrangement of Vocos (Siuzdak 2023), with the time embedding as scale and
 //! shift. Tensors are [B, T, C]; weight paths spell the checkpoint's own tensor names.
 
-use super::card::{DenoiserSize, EncoderSize, ModelCard};
+use super::{
+    card::{DenoiserSize, EncoderSize, ModelCard},
+    refiner::Refiner,
+};
 use crate::mel::{MelConvention, filterbank::filterbank};
 use tch::{Device, Kind, Tensor, nn};
 
 const LAYER_NORM_EPSILON: f64 = 1e-5;
+
+/// What the refiner's weights' names begin with.
+pub const REFINER: &str = "refiner";
+
+/// Frames that a block's convolution spans.
+pub(super) const KERNEL: usize = 7;
 
 /// `x W^T + b`.
 #[derive(Debug)]
@@ -17,12 +26,12 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    fn new(path: nn::Path, input: usize, output: usize) -> Self {
+    pub(super) fn new(path: nn::Path, input: usize, output: usize) -> Self {
         Self { weight: weight(&path, &[output as i64, input as i64]), bias: zeros(&path, "bias", output) }
     }
 
     /// The product in `kind`, and so its result.
-    fn forward(&self, x: &Tensor, kind: Kind) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor, kind: Kind) -> Tensor {
         x.to_kind(kind).linear(&self.weight.to_kind(kind), Some(self.bias.to_kind(kind)))
     }
 }
@@ -34,12 +43,12 @@ pub(super) struct LayerNorm {
 }
 
 impl LayerNorm {
-    fn new(path: nn::Path, channels: usize) -> Self {
+    pub(super) fn new(path: nn::Path, channels: usize) -> Self {
         let weight = path.var("weight", &[channels as i64], nn::Init::Const(1.0));
         Self { weight, bias: zeros(&path, "bias", channels) }
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
         let kind = x.kind();
         let (weight, bias) = (self.weight.to_kind(kind), self.bias.to_kind(kind));
         x.layer_norm(self.weight.size(), Some(weight), Some(bias), LAYER_NORM_EPSILON, true)
@@ -91,9 +100,15 @@ pub(super) struct Block {
 }
 
 impl Block {
-    fn new(path: nn::Path, channels: usize, mlp: usize, condition: Option<usize>, time: Option<usize>) -> Self {
+    pub(super) fn new(
+        path: nn::Path,
+        channels: usize,
+        mlp: usize,
+        condition: Option<usize>,
+        time: Option<usize>,
+    ) -> Self {
         Self {
-            depthwise: FrameConv::new(&path / "dwconv", channels, channels, 7, channels),
+            depthwise: FrameConv::new(&path / "dwconv", channels, channels, KERNEL, channels),
             norm: LayerNorm::new(&path / "norm", channels),
             condition: condition.map(|c| Linear::new(&path / "cond", c, channels)),
             time: time.map(|c| Linear::new(&path / "time", c, 2 * channels)),
@@ -105,7 +120,7 @@ impl Block {
 
     /// `condition` [B, T, C] is projected already; `modulation` is (1 + scale, shift), [B, 1, C] each. Products are in
     /// `kind`; the residual sum stays in f32, where small layers' contributions would else be rounded away.
-    fn forward(
+    pub(super) fn forward(
         &self,
         x: &Tensor,
         condition: Option<&Tensor>,
@@ -248,11 +263,12 @@ impl Denoiser {
     }
 }
 
-/// Encoder and denoiser, their weights in a `VarStore` under the checkpoint's names.
+/// Encoder, denoiser and what refines mels of other conventions, their weights in a `VarStore` under the checkpoint's names.
 #[derive(Debug)]
 pub struct VocoderNetwork {
     pub(super) encoder: Encoder,
     pub(super) denoiser: Denoiser,
+    pub refiner: Option<Refiner>,
 }
 
 impl VocoderNetwork {
@@ -260,12 +276,14 @@ impl VocoderNetwork {
     /// libtorch's generator.
     pub fn new(store: &nn::VarStore, card: &ModelCard) -> Self {
         let network = Self::blank(store, card);
-        // The store has them in no order that a second run would repeat.
-        let mut variables: Vec<_> = store.variables().into_iter().collect();
-        variables.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let drawn = variables.iter_mut().filter(|(_, variable)| variable.dim() > 1);
-        tch::no_grad(|| drawn.for_each(|(_, variable)| drop(variable.normal_(0.0, 0.02))));
+        draw(store, "");
         network
+    }
+
+    /// Gives the network a new refiner, with weights drawn as in [`Self::new`].
+    pub fn add_refiner(&mut self, store: &nn::VarStore, size: EncoderSize, convention: &MelConvention) {
+        self.refiner = Some(Refiner::blank(store.root() / REFINER, size, convention));
+        draw(store, REFINER);
     }
 
     /// The network with zeros for weights, to be read from a file.
@@ -274,6 +292,7 @@ impl VocoderNetwork {
         Self {
             encoder: Encoder::new(&root / "encoder", card.encoder, card),
             denoiser: Denoiser::new(&root / "denoiser", card.denoiser),
+            refiner: card.refiner.map(|size| Refiner::blank(&root / REFINER, size, &card.mel)),
         }
     }
 
@@ -299,6 +318,15 @@ impl VocoderNetwork {
     pub fn device(&self) -> Device {
         self.encoder.pseudo_inverse.device()
     }
+}
+
+/// Draws the weights of linear layers and convolutions whose names begin with `prefix`.
+fn draw(store: &nn::VarStore, prefix: &str) {
+    // The store has them in no order that a second run would repeat.
+    let mut variables: Vec<_> = store.variables().into_iter().collect();
+    variables.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let drawn = variables.iter_mut().filter(|(name, variable)| name.starts_with(prefix) && variable.dim() > 1);
+    tch::no_grad(|| drawn.for_each(|(_, variable)| drop(variable.normal_(0.0, 0.02))));
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use super::{
     cpu::{CpuNetwork, compute_alone},
     file::{self, BUILTIN_NAME, ModelFile},
     network::VocoderNetwork,
+    refiner::Refiner,
     runtime::{Precision, RuntimeOptions},
 };
 use crate::{
     Error, Result,
     diffusion::{Encoded, Grid, Network},
     dsp::threads::Threads,
-    mel::{MelConvention, MelSpectrogram},
+    mel::{MelConvention, MelSpectrogram, refinement::Refinement},
 };
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -123,6 +124,23 @@ impl Network for Vocoder {
         self.card.sampler.momentum
     }
 
+    fn refiner_reach(&self) -> usize {
+        self.network.refiner.as_ref().map_or(0, Refiner::reach)
+    }
+
+    fn refine(&self, rows: &[f32]) -> Result<Option<Vec<f32>>> {
+        let _guard = tch::no_grad_guard();
+        match (&self.cpu, &self.network.refiner) {
+            (Some(cpu), _) => cpu.refine(rows),
+            (None, Some(refiner)) => {
+                let shape = [1, -1, Refinement::width(self.card.mel.n_mels) as i64];
+                let rows = Tensor::from_slice(rows).view(shape).to_device(self.device);
+                flat(&refiner.forward(&rows, self.kind)).map(Some)
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Condition>> {
         let _guard = tch::no_grad_guard();
         let up = self.card.mel.hop / self.card.denoiser.hop;
@@ -133,7 +151,7 @@ impl Network for Vocoder {
         let shape = [1, mel.frames() as i64, mel.n_mels() as i64];
         let mel = Tensor::from_slice(mel.values()).view(shape).to_device(self.device);
         let (blocks, log_magnitude) = self.network.encode(&mel, up as i64, self.kind);
-        Ok(Encoded { condition: Condition(Blocks::Torch(blocks)), log_magnitude: rows(&log_magnitude)? })
+        Ok(Encoded { condition: Condition(Blocks::Torch(blocks)), log_magnitude: flat(&log_magnitude)? })
     }
 
     fn denoise(&self, whitened: &[f32], condition: &Condition, t: f32) -> Result<Vec<f32>> {
@@ -144,14 +162,14 @@ impl Network for Vocoder {
                 let width = self.card.denoiser.n_fft as i64 + 2;
                 let spectrum = Tensor::from_slice(whitened).view([1, -1, width]).to_device(self.device);
                 let t = Tensor::from_slice(&[t]).to_device(self.device);
-                rows(&self.network.denoise(&spectrum, blocks, &t, self.kind))
+                flat(&self.network.denoise(&spectrum, blocks, &t, self.kind))
             }
             (Blocks::Cpu(_), None) => unreachable!("a condition is used by the vocoder that made it"),
         }
     }
 }
 
-fn rows(tensor: &Tensor) -> Result<Vec<f32>> {
+fn flat(tensor: &Tensor) -> Result<Vec<f32>> {
     let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
     Vec::try_from(&flat).map_err(Error::torch("reading the network's output"))
 }

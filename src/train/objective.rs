@@ -6,7 +6,10 @@ use super::{
     multi_mel::MultiMel,
     settings::TrainSettings,
 };
-use crate::model::{ModelCard, SamplerDefaults, VocoderNetwork};
+use crate::{
+    mel::MelConvention,
+    model::{ModelCard, SamplerDefaults, VocoderNetwork},
+};
 use tch::{Device, Kind, Tensor};
 
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub struct Objective {
     pub acoustics: Acoustics,
     pub(super) multi_mel: MultiMel,
     pub(super) sampler: SamplerDefaults,
+    /// The mel that the model takes.
+    native: MelConvention,
     /// Number type of the network's products.
     kind: Kind,
 }
@@ -25,6 +30,7 @@ impl Objective {
             acoustics: Acoustics::new(card, device),
             multi_mel: MultiMel::new(card.mel.sample_rate, device),
             sampler: card.sampler,
+            native: card.mel.clone(),
             settings,
             kind,
         }
@@ -32,6 +38,10 @@ impl Objective {
 
     pub fn device(&self) -> Device {
         self.acoustics.device()
+    }
+
+    pub(super) fn native(&self) -> &MelConvention {
+        &self.native
     }
 
     pub(super) fn kind(&self) -> Kind {

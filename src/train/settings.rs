@@ -13,6 +13,8 @@ pub enum Phase {
     Flow,
     /// The rendering after few steps, with the projection in the loop; what a model that flows already is refined by.
     FewStep,
+    /// What refines mels of other conventions, beside weights that stay as they are.
+    Conversion,
 }
 
 impl std::fmt::Display for Phase {
@@ -20,6 +22,7 @@ impl std::fmt::Display for Phase {
         f.write_str(match self {
             Self::Flow => "flow",
             Self::FewStep => "few-step",
+            Self::Conversion => "conversion",
         })
     }
 }
@@ -118,13 +121,18 @@ const REFINING_RATE: f64 = 5e-4;
 
 impl TrainSettings {
     pub fn of(phase: Phase) -> Self {
-        let flow = phase == Phase::Flow;
+        // Few steps refine what is there; the others begin with weights that know nothing.
+        let (batch, learning_rate, warmup_steps) = match phase {
+            Phase::Flow => (12, 1e-3, 300),
+            Phase::FewStep => (8, REFINING_RATE, 50),
+            Phase::Conversion => (24, 1e-3, 100),
+        };
         Self {
             phase,
-            batch: if flow { 12 } else { 8 },
+            batch,
             window: 16_384,
-            learning_rate: if flow { 1e-3 } else { 5e-4 },
-            warmup_steps: if flow { 300 } else { 50 },
+            learning_rate,
+            warmup_steps,
             final_rate: 0.02,
             beta1: 0.9,
             beta2: 0.98,
@@ -159,6 +167,9 @@ impl TrainSettings {
     /// Those for weights that were trained already: the rate of a new model would first undo what they know.
     pub fn refining(phase: Phase) -> Self {
         let defaults = Self::of(phase);
+        if phase == Phase::Conversion {
+            return defaults;
+        }
         Self { learning_rate: defaults.learning_rate.min(REFINING_RATE), warmup_steps: 50, ..defaults }
     }
 

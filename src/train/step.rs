@@ -4,6 +4,7 @@
 //! threads would split every small operation instead, and wait for each other after each.
 
 use super::{
+    conversion::{ConversionPair, refiner},
     few_step::Unrolling,
     losses::MAGNITUDE_WEIGHT,
     objective::Objective,
@@ -11,7 +12,8 @@ use super::{
     weights::Weights,
     windows::{generator, uniform},
 };
-use crate::{Error, Result, dsp::threads::Threads, model::compute_alone};
+use crate::{Error, Result, dsp::threads::Threads, mel::MelConvention, model::compute_alone};
+use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
@@ -34,6 +36,8 @@ struct Share {
     t: Tensor,
     /// [r b, T', K, 2] each: for the unrolled path first, the last one for flow matching.
     noises: Vec<Tensor>,
+    /// For mels of other conventions: the generator of each window.
+    generators: Vec<ChaCha8Rng>,
     /// Of the whole batch.
     weight: f64,
     result: Result<Batch>,
@@ -95,6 +99,7 @@ fn shares(objective: &Objective, x1: &Tensor, step: u64, plan: &Unrolling, threa
         // Drawn share by share, in this thread: the generator is libtorch's, and there is one.
         let noises = match settings.phase {
             Phase::Flow => vec![acoustics.noise(rows, n)],
+            Phase::Conversion => vec![],
             Phase::FewStep => {
                 let renderings = plan.renderings as i64;
                 let mut noises: Vec<_> = (0..plan.noises()).map(|_| acoustics.noise(rows * renderings, n)).collect();
@@ -104,7 +109,10 @@ fn shares(objective: &Objective, x1: &Tensor, step: u64, plan: &Unrolling, threa
                 noises
             }
         };
+        // Beyond those of the windows, and of the path.
+        let generator = |item: i64| generator(settings.seed, step, settings.batch + 1 + item as usize);
         Share {
+            generators: (start..start + rows).map(generator).collect(),
             x1: x1.narrow(0, start, rows),
             t: t.narrow(0, start, rows),
             noises,
@@ -113,6 +121,20 @@ fn shares(objective: &Objective, x1: &Tensor, step: u64, plan: &Unrolling, threa
         }
     };
     ends.windows(2).map(share).collect()
+}
+
+/// A pair of each of the windows `x1` [B, n].
+pub(super) fn conversion_pairs(
+    x1: &Tensor,
+    native: &MelConvention,
+    generators: Vec<ChaCha8Rng>,
+) -> Result<Vec<ConversionPair>> {
+    let windows = x1.to_device(Device::Cpu);
+    let pair = |(i, mut random): (usize, ChaCha8Rng)| {
+        let audio = Vec::<f32>::try_from(windows.get(i as i64)).map_err(Error::torch("reading a window"))?;
+        ConversionPair::draw(&audio, native, &mut random)
+    };
+    generators.into_iter().enumerate().map(pair).collect()
 }
 
 impl Share {
@@ -124,6 +146,10 @@ impl Share {
                 let losses = objective.flow(network, &self.x1, &self.t, &self.noises[0]);
                 parts.push(("flow", 1.0, losses.flow));
                 parts.push(("magnitude", MAGNITUDE_WEIGHT, losses.magnitude));
+            }
+            Phase::Conversion => {
+                let pairs = conversion_pairs(&self.x1, objective.native(), self.generators.clone())?;
+                parts.push(("mel", 1.0, objective.conversion(refiner(network)?, &pairs)));
             }
             Phase::FewStep => {
                 let few = &objective.settings.few_step;

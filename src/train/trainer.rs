@@ -6,7 +6,7 @@ use super::{
     curves,
     history::{History, Line, TrainFigures, ValidationFigures},
     objective::Objective,
-    settings::{Selection, TrainSettings},
+    settings::{Phase, Selection, TrainSettings},
     step::{self, Batch},
     validation::Validation,
     weights::{AdamW, Weights},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Error, Fault, Result,
     dsp::threads::Threads,
-    model::{DeviceChoice, ModelCard, ModelFile, Precision, RuntimeOptions, Storage, Vocoder},
+    model::{DeviceChoice, EncoderSize, ModelCard, ModelFile, Precision, RuntimeOptions, Storage, Vocoder},
 };
 use std::{
     fs::{self, File},
@@ -153,6 +153,10 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
         _ => Kind::Float,
     };
     let mut weights = match &init {
+        Some(model) if settings.phase == Phase::Conversion => {
+            let size = *card.refiner.get_or_insert(EncoderSize::REFINER);
+            Weights::refiner(model, size, settings.seed, device)?
+        }
         Some(model) => Weights::load(model, device)?,
         None => Weights::new(&card, settings.seed, device),
     };
@@ -266,7 +270,8 @@ fn check_same(header: &Header, settings: &TrainSettings, card: &ModelCard, data:
     if let Some((field, was, is)) = header.settings.difference(settings) {
         return other(format!("was made with `{field}` = {was}"), format!("{is}, as this command says"));
     }
-    if header.card.encoder != card.encoder || header.card.denoiser != card.denoiser || header.card.mel != card.mel {
+    let sizes = |card: &ModelCard| (card.encoder, card.denoiser, card.refiner);
+    if sizes(&header.card) != sizes(card) || header.card.mel != card.mel {
         return other("is of a network of other sizes".into(), "those of the model to begin with".into());
     }
     if header.data != data {
@@ -478,7 +483,8 @@ impl Run<'_> {
         let model = self.weights.model_file(&self.card, Storage::Single)?;
         let options =
             RuntimeOptions { device: self.job.device, precision: self.job.precision, threads: self.job.threads };
-        let scores = self.validation.scores(&Vocoder::from_bytes(&model, "the model in training", &options)?)?;
+        let vocoder = Vocoder::from_bytes(&model, "the model in training", &options)?;
+        let scores = self.validation.scores(&vocoder, self.objective.settings.phase)?;
         let figure = match self.objective.settings.validation.select {
             Selection::Pesq => -scores.get("pesq_wb").copied().unwrap_or(f64::NEG_INFINITY),
             Selection::Loss => loss,

@@ -3,15 +3,18 @@
 
 use super::{
     clips::Clips,
+    conversion::refiner,
     objective::Objective,
     settings::{Phase, TrainSettings},
+    step::conversion_pairs,
     weights::Weights,
-    windows::Windows,
+    windows::{Windows, generator},
 };
 use crate::{
     Result,
     data::augment::AugmentSettings,
-    diffusion::{ChunkLayout, Renderer, SamplerSettings, WholeMel},
+    diffusion::{AnyMelRenderer, ChunkLayout, Renderer, SamplerSettings, WholeMel},
+    dsp::resample::resample,
     eval::{mel_l1, pesq_wb},
     mel,
     model::{Quality, Vocoder},
@@ -27,6 +30,10 @@ const RENDERED_S: usize = 6;
 
 /// Of all random numbers of a validation, so that two validations differ in the model alone.
 const SEED: u64 = 0x5eed;
+
+/// Conventions whose mels are rendered to see how well the model knows those of others: a near one, one with few bands and
+/// none below 80 Hz, and one with frames far apart.
+const FOREIGN: [&str; 3] = ["hifigan-22k", "pwg-libritts", "magenta"];
 
 pub struct Validation {
     /// [V, n] each.
@@ -70,11 +77,40 @@ impl Validation {
     }
 
     /// Means over the rendered clips: `mel_l1`, `pesq_wb` where there is speech, both at standard quality and, with
-    /// `draft_` before, at draft.
+    /// `draft_` before, at draft. Of mels of other conventions: `pesq_wb` over all, and that of each.
     ///
     /// # Errors
     /// Those of rendering.
-    pub fn scores(&self, vocoder: &Vocoder) -> Result<BTreeMap<String, f64>> {
+    pub fn scores(&self, vocoder: &Vocoder, phase: Phase) -> Result<BTreeMap<String, f64>> {
+        if phase == Phase::Conversion { self.foreign_scores(vocoder) } else { self.own_scores(vocoder) }
+    }
+
+    fn foreign_scores(&self, vocoder: &Vocoder) -> Result<BTreeMap<String, f64>> {
+        let settings = vocoder.card().sampler.settings(Quality::Standard, SEED);
+        let mut scores = BTreeMap::new();
+        for name in FOREIGN {
+            let convention = mel::presets::named(name)?;
+            let mut pesqs = vec![];
+            for clip in &self.clips {
+                let clip = resample(clip, vocoder.card().mel.sample_rate, convention.sample_rate)?;
+                let source = WholeMel::new(mel::extract(&clip, convention)?);
+                let layout = ChunkLayout::default();
+                let renderer = AnyMelRenderer::new(vocoder, source, convention, settings, layout)?;
+                let rendered = renderer.collect::<Result<Vec<_>>>()?.concat();
+                pesqs.extend(pesq_wb(&clip, &rendered, convention.sample_rate).ok().map(f64::from));
+            }
+            if !pesqs.is_empty() {
+                let mean = pesqs.iter().sum::<f64>() / pesqs.len() as f64;
+                scores.insert(format!("{name}_pesq_wb"), mean);
+            }
+        }
+        if !scores.is_empty() {
+            scores.insert("pesq_wb".into(), scores.values().sum::<f64>() / scores.len() as f64);
+        }
+        Ok(scores)
+    }
+
+    fn own_scores(&self, vocoder: &Vocoder) -> Result<BTreeMap<String, f64>> {
         let mut scores = BTreeMap::new();
         for (quality, prefix) in [(Quality::Standard, ""), (Quality::Draft, "draft_")] {
             let settings = vocoder.card().sampler.settings(quality, SEED);
@@ -120,6 +156,13 @@ fn mean_loss(weights: &Weights, objective: &Objective, windows: &Tensor) -> f64 
                 // Times spread evenly, the same ones for the same windows.
                 let t = (Tensor::arange(rows, (Kind::Float, x1.device())) + at as f64 + 0.5) / count as f64;
                 objective.flow(&weights.network, &x1, &t, &noise()).total()
+            }
+            Phase::Conversion => {
+                let generators = (at..at + rows).map(|item| generator(SEED, 0, item as usize)).collect();
+                let loss = conversion_pairs(&x1, objective.native(), generators)
+                    .and_then(|pairs| Ok(objective.conversion(refiner(&weights.network)?, &pairs)));
+                // Not a number stands for a loss that could not be computed.
+                loss.unwrap_or_else(|_| Tensor::from(f32::NAN))
             }
             Phase::FewStep => {
                 let path = settings.few_step.path(settings.few_step.steps.iter().copied().max().unwrap_or(1));

@@ -5,7 +5,7 @@
 
 use crate::{
     Error, Result,
-    model::{ModelCard, ModelFile, Storage, VocoderNetwork, serialize},
+    model::{EncoderSize, ModelCard, ModelFile, REFINER, Storage, VocoderNetwork, serialize},
 };
 use tch::{Device, Kind, Tensor, nn};
 
@@ -20,10 +20,17 @@ pub struct AdamW {
     pub weight_decay: f64,
 }
 
+/// What is trained at a time.
+#[derive(PartialEq)]
+enum Part {
+    Vocoder,
+    Refiner,
+}
+
 pub struct Weights {
     pub network: VocoderNetwork,
     store: nn::VarStore,
-    /// Sorted by name; views into `current` (or, while validating, into `average`).
+    /// Those that are trained, sorted by name; views into `current` (or, while validating, into `average`).
     variables: Vec<(String, Tensor)>,
     pub vectors: Vectors,
 }
@@ -54,18 +61,32 @@ impl Weights {
         let store = nn::VarStore::new(device);
         tch::manual_seed(seed as i64);
         let network = VocoderNetwork::new(&store, card);
-        Self::of(store, network)
+        Self::of(store, network, Part::Vocoder)
     }
 
     /// # Errors
     /// [`Error::Model`] where the file's tensors are not what its card describes.
     pub fn load(model: &ModelFile, device: Device) -> Result<Self> {
         let (store, network) = model.network(device)?;
-        Ok(Self::of(store, network))
+        Ok(Self::of(store, network, Part::Vocoder))
     }
 
-    fn of(store: nn::VarStore, network: VocoderNetwork) -> Self {
-        let mut variables: Vec<_> = store.variables().into_iter().collect();
+    /// Those of the refiner alone; all others stay as the file has them. A model without one is given a new one of `size`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn refiner(model: &ModelFile, size: EncoderSize, seed: u64, device: Device) -> Result<Self> {
+        let (store, mut network) = model.network(device)?;
+        if network.refiner.is_none() {
+            tch::manual_seed(seed as i64);
+            network.add_refiner(&store, size, &model.card.mel);
+        }
+        Ok(Self::of(store, network, Part::Refiner))
+    }
+
+    fn of(store: nn::VarStore, network: VocoderNetwork, trained: Part) -> Self {
+        let is_trained = |name: &str| name.starts_with(REFINER) == (trained == Part::Refiner);
+        let mut variables: Vec<_> = store.variables().into_iter().filter(|(name, _)| is_trained(name)).collect();
         variables.sort_by(|(a, _), (b, _)| a.cmp(b));
         let current = tch::no_grad(|| flattened(variables.iter().map(|(_, variable)| variable)));
         let vectors = Vectors {
@@ -79,7 +100,7 @@ impl Weights {
         weights
     }
 
-    /// Number of weights.
+    /// Number of weights that are trained.
     pub fn len(&self) -> usize {
         self.vectors.current.numel()
     }

@@ -1,6 +1,6 @@
 //! Renders mels of other conventions than the model's.
 //!
-//! The given mel is converted to the model's ([`Conversion`]), rendered by the one [`Renderer`], brought to the rate that
+//! The given mel is converted to the model's ([`Conversion`]), refined by the network where it has learned to, rendered by the one [`Renderer`], brought to the rate that
 //! the mel was made at, and then projected on the mel **that was given**. So the result agrees with the user's mel and not
 //! with our conversion. What the bands leave open is the model's; bins that no band covers are emptied. Bands above what
 //! the model can hear start from noise.
@@ -11,12 +11,29 @@ mod projection;
 mod source;
 
 use self::{projection::ForeignPlan, source::ConvertedSource};
-use super::{ChunkLayout, MelSource, Network, Past, Renderer, SamplerSettings};
+use super::{ChunkLayout, MelSource, Network, Past, Renderer, SamplerSettings, WholeMel};
 use crate::{
     Result,
     dsp::resample::StreamResampler,
-    mel::{MelConvention, convert::Conversion},
+    mel::{
+        MelConvention, MelSpectrogram,
+        convert::{Conversion, mapped},
+    },
 };
+
+/// A whole mel of `convention` as `network` is given it: [T, M] -> [T', M'].
+///
+/// # Errors
+/// [`Error::Convention`](crate::Error::Convention) where the network cannot hear it.
+pub fn model_mel<N: Network>(network: &N, mel: &MelSpectrogram, convention: &MelConvention) -> Result<MelSpectrogram> {
+    let own = network.convention();
+    if let Some(mel) = mapped(mel, convention, own) {
+        return Ok(mel);
+    }
+    let conversion = Conversion::new(convention, own)?;
+    let frames = conversion.model_frames(mel.frames());
+    ConvertedSource::new(network, WholeMel::new(mel.clone()), conversion).read(frames)
+}
 
 /// Fewer frames in a chunk would mostly be past and look-ahead.
 const SHORTEST_CHUNK: usize = 16;
@@ -25,7 +42,7 @@ const SHORTEST_CHUNK: usize = 16;
 /// ends.
 pub struct ForeignRenderer<'n, N: Network, S> {
     network: &'n N,
-    renderer: Renderer<'n, N, ConvertedSource<S>>,
+    renderer: Renderer<'n, N, ConvertedSource<'n, N, S>>,
     resampler: StreamResampler,
     plan: ForeignPlan,
     /// Given frames of new audio in a window.
@@ -63,7 +80,7 @@ impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
         let (clock, lead, rate) = (conversion.clock(), conversion.lead(), convention.sample_rate);
         let chunk_s = (layout.chunk * native.hop) as f64 / f64::from(clock);
         let chunk = (chunk_s * f64::from(rate) / convention.hop as f64).round() as usize;
-        let converted = ConvertedSource::new(source, conversion, native.n_mels);
+        let converted = ConvertedSource::new(network, source, conversion);
         Ok(Self {
             network,
             renderer: Renderer::new(network, converted, settings, layout)?,
@@ -198,8 +215,7 @@ mod tests {
     use super::*;
     use crate::{
         audio,
-        diffusion::WholeMel,
-        mel::{self, MelSpectrogram, presets},
+        mel::{self, presets},
         model::GriffinLim,
     };
 

@@ -2,10 +2,11 @@
 
 use crate::{
     Result,
-    diffusion::MelSource,
+    diffusion::{MelSource, Network},
     mel::{
         MelSpectrogram,
         convert::{Conversion, REACH},
+        refinement::Refinement,
     },
 };
 use std::collections::VecDeque;
@@ -44,25 +45,42 @@ impl Frames {
 }
 
 /// A source of the model's mel that reads another convention's, and keeps what was given for the projection.
-pub struct ConvertedSource<S> {
+pub struct ConvertedSource<'n, N, S> {
+    network: &'n N,
     source: S,
     conversion: Conversion,
+    refinement: Refinement,
     /// Stored values as they were read; whoever projects on them drops them.
     pub given: Frames,
     /// How many there are in all, once the source has ended.
     pub total: Option<usize>,
-    /// Log spectra of the given frames.
+    /// Log spectra of the given frames, and their mel in the model's bands.
     spectra: Frames,
-    /// The next model frame.
+    mels: Frames,
+    /// The model's frames as far as arithmetic takes them, and what the network is told of them.
+    converted: Frames,
+    rows: Frames,
+    /// The next frame that leaves.
     next: usize,
     n_mels: usize,
 }
 
-impl<S: MelSource> ConvertedSource<S> {
-    /// `n_mels` is the model's.
-    pub fn new(source: S, conversion: Conversion, n_mels: usize) -> Self {
-        let (given, spectra) = (Frames::default(), Frames::default());
-        Self { source, conversion, given, total: None, spectra, next: 0, n_mels }
+impl<'n, N: Network, S: MelSource> ConvertedSource<'n, N, S> {
+    pub fn new(network: &'n N, source: S, conversion: Conversion) -> Self {
+        Self {
+            n_mels: network.convention().n_mels,
+            network,
+            source,
+            refinement: Refinement::new(&conversion),
+            conversion,
+            given: Frames::default(),
+            total: None,
+            spectra: Frames::default(),
+            mels: Frames::default(),
+            converted: Frames::default(),
+            rows: Frames::default(),
+            next: 0,
+        }
     }
 
     /// Reads until given frame `wanted` is there, or the source ends: how many there are.
@@ -73,34 +91,63 @@ impl<S: MelSource> ConvertedSource<S> {
                 self.total = Some(self.spectra.end());
             }
             for t in 0..more.frames() {
+                let spectrum = self.conversion.log_spectrum(more.frame(t));
                 self.given.push(more.frame(t).to_vec());
-                self.spectra.push(self.conversion.log_spectrum(more.frame(t)));
+                self.mels.push(self.conversion.model_mel(&spectrum));
+                self.spectra.push(spectrum);
             }
         }
         Ok(self.spectra.end())
     }
+
+    /// Converts the next frame, where there is one.
+    fn convert(&mut self) -> Result<bool> {
+        let next = self.converted.end();
+        let position = self.conversion.position(next);
+        let before = position.max(0.0).floor() as usize;
+        let there = self.fill(before + REACH)?;
+        let is_there = |total| total > 0 && next < self.conversion.model_frames(total);
+        if !self.total.is_none_or(is_there) {
+            return Ok(false);
+        }
+        let oldest = self.spectra.range().start;
+        // Only frames that are older than any that is looked at were dropped.
+        let spectrum = |t: usize| self.spectra.frame(t.max(oldest));
+        let converted = self.conversion.model_mel(&self.conversion.interpolated(position, there, spectrum));
+        let (neighbour, part) = self.conversion.neighbour(next, there);
+        let neighbours = [neighbour, (neighbour + 1).min(there - 1)].map(|t| self.mels.frame(t));
+        let mut row = Vec::new();
+        self.refinement.push_row(&mut row, &converted, neighbours, part);
+        self.converted.push(converted);
+        self.rows.push(row);
+        // Beyond the last frame the last ones are looked at again.
+        let old = before.saturating_sub(REACH).min(there.saturating_sub(2 * REACH));
+        self.spectra.forget(old);
+        self.mels.forget(old);
+        Ok(true)
+    }
 }
 
-impl<S: MelSource> MelSource for ConvertedSource<S> {
+impl<N: Network, S: MelSource> MelSource for ConvertedSource<'_, N, S> {
     fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
-        let mut values = Vec::new();
-        for _ in 0..frames {
-            let position = self.conversion.position(self.next);
-            let before = position.max(0.0).floor() as usize;
-            let there = self.fill(before + REACH)?;
-            let is_there = |total| total > 0 && self.next < self.conversion.model_frames(total);
-            if !self.total.is_none_or(is_there) {
-                break;
+        let reach = self.network.refiner_reach();
+        while self.converted.end() < self.next + frames + reach && self.convert()? {}
+        let end = (self.next + frames).min(self.converted.end());
+        let seen = self.next.saturating_sub(reach)..(end + reach).min(self.converted.end());
+        let rows: Vec<f32> = seen.clone().flat_map(|t| self.rows.frame(t)).copied().collect();
+        let correction = if end > self.next { self.network.refine(&rows)? } else { None };
+        let mut values = Vec::with_capacity((end - self.next) * self.n_mels);
+        for t in self.next..end {
+            let mut frame = self.converted.frame(t).to_vec();
+            if let Some(correction) = &correction {
+                let at = (t - seen.start) * self.n_mels;
+                self.refinement.apply(&mut frame, &correction[at..]);
             }
-            let oldest = self.spectra.range().start;
-            // Only frames that are older than any that is looked at were dropped.
-            let spectrum = |t: usize| self.spectra.frame(t.max(oldest));
-            let spectrum = self.conversion.interpolated(position, there, spectrum);
-            values.extend(self.conversion.model_mel(&spectrum));
-            self.next += 1;
-            // Beyond the last frame the last ones are looked at again.
-            self.spectra.forget(before.saturating_sub(REACH).min(there.saturating_sub(2 * REACH)));
+            values.extend(frame);
         }
+        self.next = end;
+        self.converted.forget(end.saturating_sub(reach));
+        self.rows.forget(end.saturating_sub(reach));
         Ok(MelSpectrogram::new(values, self.n_mels))
     }
 }

@@ -1,0 +1,81 @@
+//! What a network is told of a converted mel, so that it can say what arithmetic could not know: what lies below the lowest
+//! band, how sharp harmonics are that wide bands have blurred, what happens between two frames.
+//!
+//! One row a frame of the model: the converted mel and the nearest given frames on either side in the model's bands, all
+//! relative to the frame's level, so that quiet is treated as loud is; the level; where between the two the frame lies; how
+//! densely the given bands stand in each of the model's; hop, window and power.
+
+use super::convert::Conversion;
+
+/// Share of the bands, from the lowest on, whose mean is a frame's level. Those above may be empty.
+const LEVEL_BANDS: f32 = 0.6;
+
+/// ln of the density that counts as none.
+const UNCOVERED: f32 = -4.8;
+
+/// Bands below the end of a convention's range that are left to arithmetic: they hold its edge, and a recording's own may lie
+/// near it.
+const EDGE_BANDS: usize = 2;
+
+/// Share of its correction that the network is believed where the frames lie as far apart as the model's own; with the square of
+/// their distance it grows to all. What it says has an error of its own, which near frames are better without: at 11.6 ms, half
+/// of the correction gives 0.03 to 0.05 PESQ more than all of it, at 20 ms 0.07 less.
+const BELIEVED: f64 = 0.5;
+
+/// The constants of one [`Conversion`].
+pub struct Refinement {
+    /// [M + 3]
+    known: Vec<f32>,
+    /// Bands, from the lowest on, that the network may change: above the highest given band nothing is invented.
+    open: usize,
+    believed: f32,
+    floor: f32,
+}
+
+impl Refinement {
+    /// Width of a row for a model of `n_mels` bands.
+    pub fn width(n_mels: usize) -> usize {
+        4 * n_mels + 5
+    }
+
+    pub fn new(conversion: &Conversion) -> Self {
+        let (from, to) = (conversion.from(), conversion.to());
+        let density: Vec<f32> = conversion.band_density().iter().map(|d| (d + 1e-3).ln()).collect();
+        let covered = density.iter().rposition(|d| *d > UNCOVERED).map_or(0, |last| last + 1);
+        let reaches_all = covered + EDGE_BANDS > to.n_mels;
+        let open = if reaches_all { to.n_mels } else { covered.saturating_sub(EDGE_BANDS) };
+        let seconds = |samples: usize, rate: u32| samples as f64 / f64::from(rate);
+        let hop = seconds(from.hop, from.sample_rate) / seconds(to.hop, conversion.clock());
+        let window = seconds(from.win_length, from.sample_rate) / seconds(to.win_length, conversion.clock());
+        let mut known: Vec<f32> = density.iter().map(|d| 0.25 * d).collect();
+        known.extend([hop.ln() as f32, 2.0 * window.ln() as f32, from.power as f32 - 1.5]);
+        let believed = (BELIEVED * hop * hop).min(1.0) as f32;
+        Self { known, open, believed, floor: to.stored(0, 0.0) as f32 }
+    }
+
+    /// Adds the row of one frame to `rows`: the converted mel [M], its neighbours' [M], and `part` of the way from the one
+    /// before to the one after.
+    pub fn push_row(&self, rows: &mut Vec<f32>, converted: &[f32], [before, after]: [&[f32]; 2], part: f32) {
+        let count = (LEVEL_BANDS * converted.len() as f32) as usize;
+        let level = converted[..count].iter().sum::<f32>() / count as f32;
+        rows.extend(converted.iter().map(|v| 0.25 * (v - level)));
+        rows.push(0.1 * level);
+        for neighbour in [before, after] {
+            rows.extend(neighbour.iter().zip(converted).map(|(n, v)| 0.5 * (n - v)));
+        }
+        rows.push(part);
+        rows.extend(&self.known);
+    }
+
+    /// Bands, from the lowest on, that the network may change.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Adds the believed share of the network's correction [M] to a converted frame [M].
+    pub fn apply(&self, converted: &mut [f32], correction: &[f32]) {
+        for (v, c) in converted.iter_mut().zip(correction).take(self.open) {
+            *v = (*v + self.believed * c).max(self.floor);
+        }
+    }
+}

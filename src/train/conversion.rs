@@ -1,0 +1,198 @@
+//! Training of the part that knows mels of other conventions ([`Refiner`]): a recording's mel by a convention drawn at random,
+//! converted to the model's, is to become what the model's own convention makes of the same recording.
+//!
+//! Most of the conventions are presets; the others have rates, windows, hops, banks and floors as no program has them
+//! yet, so that a user's own convention is nothing new. Half of the windows are made much quieter: silence has to stay silence.
+
+use super::{objective::Objective, windows::uniform};
+use crate::{
+    Error, Result,
+    dsp::resample::resample,
+    mel::{Framing, MelConvention, MelScale, convert::Conversion, extract, presets, refinement::Refinement},
+    model::Refiner,
+};
+use rand_chacha::ChaCha8Rng;
+use tch::{Kind, Tensor};
+
+/// Decibels by which a window is made quieter at most.
+const QUIETER: f64 = 43.0;
+
+/// The loudness of a sound grows with its magnitude to about this power (Stevens 1955): so much more is an error of a nat heard
+/// in what is loud.
+const LOUDNESS: f64 = 0.45;
+
+/// Weight of an error in what is far quieter than the window's loudest band, beside one there.
+const LEAST: f64 = 0.2;
+
+/// Weights of the lowest bands, up to 270 Hz, where voices have their fundamentals, and of those above 4 kHz.
+const LOW: (usize, f32) = (12, 3.0);
+const HIGH: (usize, f32) = (70, 0.5);
+
+/// Share of the conventions drawn that are presets.
+const PRESETS: f64 = 0.65;
+
+/// One window of a recording in both conventions.
+pub struct ConversionPair {
+    /// [T, W]: what the network is told.
+    rows: Vec<f32>,
+    /// [T, M]: the mel that was converted, and the model's own.
+    converted: Vec<f32>,
+    wanted: Vec<f32>,
+    /// [M]: 1 for the bands that the network may change, 0 for the others.
+    open: Vec<f32>,
+}
+
+impl ConversionPair {
+    /// `audio` [n] at the model's rate, n a multiple of the hop of `native`; T = n / hop. Convention and loudness are `random`.
+    ///
+    /// # Errors
+    /// Those of resampling and conversion, which no convention drawn here meets.
+    pub fn draw(audio: &[f32], native: &MelConvention, random: &mut ChaCha8Rng) -> Result<Self> {
+        let convention = convention(random, native);
+        let quieter = if uniform(random) < 0.5 { uniform(random) * QUIETER } else { 0.0 };
+        let gain = 10f64.powf(-quieter / 20.0) as f32;
+        let audio: Vec<f32> = audio.iter().map(|x| x * gain).collect();
+        Self::of(&audio, &convention, native)
+    }
+
+    fn of(audio: &[f32], convention: &MelConvention, native: &MelConvention) -> Result<Self> {
+        let conversion = Conversion::new(convention, native)?;
+        let refinement = Refinement::new(&conversion);
+        let given = extract(&resample(audio, native.sample_rate, convention.sample_rate)?, convention)?;
+        let spectra: Vec<Vec<f32>> = (0..given.frames()).map(|t| conversion.log_spectrum(given.frame(t))).collect();
+        let mels: Vec<Vec<f32>> = spectra.iter().map(|spectrum| conversion.model_mel(spectrum)).collect();
+        // Where the conversion begins before the recording, so does the model's mel.
+        let mut led = vec![0.0; conversion.lead()];
+        led.extend(audio);
+        let frames = audio.len() / native.hop;
+        let own = extract(&led, native)?;
+        let (mut rows, mut converted, mut wanted) = (vec![], vec![], vec![]);
+        for j in 0..frames {
+            let frame = conversion.interpolated(conversion.position(j), spectra.len(), |t| &spectra[t]);
+            let frame = conversion.model_mel(&frame);
+            let (before, part) = conversion.neighbour(j, mels.len());
+            let neighbours = [&mels[before][..], &mels[(before + 1).min(mels.len() - 1)]];
+            refinement.push_row(&mut rows, &frame, neighbours, part);
+            converted.extend(frame);
+            wanted.extend(own.frame(j));
+        }
+        let open = (0..native.n_mels).map(|m| if m < refinement.open() { 1.0 } else { 0.0 }).collect();
+        Ok(Self { rows, converted, wanted, open })
+    }
+}
+
+/// A convention of the field, or one that nobody has, which the model hears at its own rate: those that it hears slower have
+/// windows as long as its own then.
+fn convention(random: &mut ChaCha8Rng, native: &MelConvention) -> MelConvention {
+    loop {
+        let convention = any_convention(random);
+        if Conversion::new(&convention, native).is_ok_and(|conversion| conversion.clock() == native.sample_rate) {
+            return convention;
+        }
+    }
+}
+
+fn any_convention(random: &mut ChaCha8Rng) -> MelConvention {
+    if uniform(random) < PRESETS {
+        return pick(random, presets::all()).convention.clone();
+    }
+    let sample_rate = *pick(random, &[16_000, 16_000, 22_050, 22_050, 24_000, 24_000, 44_100, 48_000]);
+    let rate = f64::from(sample_rate);
+    let window_s = between(random, 0.034, 0.052);
+    let win_length = (window_s * rate) as usize / 2 * 2;
+    let hop_s = between(random, 0.0053, 0.0205).min(0.5 * window_s);
+    let n_fft = if uniform(random) < 0.5 { win_length } else { win_length.next_power_of_two() };
+    let f_max = *pick(random, &[7_600.0f64, 7_600.0, 8_000.0, 8_000.0, 11_025.0, 12_000.0, 24_000.0]);
+    MelConvention {
+        name: "drawn".into(),
+        sample_rate,
+        n_fft,
+        win_length,
+        hop: (hop_s * rate) as usize,
+        n_mels: *pick(random, &[64, 80, 80, 80, 80, 100, 128, 128]),
+        f_min: *pick(random, &[0.0, 0.0, 0.0, 20.0, 30.0, 40.0, 50.0, 80.0, 80.0, 125.0]),
+        f_max: f_max.min(rate / 2.0),
+        scale: *pick(random, &[MelScale::Htk, MelScale::Slaney, MelScale::Slaney, MelScale::HtkMelTriangles]),
+        area_norm: true,
+        power: *pick(random, &[1.0, 1.0, 2.0]),
+        floor: *pick(random, &[1e-5, 1e-7, 1e-10]),
+        framing: *pick(random, &[Framing::Centred, Framing::HalfHop]),
+        ..MelConvention::native()
+    }
+}
+
+fn pick<'a, T>(random: &mut ChaCha8Rng, among: &'a [T]) -> &'a T {
+    &among[((uniform(random) * among.len() as f64) as usize).min(among.len() - 1)]
+}
+
+/// Evenly in the logarithm.
+fn between(random: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
+    low * (high / low).powf(uniform(random))
+}
+
+impl Objective {
+    /// The mean error of the refined mels, nats, weighted as it is heard.
+    ///
+    /// # Panics
+    /// If there is no pair, or they are of different lengths.
+    pub fn conversion(&self, refiner: &Refiner, pairs: &[ConversionPair]) -> Tensor {
+        let joined = |part: fn(&ConversionPair) -> &[f32], width: i64| {
+            let all: Vec<f32> = pairs.iter().flat_map(part).copied().collect();
+            Tensor::from_slice(&all).view([pairs.len() as i64, -1, width]).to_device(self.device())
+        };
+        let native = self.native();
+        let (width, bands) = (Refinement::width(native.n_mels) as i64, native.n_mels as i64);
+        let wanted = joined(|pair| &pair.wanted, bands);
+        let correction = refiner.forward(&joined(|pair| &pair.rows, width), self.kind());
+        let refined = joined(|pair| &pair.converted, bands) + correction * joined(|pair| &pair.open, bands);
+        let loudest = wanted.amax([1i64, 2].as_slice(), true);
+        let loudness = ((&wanted - loudest) * LOUDNESS).exp() + LEAST;
+        let of_band = |m: usize| match m {
+            m if m < LOW.0 => LOW.1,
+            m if m >= HIGH.0 => HIGH.1,
+            _ => 1.0,
+        };
+        let weights: Vec<f32> = (0..native.n_mels).map(of_band).collect();
+        let error = (refined.clamp_min(native.stored(0, 0.0)) - wanted).abs();
+        (error * loudness * Tensor::from_slice(&weights).to_device(self.device())).mean(Kind::Float)
+    }
+}
+
+/// The refiner of a network in its training.
+///
+/// # Errors
+/// [`Error::Model`] where it has none.
+pub(super) fn refiner(network: &crate::model::VocoderNetwork) -> Result<&Refiner> {
+    let missing = || Error::Model(crate::Fault::new("the model in training", "has no refiner of other mels"));
+    network.refiner.as_ref().ok_or_else(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::windows::generator;
+
+    #[test]
+    fn every_convention_that_is_drawn_can_be_learned_from() {
+        let native = MelConvention::native();
+        let audio: Vec<f32> = (0..16_384).map(|i| ((i * i) as f32 * 1e-4).sin() * 0.3).collect();
+        for item in 0..60 {
+            let random = &mut generator(3, 1, item);
+            let pair = ConversionPair::draw(&audio, &native, random).unwrap();
+            assert_eq!(pair.rows.len(), 64 * Refinement::width(100), "{item}");
+            assert_eq!((pair.converted.len(), pair.wanted.len()), (6400, 6400), "{item}");
+            assert!(pair.rows.iter().chain(&pair.converted).all(|x| x.is_finite()), "{item}");
+        }
+    }
+
+    #[test]
+    fn a_mel_of_the_models_own_convention_has_nothing_to_be_learned() {
+        let native = MelConvention::native();
+        let audio: Vec<f32> = (0..16_384).map(|i| ((i * i) as f32 * 1e-4).sin() * 0.3).collect();
+        let pair = ConversionPair::of(&audio, &native, &native).unwrap();
+        // Of what is loud; the updates leave a little in what is quiet beside it.
+        let loud = pair.converted.iter().zip(&pair.wanted).filter(|(_, wanted)| **wanted > 0.0);
+        let (sum, count) = loud.fold((0.0, 0), |(sum, count), (a, b)| (sum + (a - b).abs(), count + 1));
+        assert!(count > 300 && sum / count as f32 <= 0.01, "{sum} {count}");
+    }
+}

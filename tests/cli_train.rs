@@ -235,7 +235,7 @@ fn mels_of_other_conventions_are_learned_beside_a_model_that_stays_as_it_is() {
         let render = |model: &str, out: &str| {
             let model = format!("{model}/last.safetensors");
             program.run(&["render", "x.npy", "--convention", convention, "-m", &model, "-o", out, "-y"]).code(0);
-            program.read(out)
+            program.wav(out).1
         };
         let same = render("plain", "a.wav") == render("refined", "b.wav");
         assert_eq!(same, convention == "f5-tts", "{convention}");

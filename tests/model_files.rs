@@ -54,7 +54,7 @@ fn a_whole_file_is_taken_and_keeps_its_weights() {
 fn the_builtin_model_has_the_size_that_its_card_says() {
     let file = ModelFile::builtin().unwrap();
     file.network(Device::Cpu).unwrap();
-    assert_eq!(file.parameters(), 6_162_371);
+    assert_eq!(file.parameters(), 7_921_855);
     assert!(!file.card.licenses.weights.is_empty() && !file.card.training.data.is_empty());
 }
 

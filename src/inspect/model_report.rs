@@ -96,6 +96,7 @@ impl ModelReport {
 }
 
 const ENCODER: &str = "encoder";
+const REFINER: &str = "refiner";
 const CONDITION: &str = "denoiser, conditioning";
 const DENOISER: &str = "denoiser";
 const PROJECTION: &str = "projection, iteration";
@@ -134,6 +135,7 @@ fn parts(card: &ModelCard, tensors: &[TensorReport]) -> Vec<Part> {
     let (mel_frames, frames) = (rate / card.mel.hop as f64, rate / card.denoiser.hop as f64);
     let part_of = |name: &str| match name {
         _ if name.starts_with("encoder.") => ENCODER,
+        _ if name.starts_with("refiner.") => REFINER,
         _ if name.contains(".cond.") => CONDITION,
         _ => DENOISER,
     };
@@ -153,7 +155,13 @@ fn parts(card: &ModelCard, tensors: &[TensorReport]) -> Vec<Part> {
     // A real transform of n points takes 2.5 n log2 n; an iteration has one there and one back in every frame.
     let fft = |n: usize| 2.5 * n as f64 * (n as f64).log2();
     let giga = |flop: f64| flop / 1e9;
-    vec![
+    let refiner = card.refiner.map(|_| Part {
+        name: REFINER,
+        parameters: parameters(REFINER),
+        gflop: giga(mel_frames * products(REFINER)),
+        runs: "once, for mels of other conventions",
+    });
+    let always = [
         Part {
             name: ENCODER,
             parameters: parameters(ENCODER),
@@ -178,5 +186,6 @@ fn parts(card: &ModelCard, tensors: &[TensorReport]) -> Vec<Part> {
             gflop: giga(mel_frames * 2.0 * fft(card.mel.n_fft)),
             runs: "each iteration",
         },
-    ]
+    ];
+    always.into_iter().chain(refiner).collect()
 }

@@ -42,6 +42,11 @@ impl Product {
         }
     }
 
+    /// [rows, width] in the number type of the weights.
+    fn input(&self, rows: &[f32], width: usize) -> std::result::Result<Tensor, tch::TchError> {
+        Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?.f_to_kind(self.weight.kind())
+    }
+
     fn apply(&self, x: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
         x.f_linear(&self.weight, Some(&self.bias))
     }
@@ -122,7 +127,9 @@ struct CpuRefiner {
 }
 
 impl CpuRefiner {
-    fn new(refiner: &Refiner, kind: Kind) -> Result<Self> {
+    /// In single precision: it is a hundredth of the work, and what bf16 rounds off of a mel is heard.
+    fn new(refiner: &Refiner) -> Result<Self> {
+        let kind = Kind::Float;
         Ok(Self {
             rows_in: Product::new(&refiner.rows_in, kind),
             norms: [Norm::new(&refiner.norm_in)?, Norm::new(&refiner.norm_out)?],
@@ -165,7 +172,7 @@ impl CpuNetwork {
             denoiser_norms: [Norm::new(&denoiser.norm_in)?, Norm::new(&denoiser.norm_out)?],
             denoiser_blocks: cpu_blocks(&denoiser.blocks, kind)?,
             spectrum_out: Product::new(&denoiser.spectrum_out, kind),
-            refiner: refiner.as_ref().map(|refiner| CpuRefiner::new(refiner, kind)).transpose()?,
+            refiner: refiner.as_ref().map(CpuRefiner::new).transpose()?,
             modulations: Mutex::default(),
         })
     }
@@ -273,7 +280,7 @@ impl CpuNetwork {
         let mut x = vec![0.0; frames * channels];
         self.share(&mut x, channels, |share| {
             let (from, count) = (share.first * width, share.rows.len() / channels);
-            copy(&rows_in.apply(&self.tensor(&rows[from..from + count * width], width)?)?, share.rows)?;
+            copy(&rows_in.apply(&rows_in.input(&rows[from..from + count * width], width)?)?, share.rows)?;
             normalise(share.rows, &norms[0].weight, &norms[0].bias);
             Ok(())
         })?;
@@ -285,8 +292,8 @@ impl CpuNetwork {
             let (first, count) = (share.first, share.rows.len() / n_mels);
             let mut h = x[first * channels..(first + count) * channels].to_vec();
             normalise(&mut h, &norms[1].weight, &norms[1].bias);
-            let straight = rows_out.apply(&self.tensor(&rows[first * width..(first + count) * width], width)?)?;
-            copy(&(mel_out.apply(&self.tensor(&h, channels)?)? + straight), share.rows)
+            let straight = rows_out.apply(&rows_out.input(&rows[first * width..(first + count) * width], width)?)?;
+            copy(&(mel_out.apply(&mel_out.input(&h, channels)?)? + straight), share.rows)
         })?;
         Ok(Some(out))
     }
@@ -302,7 +309,7 @@ impl CpuNetwork {
         self.share(&mut next, channels, |share| {
             let from = share.first * channels;
             mix(x, from, block, conditioning, share.rows);
-            let hidden = block.expand.apply(&self.tensor(share.rows, channels)?)?.f_silu_()?;
+            let hidden = block.expand.apply(&block.expand.input(share.rows, channels)?)?.f_silu_()?;
             copy(&block.contract.apply(&hidden)?, share.rows)?;
             let residual = &x[from..from + share.rows.len()];
             share.rows.iter_mut().zip(residual).for_each(|(y, x)| *y += x);

@@ -127,7 +127,7 @@ struct CpuRefiner {
 }
 
 impl CpuRefiner {
-    /// In single precision: it is a hundredth of the work, and what bf16 rounds off of a mel is heard.
+    /// In single precision: 0.33 GFLOP a second of sound are little, and what bf16 rounds off of a mel is heard.
     fn new(refiner: &Refiner) -> Result<Self> {
         let kind = Kind::Float;
         Ok(Self {

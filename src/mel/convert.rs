@@ -111,7 +111,6 @@ impl Conversion {
         let rate = f64::from(from.sample_rate);
         let given_hop_s = from.hop as f64 / rate;
         let clock = clock(from, to);
-        let own_rate = f64::from(clock);
         let (bank, bands) = common_bank(from, to, clock);
         if bands.is_empty() {
             let fault = Fault::new(format!("convention {}", from.name), "no band that the model covers");
@@ -120,10 +119,11 @@ impl Conversion {
         let transposed = bank.transposed();
         let given_start_s = from.frame_centre(0) / rate;
         // Frames that lie as far apart as the model's are taken as they are, without interpolation.
-        let aligned = (given_hop_s * own_rate / to.hop as f64 - 1.0).abs() < 1e-9;
+        let aligned = (given_hop_s * f64::from(clock) / to.hop as f64 - 1.0).abs() < 1e-9;
         let model_start_s = if aligned && given_start_s > 0.0 { given_start_s - given_hop_s } else { 0.0 };
         Ok(Self {
-            window_gain: ((to.win_length as f64 / own_rate) / (from.win_length as f64 / rate)).powf(0.75) as f32,
+            window_gain: ((to.win_length as f64 / f64::from(clock)) / (from.win_length as f64 / rate)).powf(0.75)
+                as f32,
             low_flank: low_flank(&bank),
             row_sums: bank.row_sums(),
             column_sums: transposed.row_sums(),
@@ -246,7 +246,7 @@ impl Conversion {
     }
 
     /// The given frame at or before model frame `j`, of `frames` in all, and how far beyond it the model's lies, 0 to 1.
-    pub fn neighbour(&self, j: usize, frames: usize) -> (usize, f32) {
+    pub(super) fn neighbour(&self, j: usize, frames: usize) -> (usize, f32) {
         let position = self.position(j).clamp(0.0, frames.saturating_sub(1) as f64);
         (position.floor() as usize, position.fract() as f32)
     }

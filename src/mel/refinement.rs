@@ -53,9 +53,27 @@ impl Refinement {
         Self { known, open, believed, floor: to.stored(0, 0.0) as f32 }
     }
 
+    /// The model's frame `j` as far as arithmetic takes it, [M]; its row is added to `rows`. Of `frames` given frames,
+    /// `spectrum(t)` is frame `t`'s log spectrum and `mel(t)` the model's mel of it.
+    pub fn convert<'a>(
+        &self,
+        conversion: &Conversion,
+        j: usize,
+        frames: usize,
+        spectrum: impl Fn(usize) -> &'a [f32],
+        mel: impl Fn(usize) -> &'a [f32],
+        rows: &mut Vec<f32>,
+    ) -> Vec<f32> {
+        let converted = conversion.model_mel(&conversion.interpolated(conversion.position(j), frames, spectrum));
+        let (before, part) = conversion.neighbour(j, frames);
+        let neighbours = [before, (before + 1).min(frames - 1)].map(mel);
+        self.push_row(rows, &converted, neighbours, part);
+        converted
+    }
+
     /// Adds the row of one frame to `rows`: the converted mel [M], its neighbours' [M], and `part` of the way from the one
     /// before to the one after.
-    pub fn push_row(&self, rows: &mut Vec<f32>, converted: &[f32], [before, after]: [&[f32]; 2], part: f32) {
+    fn push_row(&self, rows: &mut Vec<f32>, converted: &[f32], [before, after]: [&[f32]; 2], part: f32) {
         let count = (LEVEL_BANDS * converted.len() as f32) as usize;
         let level = converted[..count].iter().sum::<f32>() / count as f32;
         rows.extend(converted.iter().map(|v| 0.25 * (v - level)));

@@ -42,9 +42,9 @@ impl Product {
         }
     }
 
-    /// [rows, width] in the number type of the weights.
-    fn input(&self, rows: &[f32], width: usize) -> std::result::Result<Tensor, tch::TchError> {
-        Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?.f_to_kind(self.weight.kind())
+    /// Of rows one after another, in the number type of the weights.
+    fn apply_rows(&self, rows: &[f32]) -> std::result::Result<Tensor, tch::TchError> {
+        self.apply(&Tensor::f_from_slice(rows)?.f_view([-1, self.weight.size()[1]])?.f_to_kind(self.weight.kind())?)
     }
 
     fn apply(&self, x: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
@@ -102,7 +102,6 @@ type Modulations = Arc<Vec<(Vec<f32>, Vec<f32>)>>;
 
 /// Encoder and denoiser with their weights laid out for the passes over rows.
 pub(super) struct CpuNetwork {
-    kind: Kind,
     threads: Threads,
     mel_in: Product,
     magnitude_in: Product,
@@ -161,7 +160,6 @@ impl CpuNetwork {
             bias: encoder.mel_in.bias.shallow_clone(),
         };
         Ok(Self {
-            kind,
             threads,
             mel_in: Product::new(&mel_in, kind),
             magnitude_in: Product::new(&encoder.magnitude_in, kind),
@@ -206,8 +204,8 @@ impl CpuNetwork {
                 .collect();
             let quarter_coarse: Vec<f32> =
                 coarse[rows.start * bins..rows.end * bins].iter().map(|c| 0.25 * c).collect();
-            let mel_part = self.mel_in.apply(&self.tensor(&quarter_mel, 3 * n_mels)?)?;
-            let h = mel_part + self.magnitude_in.apply(&self.tensor(&quarter_coarse, bins)?)?;
+            let mel_part = self.mel_in.apply_rows(&quarter_mel)?;
+            let h = mel_part + self.magnitude_in.apply_rows(&quarter_coarse)?;
             copy(&h, share.rows)?;
             normalise(share.rows, &self.encoder_norms[0].weight, &self.encoder_norms[0].bias);
             Ok(())
@@ -221,7 +219,7 @@ impl CpuNetwork {
             let mut rows = x[from..from + share.rows.len() / bins * channels].to_vec();
             normalise(&mut rows, &self.encoder_norms[1].weight, &self.encoder_norms[1].bias);
             let mut correction = vec![0.0; share.rows.len()];
-            copy(&self.magnitude_out.apply(&self.tensor(&rows, channels)?)?, &mut correction)?;
+            copy(&self.magnitude_out.apply_rows(&rows)?, &mut correction)?;
             share.rows.iter_mut().zip(correction).for_each(|(m, c)| *m += c);
             Ok(())
         })?;
@@ -235,7 +233,7 @@ impl CpuNetwork {
             self.share(&mut out, width, |share| {
                 let (from, rows) = (share.first * channels, share.rows.len() / width);
                 let part = &features[from..from + rows * channels];
-                copy(&product.apply(&self.tensor(part, channels)?)?, share.rows)
+                copy(&product.apply_rows(part)?, share.rows)
             })?;
             Ok(out)
         });
@@ -253,7 +251,7 @@ impl CpuNetwork {
                 let (from, rows) = (share.first * width, share.rows.len() / channels);
                 let mut clipped = whitened[from..from + rows * width].to_vec();
                 soft_clip(&mut clipped);
-                copy(&self.spectrum_in.apply(&self.tensor(&clipped, width)?)?, share.rows)?;
+                copy(&self.spectrum_in.apply_rows(&clipped)?, share.rows)?;
                 normalise(share.rows, &self.denoiser_norms[0].weight, &self.denoiser_norms[0].bias);
                 Ok(())
             })?;
@@ -265,7 +263,7 @@ impl CpuNetwork {
                 let (from, rows) = (share.first * channels, share.rows.len() / width);
                 let mut rows = x[from..from + rows * channels].to_vec();
                 normalise(&mut rows, &self.denoiser_norms[1].weight, &self.denoiser_norms[1].bias);
-                copy(&self.spectrum_out.apply(&self.tensor(&rows, channels)?)?, share.rows)
+                copy(&self.spectrum_out.apply_rows(&rows)?, share.rows)
             })?;
             Ok(out)
         })
@@ -280,7 +278,7 @@ impl CpuNetwork {
         let mut x = vec![0.0; frames * channels];
         self.share(&mut x, channels, |share| {
             let (from, count) = (share.first * width, share.rows.len() / channels);
-            copy(&rows_in.apply(&rows_in.input(&rows[from..from + count * width], width)?)?, share.rows)?;
+            copy(&rows_in.apply_rows(&rows[from..from + count * width])?, share.rows)?;
             normalise(share.rows, &norms[0].weight, &norms[0].bias);
             Ok(())
         })?;
@@ -292,8 +290,8 @@ impl CpuNetwork {
             let (first, count) = (share.first, share.rows.len() / n_mels);
             let mut h = x[first * channels..(first + count) * channels].to_vec();
             normalise(&mut h, &norms[1].weight, &norms[1].bias);
-            let straight = rows_out.apply(&rows_out.input(&rows[first * width..(first + count) * width], width)?)?;
-            copy(&(mel_out.apply(&mel_out.input(&h, channels)?)? + straight), share.rows)
+            let straight = rows_out.apply_rows(&rows[first * width..(first + count) * width])?;
+            copy(&(mel_out.apply_rows(&h)? + straight), share.rows)
         })?;
         Ok(Some(out))
     }
@@ -309,7 +307,7 @@ impl CpuNetwork {
         self.share(&mut next, channels, |share| {
             let from = share.first * channels;
             mix(x, from, block, conditioning, share.rows);
-            let hidden = block.expand.apply(&block.expand.input(share.rows, channels)?)?.f_silu_()?;
+            let hidden = block.expand.apply_rows(share.rows)?.f_silu_()?;
             copy(&block.contract.apply(&hidden)?, share.rows)?;
             let residual = &x[from..from + share.rows.len()];
             share.rows.iter_mut().zip(residual).for_each(|(y, x)| *y += x);
@@ -338,11 +336,6 @@ impl CpuNetwork {
             Some(source) => Err(Error::Torch { action: "computing the network".into(), source }),
             None => Ok(()),
         }
-    }
-
-    /// [rows, width] in the number type of the products.
-    fn tensor(&self, rows: &[f32], width: usize) -> std::result::Result<Tensor, tch::TchError> {
-        Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?.f_to_kind(self.kind)
     }
 
     fn modulations(&self, denoiser: &Denoiser, t: f32) -> Result<Modulations> {

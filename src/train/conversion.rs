@@ -48,16 +48,16 @@ impl ConversionPair {
     /// # Errors
     /// Those of resampling and conversion, which no convention drawn here meets.
     pub fn draw(audio: &[f32], native: &MelConvention, random: &mut ChaCha8Rng) -> Result<Self> {
-        let convention = convention(random, native);
+        let conversion = conversion(random, native);
         let quieter = if uniform(random) < 0.5 { uniform(random) * QUIETER } else { 0.0 };
         let gain = 10f64.powf(-quieter / 20.0) as f32;
         let audio: Vec<f32> = audio.iter().map(|x| x * gain).collect();
-        Self::of(&audio, &convention, native)
+        Self::of(&audio, &conversion)
     }
 
-    fn of(audio: &[f32], convention: &MelConvention, native: &MelConvention) -> Result<Self> {
-        let conversion = Conversion::new(convention, native)?;
-        let refinement = Refinement::new(&conversion);
+    fn of(audio: &[f32], conversion: &Conversion) -> Result<Self> {
+        let (convention, native) = (conversion.from(), conversion.to());
+        let refinement = Refinement::new(conversion);
         let given = extract(&resample(audio, native.sample_rate, convention.sample_rate)?, convention)?;
         let spectra: Vec<Vec<f32>> = (0..given.frames()).map(|t| conversion.log_spectrum(given.frame(t))).collect();
         let mels: Vec<Vec<f32>> = spectra.iter().map(|spectrum| conversion.model_mel(spectrum)).collect();
@@ -68,12 +68,8 @@ impl ConversionPair {
         let own = extract(&led, native)?;
         let (mut rows, mut converted, mut wanted) = (vec![], vec![], vec![]);
         for j in 0..frames {
-            let frame = conversion.interpolated(conversion.position(j), spectra.len(), |t| &spectra[t]);
-            let frame = conversion.model_mel(&frame);
-            let (before, part) = conversion.neighbour(j, mels.len());
-            let neighbours = [&mels[before][..], &mels[(before + 1).min(mels.len() - 1)]];
-            refinement.push_row(&mut rows, &frame, neighbours, part);
-            converted.extend(frame);
+            let (spectrum, mel) = (|t: usize| &spectra[t][..], |t: usize| &mels[t][..]);
+            converted.extend(refinement.convert(conversion, j, mels.len(), spectrum, mel, &mut rows));
             wanted.extend(own.frame(j));
         }
         let open = (0..native.n_mels).map(|m| if m < refinement.open() { 1.0 } else { 0.0 }).collect();
@@ -81,18 +77,18 @@ impl ConversionPair {
     }
 }
 
-/// A convention of the field, or one that nobody has, which the model hears at its own rate: those that it hears slower have
-/// windows as long as its own then.
-fn convention(random: &mut ChaCha8Rng, native: &MelConvention) -> MelConvention {
+/// From a convention that the model hears at its own rate: those that it hears slower have windows as long as its own then.
+fn conversion(random: &mut ChaCha8Rng, native: &MelConvention) -> Conversion {
     loop {
-        let convention = any_convention(random);
-        if Conversion::new(&convention, native).is_ok_and(|conversion| conversion.clock() == native.sample_rate) {
-            return convention;
+        match Conversion::new(&convention(random), native) {
+            Ok(conversion) if conversion.clock() == native.sample_rate => return conversion,
+            _ => {}
         }
     }
 }
 
-fn any_convention(random: &mut ChaCha8Rng) -> MelConvention {
+/// A convention of the field, or one that nobody has.
+fn convention(random: &mut ChaCha8Rng) -> MelConvention {
     if uniform(random) < PRESETS {
         return pick(random, presets::all()).convention.clone();
     }
@@ -189,7 +185,7 @@ mod tests {
     fn a_mel_of_the_models_own_convention_has_nothing_to_be_learned() {
         let native = MelConvention::native();
         let audio: Vec<f32> = (0..16_384).map(|i| ((i * i) as f32 * 1e-4).sin() * 0.3).collect();
-        let pair = ConversionPair::of(&audio, &native, &native).unwrap();
+        let pair = ConversionPair::of(&audio, &Conversion::new(&native, &native).unwrap()).unwrap();
         // Of what is loud; the updates leave a little in what is quiet beside it.
         let loud = pair.converted.iter().zip(&pair.wanted).filter(|(_, wanted)| **wanted > 0.0);
         let (sum, count) = loud.fold((0.0, 0), |(sum, count), (a, b)| (sum + (a - b).abs(), count + 1));

@@ -103,8 +103,7 @@ impl<'n, N: Network, S: MelSource> ConvertedSource<'n, N, S> {
     /// Converts the next frame, where there is one.
     fn convert(&mut self) -> Result<bool> {
         let next = self.converted.end();
-        let position = self.conversion.position(next);
-        let before = position.max(0.0).floor() as usize;
+        let before = self.conversion.position(next).max(0.0).floor() as usize;
         let there = self.fill(before + REACH)?;
         let is_there = |total| total > 0 && next < self.conversion.model_frames(total);
         if !self.total.is_none_or(is_there) {
@@ -113,11 +112,9 @@ impl<'n, N: Network, S: MelSource> ConvertedSource<'n, N, S> {
         let oldest = self.spectra.range().start;
         // Only frames that are older than any that is looked at were dropped.
         let spectrum = |t: usize| self.spectra.frame(t.max(oldest));
-        let converted = self.conversion.model_mel(&self.conversion.interpolated(position, there, spectrum));
-        let (neighbour, part) = self.conversion.neighbour(next, there);
-        let neighbours = [neighbour, (neighbour + 1).min(there - 1)].map(|t| self.mels.frame(t));
+        let mel = |t: usize| self.mels.frame(t);
         let mut row = Vec::new();
-        self.refinement.push_row(&mut row, &converted, neighbours, part);
+        let converted = self.refinement.convert(&self.conversion, next, there, spectrum, mel, &mut row);
         self.converted.push(converted);
         self.rows.push(row);
         // Beyond the last frame the last ones are looked at again.

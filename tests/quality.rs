@@ -120,7 +120,8 @@ fn chunks_cost_no_quality() {
 
 /// PESQ-wb, mel distance in nats and delay of a recording's mel by another program's convention, rendered.
 fn foreign(vocoder: &Vocoder, c: &MelConvention, taken_for: &MelConvention) -> (f32, f64, isize) {
-    let path = format!("{}/samples/speech-synthetic.wav", env!("CARGO_MANIFEST_DIR"));
+    // Six seconds: on less than two, the metric's own alignment slips with some seeds (2.8 for one, 3.5 to 3.7 for four others).
+    let path = format!("{}/samples/speech-en.wav", env!("CARGO_MANIFEST_DIR"));
     let audio = audiodiff::audio::read_at(path, c.sample_rate).unwrap().samples;
     let mel = extract(&audio, c).unwrap();
     let settings = vocoder.card().sampler.settings(Quality::Draft, 1);
@@ -155,12 +156,12 @@ fn mels_of_other_programs_sound_as_the_recording_and_have_its_mel() {
 }
 
 const BOUNDS: [(&str, f32, f64); 6] = [
-    ("hifigan-22k", 3.74, 0.085),
-    ("tacotron2", 3.83, 0.082),
-    ("coqui", 3.77, 0.069),
-    ("bigvgan-44k-128", 3.77, 0.086),
-    ("wavegrad-24k", 3.63, 0.090),
-    ("magenta", 3.23, 0.118),
+    ("hifigan-22k", 4.04, 0.099),
+    ("tacotron2", 4.01, 0.100),
+    ("coqui", 4.00, 0.093),
+    ("bigvgan-44k-128", 4.01, 0.102),
+    ("wavegrad-24k", 3.96, 0.123),
+    ("magenta", 3.40, 0.127),
 ];
 
 #[test]

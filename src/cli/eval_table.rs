@@ -21,9 +21,8 @@ pub fn table(summary: &Summary) -> String {
         rows.push(row);
     }
     let mut text = format!(
-        "{} recordings, {:.1} s; means with the 95 % interval of a bootstrap over the files\n\n{}",
-        summary.files,
-        summary.seconds,
+        "{}; means with the 95 % interval of a bootstrap over the files\n\n{}",
+        summary.extent(),
         aligned(&rows)
     );
     if let [first, others @ ..] = summary.systems.as_slice()

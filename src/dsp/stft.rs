@@ -100,14 +100,12 @@ impl Stft {
     /// `buffers.spectrum`.
     pub fn analyse(&self, audio: &[f32], start: isize, edge: Edge, buffers: &mut FrameBuffers) {
         let FrameBuffers { samples, spectrum, scratch } = buffers;
-        let end = start + self.n_fft as isize;
-        if start >= 0 && end <= audio.len() as isize {
-            let inside = &audio[start as usize..end as usize];
+        if let Some(inside) = self.inside(audio, start) {
             for ((out, x), w) in samples.iter_mut().zip(inside).zip(&self.window) {
                 *out = x * w;
             }
         } else {
-            for ((out, i), w) in samples.iter_mut().zip(start..end).zip(&self.window) {
+            for ((out, i), w) in samples.iter_mut().zip(start..).zip(&self.window) {
                 *out = sample_at(audio, i, edge) * w;
             }
         }
@@ -116,12 +114,17 @@ impl Stft {
 
     /// The `n_fft` samples from `start`, in `audio` or, where they are not all there, in `buffer` [n_fft].
     pub fn frame<'a>(&self, audio: &'a [f32], start: isize, edge: Edge, buffer: &'a mut [f32]) -> &'a [f32] {
-        let end = start + self.n_fft as isize;
-        if start >= 0 && end <= audio.len() as isize {
-            return &audio[start as usize..end as usize];
+        if let Some(inside) = self.inside(audio, start) {
+            return inside;
         }
-        buffer.iter_mut().zip(start..end).for_each(|(out, i)| *out = sample_at(audio, i, edge));
+        buffer.iter_mut().zip(start..).for_each(|(out, i)| *out = sample_at(audio, i, edge));
         buffer
+    }
+
+    /// The `n_fft` samples from `start`, where all are there.
+    fn inside<'a>(&self, audio: &'a [f32], start: isize) -> Option<&'a [f32]> {
+        let start = usize::try_from(start).ok()?;
+        audio.get(start..start + self.n_fft)
     }
 
     /// The windowed inverse transform of `buffers.spectrum` into `buffers.samples`, ready to be added up. Destroys the

@@ -70,6 +70,12 @@ impl Summary {
         all
     }
 
+    /// How much was scored: "16 recordings, 93.2 s".
+    pub fn extent(&self) -> String {
+        let recordings = if self.files == 1 { "recording" } else { "recordings" };
+        format!("{} {recordings}, {:.1} s", self.files, self.seconds)
+    }
+
     /// The metrics that any system has, in their order.
     pub fn metrics(&self) -> impl Iterator<Item = Metric> {
         Metric::ALL.into_iter().filter(|m| self.systems.iter().any(|system| system.means.contains_key(m)))
@@ -197,6 +203,7 @@ mod tests {
         all.push(FileScore::unscored("file 2", "a", &BTreeSet::from([Metric::MelL1]), "the rendering is silent"));
         let summary = Summary::new(&["a".into()], &all);
         assert_eq!((summary.files, summary.systems[0].failed), (3, 1));
+        assert!(summary.extent().starts_with("3 recordings, "));
         let mean = summary.systems[0].means[&Metric::MelL1];
         assert_eq!((mean.mean, mean.n), (0.1, 2));
     }

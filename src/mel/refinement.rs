@@ -17,10 +17,14 @@ const UNCOVERED: f32 = -4.8;
 /// near it.
 const EDGE_BANDS: usize = 2;
 
-/// Share of its correction that the network is believed where the frames lie as far apart as the model's own; with the square of
-/// their distance it grows to all. What it says has an error of its own, which near frames are better without: at 11.6 ms, half
-/// of the correction gives 0.03 to 0.05 PESQ more than all of it, at 20 ms 0.07 less.
-const BELIEVED: f64 = 0.5;
+/// Share of its correction that the network is believed. What it says has an error of its own, which that of arithmetic is not:
+/// their mean is nearer to what is heard than either.
+const BELIEVED: f32 = 0.75;
+
+/// Shares of its difference from its two neighbours, across the bands and along time, by which a refined value is moved away
+/// from them. What is likeliest is smoother than what was: where the network can't know, harmonics and onsets are levelled,
+/// and a levelled harmonic sounds like noise.
+const SHARPER: (f32, f32) = (0.2, 0.2);
 
 /// The constants of one [`Conversion`].
 pub struct Refinement {
@@ -28,7 +32,6 @@ pub struct Refinement {
     known: Vec<f32>,
     /// Bands, from the lowest on, that the network may change: above the highest given band nothing is invented.
     open: usize,
-    believed: f32,
     floor: f32,
 }
 
@@ -49,8 +52,7 @@ impl Refinement {
         let window = seconds(from.win_length, from.sample_rate) / seconds(to.win_length, conversion.clock());
         let mut known: Vec<f32> = density.iter().map(|d| 0.25 * d).collect();
         known.extend([hop.ln() as f32, 2.0 * window.ln() as f32, from.power as f32 - 1.5]);
-        let believed = (BELIEVED * hop * hop).min(1.0) as f32;
-        Self { known, open, believed, floor: to.stored(0, 0.0) as f32 }
+        Self { known, open, floor: to.stored(0, 0.0) as f32 }
     }
 
     /// The model's frame `j` as far as arithmetic takes it, [M]; its row is added to `rows`. Of `frames` given frames,
@@ -93,7 +95,53 @@ impl Refinement {
     /// Adds the believed share of the network's correction [M] to a converted frame [M].
     pub fn apply(&self, converted: &mut [f32], correction: &[f32]) {
         for (v, c) in converted.iter_mut().zip(correction).take(self.open) {
-            *v = (*v + self.believed * c).max(self.floor);
+            *v = (*v + BELIEVED * c).max(self.floor);
         }
+    }
+
+    /// A refined frame [M] with its contrast restored, from itself and those before and after it. The lowest and the highest
+    /// band lack a neighbour and stay as they are.
+    pub fn sharpened(&self, [before, frame, after]: [&[f32]; 3]) -> Vec<f32> {
+        let (across, along) = SHARPER;
+        let mut out = frame.to_vec();
+        for m in 1..self.open.saturating_sub(1) {
+            let of_bands = frame[m] - 0.5 * (frame[m - 1] + frame[m + 1]);
+            let of_time = frame[m] - 0.5 * (before[m] + after[m]);
+            out[m] = (frame[m] + across * of_bands + along * of_time).max(self.floor);
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mel::{MelConvention, presets};
+
+    #[test]
+    fn a_harmonic_and_an_onset_stand_out_and_level_sound_stays_as_it_is() {
+        let native = MelConvention::native();
+        let refinement = Refinement::new(&Conversion::new(presets::named("hifigan-22k").unwrap(), &native).unwrap());
+        let level = vec![1.0f32; native.n_mels];
+        assert_eq!(refinement.sharpened([&level, &level, &level]), level);
+        let mut harmonic = level.clone();
+        harmonic[20] = 2.0;
+        let sharp = refinement.sharpened([&harmonic, &harmonic, &harmonic]);
+        assert!(sharp[20] > 2.1 && sharp[19] < 0.95 && sharp[21] < 0.95 && sharp[22] == 1.0, "{:?}", &sharp[18..23]);
+        let louder = vec![2.0f32; native.n_mels];
+        let onset = refinement.sharpened([&level, &louder, &louder]);
+        assert!(onset[20] > 2.05, "{}", onset[20]);
+        // Above what the convention holds nothing is touched.
+        assert_eq!(onset[refinement.open()..], louder[refinement.open()..]);
+    }
+
+    #[test]
+    fn silence_stays_silence() {
+        let native = MelConvention::native();
+        let refinement = Refinement::new(&Conversion::new(presets::named("hifigan-22k").unwrap(), &native).unwrap());
+        let floor = native.stored(0, 0.0) as f32;
+        let silence = vec![floor; native.n_mels];
+        let loud = vec![0.0; native.n_mels];
+        assert_eq!(refinement.sharpened([&silence, &silence, &loud]), silence);
     }
 }

@@ -135,7 +135,8 @@ impl Network for Vocoder {
             (None, Some(refiner)) => {
                 let shape = [1, -1, Refinement::width(self.card.mel.n_mels) as i64];
                 let rows = Tensor::from_slice(rows).view(shape).to_device(self.device);
-                flat(&refiner.forward(&rows, self.kind)).map(Some)
+                // In single precision as on the CPU: what it corrects is finer than bf16.
+                flat(&refiner.forward(&rows, Kind::Float)).map(Some)
             }
             (None, None) => Ok(None),
         }

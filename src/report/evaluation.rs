@@ -37,9 +37,8 @@ pub fn tables(summary: &Summary, scores: &[FileScore], shown: impl Fn(&str) -> b
     let mut html = Html::new();
     let metrics: Vec<Metric> = summary.metrics().collect();
     html.paragraph(&format!(
-        "{} recordings, {:.1} s. In brackets the interval in which the mean lies with 95 % certainty, by a bootstrap over \
-         the files.",
-        summary.files, summary.seconds
+        "{}. In brackets the interval in which the mean lies with 95 % certainty, by a bootstrap over the files.",
+        summary.extent()
     ));
     html.table(&means(summary, &metrics));
     for system in &summary.systems {

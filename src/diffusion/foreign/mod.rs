@@ -45,8 +45,6 @@ pub struct ForeignRenderer<'n, N: Network, S> {
     renderer: Renderer<'n, N, ConvertedSource<'n, N, S>>,
     resampler: StreamResampler,
     plan: ForeignPlan,
-    /// Given frames of new audio in a window.
-    chunk: usize,
     /// Model samples still to be dropped before the recording begins.
     lead: usize,
     /// Rendered audio at the given rate, from absolute sample `first` on.
@@ -62,8 +60,8 @@ pub struct ForeignRenderer<'n, N: Network, S> {
 }
 
 impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
-    /// `source` gives the stored numbers of `convention`; `layout` is that of the model's chunks, and those of the
-    /// projection are as long.
+    /// `source` gives the stored numbers of `convention`; `layout` is that of the model's chunks, and the projection takes
+    /// each as it comes.
     ///
     /// # Errors
     /// [`Error::Settings`](crate::Error::Settings) or [`Error::Convention`](crate::Error::Convention) where one is
@@ -78,15 +76,12 @@ impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
         let native = network.convention();
         let conversion = Conversion::new(convention, native)?;
         let (clock, lead, rate) = (conversion.clock(), conversion.lead(), convention.sample_rate);
-        let chunk_s = (layout.chunk * native.hop) as f64 / f64::from(clock);
-        let chunk = (chunk_s * f64::from(rate) / convention.hop as f64).round() as usize;
         let converted = ConvertedSource::new(network, source, conversion);
         Ok(Self {
             network,
             renderer: Renderer::new(network, converted, settings, layout)?,
             resampler: StreamResampler::new(clock, rate)?,
             plan: ForeignPlan::new(convention, clock, network.momentum(), settings.seed),
-            chunk: chunk.max(SHORTEST_CHUNK),
             lead,
             rendered: vec![],
             first: 0,
@@ -134,14 +129,13 @@ impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
 
     /// The next piece; empty where there is none.
     fn chunk(&mut self) -> Result<Vec<f32>> {
-        let (hop, n_fft) = (self.plan.convention().hop, self.plan.convention().n_fft);
-        let wanted = (self.next + self.chunk + self.plan.context()) * hop;
+        let (hop, n_fft, context) = (self.plan.convention().hop, self.plan.convention().n_fft, self.plan.context());
         // One more, which tells whether this is the last chunk.
-        self.fill(wanted + 1)?;
-        let available = self.first + self.rendered.len();
-        let is_last = self.rendered_all && available <= wanted;
-        let stop = available.min(wanted);
-        let end = if is_last { stop } else { (self.next + self.chunk) * hop };
+        self.fill((self.next + SHORTEST_CHUNK + context) * hop + 1)?;
+        let (available, is_last) = (self.first + self.rendered.len(), self.rendered_all);
+        // All but the context, which the next chunk projects: a listener must not wait for a whole piece more.
+        let end = if is_last { available } else { ((available - 1) / hop - context) * hop };
+        let stop = if is_last { available } else { end + context * hop };
         if stop == self.first {
             self.finished = true;
             return Ok(vec![]);
@@ -173,7 +167,7 @@ impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
         let emitted = x[begin..held_from].to_vec();
         self.known.truncate(begin);
         self.known.extend_from_slice(&x[begin..end - self.first]);
-        self.next += self.chunk;
+        self.next = end / hop;
         self.forget();
         Ok(emitted)
     }
@@ -215,9 +209,10 @@ mod tests {
     use super::*;
     use crate::{
         audio,
-        mel::{self, presets},
+        mel::{self, convert::REACH, presets},
         model::GriffinLim,
     };
+    use std::cell::Cell;
 
     fn speech(rate: u32) -> Vec<f32> {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-synthetic.wav");
@@ -269,6 +264,39 @@ mod tests {
         let mel = mel::extract(&speech(c.sample_rate), c).unwrap();
         let whole = render(&mel, c, usize::MAX);
         assert!(whole == render(&mel, c, 7));
+    }
+
+    /// A source that counts what was taken.
+    struct Counted<'a>(WholeMel, &'a Cell<usize>);
+
+    impl MelSource for Counted<'_> {
+        fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
+            let mel = self.0.read(frames)?;
+            self.1.set(self.1.get() + mel.frames());
+            Ok(mel)
+        }
+    }
+
+    #[test]
+    fn sound_waits_for_a_chunk_and_what_is_looked_ahead_at_and_no_longer() {
+        let c = presets::named("hifigan-22k").unwrap();
+        let mel = mel::extract(&speech(c.sample_rate).repeat(4), c).unwrap();
+        let (network, taken) = (GriffinLim::new(1).unwrap(), Cell::new(0));
+        let layout = ChunkLayout { chunk: 48, ..ChunkLayout::default() };
+        let renderer =
+            ForeignRenderer::new(&network, Counted(WholeMel::new(mel), &taken), c, settings(), layout).unwrap();
+        let model_frames = (layout.chunk + layout.ahead) as f64 * 256.0 / 24_000.0;
+        let context = renderer.plan.context();
+        // And some for the fade, for frames that lie half inside, and for the delay of the resampler; a piece more would be 44.
+        let longest = model_frames * f64::from(c.sample_rate) / c.hop as f64 + (context + REACH + 10) as f64;
+        let (mut emitted, mut most) = (0, 0.0f64);
+        for piece in renderer {
+            // The oldest sample of the piece waited longest.
+            most = most.max(taken.get() as f64 - emitted as f64 / c.hop as f64);
+            emitted += piece.unwrap().len();
+        }
+        println!("{most:.1} frames, at most {longest:.1}");
+        assert!(most <= longest, "{most} frames, {longest} expected");
     }
 
     #[test]

@@ -127,24 +127,31 @@ impl<'n, N: Network, S: MelSource> ConvertedSource<'n, N, S> {
 
 impl<N: Network, S: MelSource> MelSource for ConvertedSource<'_, N, S> {
     fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
-        let reach = self.network.refiner_reach();
+        // Of the network, and a frame more whose refined values are compared with.
+        let reach = self.network.refiner_reach() + 1;
         while self.converted.end() < self.next + frames + reach && self.convert()? {}
-        let end = (self.next + frames).min(self.converted.end());
-        let seen = self.next.saturating_sub(reach)..(end + reach).min(self.converted.end());
-        let rows: Vec<f32> = seen.clone().flat_map(|t| self.rows.frame(t)).copied().collect();
-        let correction = if end > self.next { self.network.refine(&rows)? } else { None };
-        let mut values = Vec::with_capacity((end - self.next) * self.n_mels);
-        for t in self.next..end {
-            let mut frame = self.converted.frame(t).to_vec();
-            if let Some(correction) = &correction {
-                let at = (t - seen.start) * self.n_mels;
-                self.refinement.apply(&mut frame, &correction[at..]);
-            }
-            values.extend(frame);
+        let read = self.next..(self.next + frames).min(self.converted.end());
+        if read.is_empty() {
+            return Ok(MelSpectrogram::new(vec![], self.n_mels));
         }
-        self.next = end;
-        self.converted.forget(end.saturating_sub(reach));
-        self.rows.forget(end.saturating_sub(reach));
+        let seen = read.start.saturating_sub(reach)..(read.end + reach).min(self.converted.end());
+        let rows: Vec<f32> = seen.clone().flat_map(|t| self.rows.frame(t)).copied().collect();
+        let mut known: Vec<Vec<f32>> = seen.clone().map(|t| self.converted.frame(t).to_vec()).collect();
+        let values = match self.network.refine(&rows)? {
+            Some(correction) => {
+                for (frame, correction) in known.iter_mut().zip(correction.chunks_exact(self.n_mels)) {
+                    self.refinement.apply(frame, correction);
+                }
+                let frame = |t: usize| &known[t.min(seen.end - 1) - seen.start][..];
+                let sharpened =
+                    |t: usize| self.refinement.sharpened([frame(t.saturating_sub(1)), frame(t), frame(t + 1)]);
+                read.clone().flat_map(sharpened).collect()
+            }
+            None => known[read.start - seen.start..read.end - seen.start].concat(),
+        };
+        self.next = read.end;
+        self.converted.forget(read.end.saturating_sub(reach));
+        self.rows.forget(read.end.saturating_sub(reach));
         Ok(MelSpectrogram::new(values, self.n_mels))
     }
 }

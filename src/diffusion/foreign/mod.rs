@@ -1,9 +1,9 @@
 //! Renders mels of other conventions than the model's.
 //!
 //! The given mel is converted to the model's ([`Conversion`]), refined by the network where it has learned to, rendered by
-//! the one [`Renderer`], brought to the rate that the mel was made at, and then projected on the mel **that was given**. So the result agrees with the user's mel and not
-//! with our conversion. What the bands leave open is the model's; bins that no band covers are emptied. Bands above what
-//! the model can hear start from noise.
+//! the one [`Renderer`], brought to the rate that the mel was made at, and then projected on the mel **that was given**. So
+//! the result agrees with the user's mel and not with our conversion. What the bands leave open is the model's; bins that no
+//! band covers are emptied. Bands above what the model can hear start from noise.
 //!
 //! All of it runs chunk by chunk, in windows with emitted past and look-ahead like the renderer's, so memory is flat.
 

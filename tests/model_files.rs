@@ -67,7 +67,7 @@ fn each_kind_of_damage_is_named() {
         bytes[end - 2..].copy_from_slice(&half::f16::NAN.to_le_bytes());
         bytes
     };
-    let cases: [(&str, Vec<u8>, &[&str]); 12] = [
+    let cases: [(&str, Vec<u8>, &[&str]); 13] = [
         ("empty", vec![], &["m.safetensors", "safetensors"]),
         ("truncated", whole[..whole.len() - 100].to_vec(), &["m.safetensors", "again"]),
         ("header only", whole[..8 + header_length(&whole)].to_vec(), &["m.safetensors", "again"]),
@@ -84,6 +84,11 @@ fn each_kind_of_damage_is_named() {
             &["tensor encoder.blocks.0.pwconv", "shape"],
         ),
         (
+            "odd time",
+            with_header(&whole, "\\\"time_channels\\\":8", "\\\"time_channels\\\":9"),
+            &["`denoiser.time_channels` is 9", "even"],
+        ),
+        (
             "huge",
             with_header(&whole, "\\\"channels\\\":8", "\\\"channels\\\":99999999"),
             &["encoder.channels", "99999999"],
@@ -96,6 +101,25 @@ fn each_kind_of_damage_is_named() {
         }
         assert_eq!(message.lines().count(), 1, "{name}: {message}");
     }
+}
+
+/// 128 GiB, by a file of three kilobytes: were it believed, the test would be killed.
+#[test]
+fn a_card_cannot_ask_for_more_than_its_file_holds() {
+    let whole = tiny();
+    let text = String::from_utf8(whole[8..8 + header_length(&whole)].to_vec()).unwrap();
+    let mut card = ModelFile::parse(&whole, "m").unwrap().card;
+    card.encoder = EncoderSize { channels: 4096, layers: 64, mlp: 16 };
+    card.denoiser =
+        DenoiserSize { channels: 4096, layers: 64, cond_channels: 4096, time_channels: 4096, mlp: 16, ..card.denoiser };
+    let mut header: serde_json::Value = serde_json::from_str(&text).unwrap();
+    header["__metadata__"]["audiodiff"] = serde_json::to_string(&card).unwrap().into();
+    let header = header.to_string();
+    let forged = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &whole[8 + text.len()..]].concat();
+    let message = refusal(&forged);
+    assert!(
+        message.contains("tensor ") && message.contains("4096, as the card describes") || message.contains("missing")
+    );
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::atomic::Ordering,
 };
@@ -23,7 +23,7 @@ use super::{
     progress::Progress,
     render::InputFlags,
     settings::{ModelFlags, QualityFlags, SeedChoice, wrong},
-    terminal::Terminal,
+    terminal::{Terminal, print},
 };
 
 /// Show what happens in each step of a rendering, or what is in a model file
@@ -266,7 +266,7 @@ fn model_bytes(input: &Path) -> Result<Option<Option<Vec<u8>>>> {
     if !input.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors")) || !input.is_file() {
         return Ok(None);
     }
-    let bytes = std::fs::read(input).map_err(Error::io("cannot read", input))?;
+    let bytes = ModelFile::read(input)?;
     Ok(ModelFile::is_one(&bytes).then_some(Some(bytes)))
 }
 
@@ -332,8 +332,4 @@ fn text(report: &ModelReport) -> String {
     let odd = report.odd().count();
     let _ = writeln!(text, "\n{} tensors, {odd} of them odd", report.tensors.len());
     text
-}
-
-fn print(text: &str) -> Result<()> {
-    io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))
 }

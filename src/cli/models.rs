@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,7 @@ use audiodiff::{
         BUILTIN_NAME, CardDifference, Change, DeviceChoice, GriffinLim, ModelCard, ModelDifference, ModelFile, Storage,
         TensorDifference, average, serialize,
     },
+    printable::OneLine,
     whole_file::WholeFile,
 };
 use clap::{Args, Subcommand, ValueEnum};
@@ -20,7 +21,7 @@ use serde_json::json;
 use super::{
     Outcome,
     settings::{ModelChoice, wrong},
-    terminal::Terminal,
+    terminal::{Terminal, print},
 };
 
 /// List the models, show what is known of one, write one in another number type, average two, compare two
@@ -151,38 +152,32 @@ struct DiffFlags {
 
 pub fn run(flags: ModelsFlags, terminal: &Terminal) -> Result<Outcome> {
     match flags.action.unwrap_or(Action::List { json: false }) {
-        Action::List { json } => print(&list(json)?),
-        Action::Show { model, json } => print(&with_model(&model, |model| Ok(show(model, json)))?),
-        Action::Export(flags) => export(&flags, terminal),
-        Action::Average(flags) => write_average(&flags, terminal),
+        Action::List { json } => print(&list(json)?)?,
+        Action::Show { model, json } => print(&with_model(&model, |model| Ok(show(model, json)))?)?,
+        Action::Export(flags) => return export(&flags, terminal),
+        Action::Average(flags) => return write_average(&flags, terminal),
         // A model that cannot be read is no difference.
-        Action::Diff(flags) => diff(&flags).or_else(|error| match error {
-            Error::Io { .. } | Error::Model(_) => {
-                terminal.error(error);
-                Ok(Outcome::WrongUsage)
-            }
-            error => Err(error),
-        }),
+        Action::Diff(flags) => {
+            return diff(&flags).or_else(|error| match error {
+                Error::Io { .. } | Error::Model(_) => {
+                    terminal.error(error);
+                    Ok(Outcome::WrongUsage)
+                }
+                error => Err(error),
+            });
+        }
     }
-}
-
-fn print(text: &str) -> Result<Outcome> {
-    io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))?;
     Ok(Outcome::Done)
 }
 
 fn with_model<T>(choice: &ModelChoice, work: impl FnOnce(&ModelFile) -> Result<T>) -> Result<T> {
     match choice {
         ModelChoice::Builtin => work(&ModelFile::builtin()?),
-        ModelChoice::File(path) => work(&ModelFile::parse(&read(path)?, &path.display().to_string())?),
+        ModelChoice::File(path) => work(&ModelFile::parse(&ModelFile::read(path)?, &path.display().to_string())?),
         ModelChoice::GriffinLim => {
             Err(wrong("griffin-lim", "has no weights and so no card", "see audiodiff models list"))
         }
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(Error::io("cannot read the model", path))
 }
 
 fn export(flags: &ExportFlags, terminal: &Terminal) -> Result<Outcome> {
@@ -234,7 +229,11 @@ fn as_text(difference: &ModelDifference) -> String {
     }
     let mut text = String::new();
     let mut differing: Vec<&TensorDifference> = tensors.iter().filter(|tensor| tensor.differs()).collect();
-    let order = |tensor: &TensorDifference| tensor.change.map_or(f64::INFINITY, |change| change.relative);
+    let order = |tensor: &TensorDifference| {
+        // First what cannot be told in numbers.
+        let relative = tensor.change.map_or(f64::INFINITY, |change| change.relative);
+        if relative.is_nan() { f64::INFINITY } else { relative }
+    };
     differing.sort_by(|a, b| order(b).total_cmp(&order(a)));
     let width = differing.iter().map(|tensor| tensor.name.len()).max().unwrap_or_default().max(8);
     // Writing to a string cannot fail.
@@ -293,7 +292,8 @@ pub(super) fn show(model: &ModelFile, json: bool) -> String {
     // Writing to a string cannot fail.
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "{name:<14} {value}");
+        // A name of several lines is no more than a name.
+        let _ = writeln!(text, "{name:<14} {}", OneLine(value));
     };
     line("model", format!("{} ({})", card.name, model.subject()));
     line("weights", format!("{:.1} million", millions(model)));

@@ -14,12 +14,25 @@ impl BandedMatrix {
     /// If `dense` is no multiple of `columns`.
     pub fn new(dense: &[f32], columns: usize) -> Self {
         assert_eq!(dense.len() % columns, 0);
-        let rows = dense.chunks_exact(columns).map(|row| {
-            let first = row.iter().position(|&w| w != 0.0).unwrap_or(0);
-            let end = row.iter().rposition(|&w| w != 0.0).map_or(first, |last| last + 1);
-            (first, row[first..end].to_vec())
-        });
-        Self { rows: rows.collect(), columns }
+        let mut matrix = Self::empty(columns);
+        dense.chunks_exact(columns).for_each(|row| matrix.push(row));
+        matrix
+    }
+
+    /// Without rows.
+    pub fn empty(columns: usize) -> Self {
+        Self { rows: vec![], columns }
+    }
+
+    /// Appends a row, zeros included.
+    ///
+    /// # Panics
+    /// If `row` has not `columns` numbers.
+    pub fn push(&mut self, row: &[f32]) {
+        assert_eq!(row.len(), self.columns);
+        let first = row.iter().position(|&w| w != 0.0).unwrap_or(0);
+        let end = row.iter().rposition(|&w| w != 0.0).map_or(first, |last| last + 1);
+        self.rows.push((first, row[first..end].to_vec()));
     }
 
     pub fn rows(&self) -> usize {

@@ -7,6 +7,11 @@
 use crate::{Error, Fault, Result, dsp::stft::Edge};
 use serde::{Deserialize, Serialize};
 
+/// Samples of the longest transform, and the most bands: four times what any program is known to use. They bound what a
+/// convention of a few hundred bytes can ask for: 34 MB of filter bank.
+const LONGEST_TRANSFORM: usize = 1 << 15;
+const MOST_BANDS: usize = 512;
+
 /// The scale on which the bands are equally wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -238,8 +243,9 @@ impl MelConvention {
         if !(1000..=384_000).contains(&self.sample_rate) {
             return fault("sample_rate", format!("{} Hz", self.sample_rate), "1000 to 384000 Hz");
         }
-        if !(16..=65_536).contains(&self.n_fft) || !self.n_fft.is_multiple_of(2) {
-            return fault("n_fft", self.n_fft.to_string(), "an even number from 16 to 65536");
+        if !(16..=LONGEST_TRANSFORM).contains(&self.n_fft) || !self.n_fft.is_multiple_of(2) {
+            let range = format!("an even number from 16 to {LONGEST_TRANSFORM}");
+            return fault("n_fft", self.n_fft.to_string(), &range);
         }
         if self.win_length < 2 || self.win_length > self.n_fft {
             return fault("win_length", self.win_length.to_string(), &format!("2 to n_fft ({})", self.n_fft));
@@ -249,6 +255,9 @@ impl MelConvention {
         }
         if self.n_mels == 0 || self.n_mels > self.bins() {
             return fault("n_mels", self.n_mels.to_string(), &format!("1 to the STFT's bins ({})", self.bins()));
+        }
+        if self.n_mels > MOST_BANDS {
+            return fault("n_mels", self.n_mels.to_string(), &format!("1 to {MOST_BANDS}"));
         }
         if !(self.f_min >= 0.0 && self.f_min < nyquist) {
             return fault("f_min", format!("{} Hz", self.f_min), &format!("0 to below half the rate ({nyquist} Hz)"));

@@ -9,6 +9,20 @@ use crate::dsp::banded::BandedMatrix;
 /// (`melscale_fbanks`: triangles in Hz, peak 1), TensorFlow (`linear_to_mel_weight_matrix`: triangles in mel, no weight
 /// at 0 Hz).
 pub fn filterbank(c: &MelConvention) -> Vec<f32> {
+    let mut weights = Vec::with_capacity(c.n_mels * c.bins());
+    each_band(c, |band| weights.extend_from_slice(band));
+    weights
+}
+
+/// Gives each band's weights [F] to `take`, one band after the other: all of them at once are mostly zeros.
+fn each_band(c: &MelConvention, take: impl FnMut(&[f32])) {
+    match c.scale {
+        MelScale::Htk => htk_single_precision(c, take),
+        MelScale::Slaney | MelScale::HtkMelTriangles => exact(c, take),
+    }
+}
+
+fn exact(c: &MelConvention, mut take: impl FnMut(&[f32])) {
     let bins = c.bins();
     let hz: Vec<f64> = (0..bins).map(|f| f as f64 * f64::from(c.sample_rate) / c.n_fft as f64).collect();
     let (low, high) = (to_mel(c.scale, c.f_min), to_mel(c.scale, c.f_max));
@@ -16,14 +30,10 @@ pub fn filterbank(c: &MelConvention) -> Vec<f32> {
     // The axis on which the triangles are straight.
     let (axis, corners): (Vec<f64>, Vec<f64>) = match c.scale {
         MelScale::HtkMelTriangles => (hz.iter().map(|&f| to_mel(c.scale, f)).collect(), edges.clone()),
-        _ => (hz.clone(), edges.iter().map(|&m| to_hz(c.scale, m)).collect()),
+        _ => (hz, edges.iter().map(|&m| to_hz(c.scale, m)).collect()),
     };
-    let mut weights = vec![0.0f32; c.n_mels * bins];
-    if c.scale == MelScale::Htk {
-        htk_single_precision(c, &mut weights);
-        return weights;
-    }
-    for (m, row) in weights.chunks_exact_mut(bins).enumerate() {
+    let mut row = vec![0.0f32; bins];
+    for m in 0..c.n_mels {
         let (left, centre, right) = (corners[m], corners[m + 1], corners[m + 2]);
         let norm = if c.area_norm { 2.0 / (to_hz(c.scale, edges[m + 2]) - to_hz(c.scale, edges[m])) } else { 1.0 };
         for (f, w) in row.iter_mut().enumerate() {
@@ -34,13 +44,13 @@ pub fn filterbank(c: &MelConvention) -> Vec<f32> {
         if c.scale == MelScale::HtkMelTriangles {
             row[0] = 0.0;
         }
+        take(&row);
     }
-    weights
 }
 
 /// torchaudio's `melscale_fbanks` in its own single precision. The difference to exact triangles is below 1e-5, but the
 /// projection divides by what is left in almost empty bands, and tens of iterations amplify it.
-fn htk_single_precision(c: &MelConvention, weights: &mut [f32]) {
+fn htk_single_precision(c: &MelConvention, mut take: impl FnMut(&[f32])) {
     let (low, high) = (to_mel(c.scale, c.f_min) as f32, to_mel(c.scale, c.f_max) as f32);
     let step = (high - low) / (c.n_mels + 1) as f32;
     let half = (c.n_mels + 2) / 2;
@@ -50,13 +60,15 @@ fn htk_single_precision(c: &MelConvention, weights: &mut [f32]) {
         700.0 * (10f32.powf(mel / 2595.0) - 1.0)
     };
     let edges: Vec<f32> = (0..c.n_mels + 2).map(edge).collect();
-    for (m, row) in weights.chunks_exact_mut(c.bins()).enumerate() {
+    let mut row = vec![0.0f32; c.bins()];
+    for m in 0..c.n_mels {
         let [left, centre, right] = [edges[m], edges[m + 1], edges[m + 2]];
         let norm = if c.area_norm { 2.0 / (right - left) } else { 1.0 };
         for (f, w) in row.iter_mut().enumerate() {
             let hz = f as f32 * c.sample_rate as f32 / c.n_fft as f32;
             *w = ((hz - left) / (centre - left)).min((right - hz) / (right - centre)).max(0.0) * norm;
         }
+        take(&row);
     }
 }
 
@@ -66,7 +78,9 @@ pub struct Filterbank(BandedMatrix);
 
 impl Filterbank {
     pub fn new(convention: &MelConvention) -> Self {
-        Self(BandedMatrix::new(&filterbank(convention), convention.bins()))
+        let mut rows = BandedMatrix::empty(convention.bins());
+        each_band(convention, |band| rows.push(band));
+        Self(rows)
     }
 
     pub fn bins(&self) -> usize {

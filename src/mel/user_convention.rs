@@ -1,6 +1,6 @@
 //! Conventions from files: a user's own TOML or JSON, a HiFi-GAN or BigVGAN `config.json` as it is, per-band statistics.
 
-use super::{BandStatistics, MelConvention, presets};
+use super::{BandStatistics, MelConvention, file, presets};
 use crate::{Error, Fault, Result};
 use serde_json::{Map, Value};
 use std::{
@@ -145,7 +145,9 @@ pub fn read_statistics(path: &Path) -> Result<BandStatistics> {
 
 fn from_npz(bytes: Vec<u8>, path: &Path, wanted: &str) -> Result<BandStatistics> {
     let broken = |e: zip::result::ZipError| fault(path.display(), &e.to_string(), wanted);
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
+    let mut bytes = Cursor::new(bytes);
+    file::refuse_decoys(&mut bytes, &path.display().to_string())?;
+    let mut archive = zip::ZipArchive::new(bytes).map_err(broken)?;
     let mut get = |names: &[&str]| -> Result<Option<Vec<f64>>> {
         for name in names {
             let Ok(entry) = archive.by_name(&format!("{name}.npy")) else { continue };
@@ -170,27 +172,12 @@ fn from_npz(bytes: Vec<u8>, path: &Path, wanted: &str) -> Result<BandStatistics>
     }
 }
 
-/// Shape and values of a .npy of floating-point or whole numbers, in C order.
+/// Shape and values of a .npy.
 fn array(bytes: &[u8], at: &str) -> Result<(Vec<usize>, Vec<f64>)> {
-    let wrong = |found: &str| fault(at, found, "a .npy of numbers in C order");
-    let npy = npyz::NpyFile::new(bytes).map_err(|e| wrong(&e.to_string()))?;
-    let shape: Vec<usize> = npy.shape().iter().map(|&n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
-    let count = shape.iter().try_fold(1usize, |a, &n| a.checked_mul(n));
-    if count.is_none_or(|n| n > bytes.len()) {
-        return Err(wrong(&format!("a header that promises an array of {shape:?}")));
-    }
-    if npy.order() == npyz::Order::Fortran && shape.len() > 1 {
-        return Err(wrong("Fortran order"));
-    }
-    let npyz::DType::Plain(kind) = npy.dtype() else { return Err(wrong("a structured array")) };
-    let io = |e: std::io::Error| wrong(&e.to_string());
-    let values = match (kind.type_char(), kind.size_field()) {
-        (npyz::TypeChar::Float, 4) => npy.into_vec::<f32>().map_err(io)?.into_iter().map(f64::from).collect(),
-        (npyz::TypeChar::Float, 8) => npy.into_vec::<f64>().map_err(io)?,
-        (npyz::TypeChar::Int, 8) => npy.into_vec::<i64>().map_err(io)?.into_iter().map(|v| v as f64).collect(),
-        _ => return Err(wrong(&format!("numbers of type {}", kind.to_string().trim_matches('\'')))),
-    };
-    Ok((shape, values))
+    file::read_npy_numbers(bytes, at).map_err(|error| match error {
+        Error::Mel(fault) => Error::Convention(fault),
+        other => other,
+    })
 }
 
 fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
@@ -328,6 +315,37 @@ mod tests {
         let mut lie = npy(&[2, 80], &[0.0; 160]);
         lie.truncate(200);
         let (_c, path) = write("stats.npy", lie);
-        assert!(read_statistics(&path).is_err());
+        assert!(read_statistics(&path).unwrap_err().to_string().contains("1280 by its .npy header"));
+        // Texts that a parser which tries again and again would spend minutes on, and paint the terminal with.
+        let header = |text: &str| {
+            let length = (text.len() as u16).to_le_bytes();
+            [&b"\x93NUMPY\x01\x00"[..], &length, text.as_bytes()].concat()
+        };
+        let axes = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}), }}", "1, ".repeat(3000));
+        for text in [&"{".repeat(9000), &"{'a':".repeat(1800), &axes, "{'descr': '\x1b[2J', 'shape': \x1b]0;x\x07}"] {
+            let (_d, path) = write("stats.npy", header(text));
+            let message = read_statistics(&path).unwrap_err().to_string();
+            assert!(message.contains("header cannot be read") && message.len() < 300, "{message}");
+        }
+    }
+
+    #[test]
+    fn statistics_are_read_in_the_types_that_recipes_save_them_in() {
+        let values = [1.5f64, -2.0, 300.0, 4.0];
+        let of = |descr: &str, bytes: Vec<u8>| {
+            let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (2, 2), }}");
+            let head = [&b"\x93NUMPY\x01\x00"[..], &(text.len() as u16).to_le_bytes(), text.as_bytes()].concat();
+            let (_dir, path) = write("stats.npy", [head, bytes].concat());
+            read_statistics(&path)
+        };
+        let want = BandStatistics { mean: values[..2].to_vec(), std: values[2..].to_vec() };
+        assert_eq!(of("<f8", values.iter().flat_map(|v| v.to_le_bytes()).collect()).unwrap(), want);
+        assert_eq!(of(">f4", values.iter().flat_map(|v| (*v as f32).to_be_bytes()).collect()).unwrap(), want);
+        let halves = values.iter().flat_map(|v| half::f16::from_f64(*v).to_le_bytes()).collect();
+        assert_eq!(of("<f2", halves).unwrap(), want);
+        let whole = BandStatistics { mean: vec![1.0, -2.0], std: want.std.clone() };
+        assert_eq!(of("<i8", values.iter().flat_map(|v| (*v as i64).to_le_bytes()).collect()).unwrap(), whole);
+        assert_eq!(of(">i4", values.iter().flat_map(|v| (*v as i32).to_be_bytes()).collect()).unwrap(), whole);
+        assert!(of("|O", vec![0; 32]).unwrap_err().to_string().contains("type '|O'"));
     }
 }

@@ -256,7 +256,12 @@ impl ModelCard {
                 )));
             }
         }
-        let DenoiserSize { n_fft, hop, .. } = self.denoiser;
+        let DenoiserSize { n_fft, hop, time_channels, .. } = self.denoiser;
+        // Half of them are sines, half cosines.
+        if !time_channels.is_multiple_of(2) {
+            let fault = Fault::new(subject, format!("field `denoiser.time_channels` is {time_channels}"));
+            return Err(fault.expected("an even number"));
+        }
         if !self.mel.n_fft.is_multiple_of(n_fft)
             || !self.mel.hop.is_multiple_of(hop)
             || n_fft % 2 != 0

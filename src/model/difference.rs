@@ -32,7 +32,7 @@ pub struct Change {
     pub relative: f64,
     /// Of the angle between them, 1 where they point the same way; 1 where both are zero.
     pub cosine: f64,
-    /// The largest |b - a| of a single weight.
+    /// The largest |b - a| of a single weight; NaN where one of the two alone is NaN, as are the others then.
     pub largest: f64,
 }
 
@@ -74,6 +74,7 @@ impl ModelDifference {
 
 impl TensorDifference {
     pub fn differs(&self) -> bool {
+        // A largest change of NaN is one.
         self.change.is_none_or(|change| change.largest != 0.0)
     }
 }
@@ -86,8 +87,10 @@ impl Change {
             aa += a * a;
             bb += b * b;
             ab += a * b;
-            dd += (b - a) * (b - a);
-            largest = largest.max((b - a).abs());
+            // Two that are not finite can be the same; `max` would pass over a NaN.
+            let d = if a == b || (a.is_nan() && b.is_nan()) { 0.0 } else { (b - a).abs() };
+            dd += d * d;
+            largest = if d.is_nan() || largest.is_nan() { f64::NAN } else { largest.max(d) };
         }
         let relative = if dd == 0.0 { 0.0 } else { (dd / aa).sqrt() };
         let cosine = match (aa, bb) {
@@ -131,6 +134,14 @@ mod tests {
         assert_eq!((opposite.relative, opposite.largest), (2.0, 4.0));
         assert!((opposite.cosine + 1.0).abs() < 1e-12);
         assert_eq!(Change::between(&[0.0], &[1.0]).relative, f64::INFINITY);
+        // Damage is a change, and the same damage is none.
+        for damaged in [&[f32::NAN, 1.0], &[1.0, f32::NAN], &[f32::INFINITY, 1.0]] {
+            for (a, b) in [(damaged, &[1.0, 1.0]), (&[1.0, 1.0], damaged)] {
+                let tensor = |change| TensorDifference { name: "x".into(), first: None, second: None, change };
+                assert!(tensor(Some(Change::between(a, b))).differs(), "{a:?} {b:?}");
+                assert!(!tensor(Some(Change::between(damaged, damaged))).differs(), "{damaged:?}");
+            }
+        }
         assert_eq!(Change::between(&[0.0], &[0.0]), Change { relative: 0.0, cosine: 1.0, largest: 0.0 });
     }
 

@@ -1,9 +1,12 @@
 //! Model files: safetensors with one metadata entry, `audiodiff`, that holds the [`ModelCard`] as JSON.
 
-use super::{card::ModelCard, network::VocoderNetwork};
+use super::{
+    card::ModelCard,
+    network::{VocoderNetwork, weight_shapes},
+};
 use crate::{Error, Fault, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, fs::File, io::Read, path::Path};
 use tch::{Device, Kind, Tensor, nn};
 
 /// The metadata key under which the card lies.
@@ -41,6 +44,23 @@ impl<'a> ModelFile<'a> {
     pub fn is_one(bytes: &[u8]) -> bool {
         let metadata = SafeTensors::read_metadata(bytes).ok().and_then(|(_, header)| header.metadata().clone());
         metadata.is_some_and(|entries| entries.contains_key(CARD_KEY))
+    }
+
+    /// All bytes of `path`, for [`ModelFile::parse`]. Of what is no safetensors file only the first are read: it may be a
+    /// device without end.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read(path: &Path) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut read = || {
+            let mut file = File::open(path)?;
+            // The length of the header and its first character.
+            file.by_ref().take(9).read_to_end(&mut bytes)?;
+            if bytes.get(8) == Some(&b'{') { file.read_to_end(&mut bytes) } else { Ok(0) }
+        };
+        read().map_err(Error::io("cannot read the model", path))?;
+        Ok(bytes)
     }
 
     /// `bytes` of the whole file; `subject` names it in messages.
@@ -96,24 +116,31 @@ impl<'a> ModelFile<'a> {
     /// [`Error::Model`] names the tensor that is missing, superfluous, misshapen or not finite.
     pub fn network(&self, device: Device) -> Result<(nn::VarStore, VocoderNetwork)> {
         let fault = |name: &str, found: String| Fault::new(format!("{}: tensor {name}", self.subject), found);
-        let store = nn::VarStore::new(device);
-        let network = VocoderNetwork::blank(&store, &self.card);
-        let variables: HashMap<String, Tensor> = store.variables();
-        if let Some((name, _)) = self.tensors.iter().find(|(name, _)| !variables.contains_key(*name)) {
+        // A card can ask for a thousand times what its file holds: the names and shapes are compared before memory is taken.
+        let wanted = weight_shapes(&self.card);
+        if let Some((name, _)) = self.tensors.iter().find(|(name, _)| !wanted.contains_key(*name)) {
             return Err(Error::Model(
                 fault(name, "is none of this network's".into()).expected("what the card describes"),
             ));
         }
-        for (name, mut variable) in variables {
+        for (name, wanted) in wanted {
             let view = self.tensors.tensor(&name).map_err(|_| Error::Model(fault(&name, "is missing".into())))?;
-            let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-            if shape != variable.size() {
-                let expected = format!("{:?}, as the card describes", variable.size());
-                return Err(Error::Model(fault(&name, format!("has shape {shape:?}")).expected(expected)));
+            if view.shape() != wanted {
+                let expected = format!("{wanted:?}, as the card describes");
+                let found = format!("has shape {:?}", view.shape());
+                return Err(Error::Model(fault(&name, found).expected(expected)));
             }
-            let values = values(&view).ok_or_else(|| {
-                Error::Model(fault(&name, format!("holds {:?}", view.dtype())).expected("F16, BF16 or F32"))
-            })?;
+            if !matches!(view.dtype(), Dtype::F16 | Dtype::BF16 | Dtype::F32) {
+                let found = format!("holds {:?}", view.dtype());
+                return Err(Error::Model(fault(&name, found).expected("F16, BF16 or F32")));
+            }
+        }
+        let store = nn::VarStore::new(device);
+        let network = VocoderNetwork::blank(&store, &self.card);
+        for (name, mut variable) in store.variables() {
+            let missing = || Error::Model(fault(&name, "is missing".into()));
+            let values = self.values(&name).ok_or_else(missing)?;
+            let shape = variable.size();
             if let Some(at) = values.iter().position(|v| !v.is_finite()) {
                 return Err(Error::Model(
                     fault(&name, format!("number {at} is {}", values[at])).expected("finite numbers"),
@@ -123,11 +150,6 @@ impl<'a> ModelFile<'a> {
         }
         Ok((store, network))
     }
-}
-
-/// Reads all of `path`.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(Error::io("cannot read the model", path))
 }
 
 fn values(view: &TensorView) -> Option<Vec<f32>> {

@@ -8,6 +8,7 @@ use super::{
     refiner::Refiner,
 };
 use crate::mel::{MelConvention, filterbank::filterbank};
+use std::{cell::RefCell, collections::BTreeMap};
 use tch::{Device, Kind, Tensor, nn};
 
 const LAYER_NORM_EPSILON: f64 = 1e-5;
@@ -18,6 +19,49 @@ pub const REFINER: &str = "refiner";
 /// Frames that a block's convolution spans.
 pub(super) const KERNEL: usize = 7;
 
+/// Where the parts of a network find their weights.
+pub(super) trait WeightPath {
+    /// The part `name` below this one.
+    fn part(&self, name: impl ToString) -> Self;
+    fn var(&self, name: &str, shape: &[i64], init: nn::Init) -> Tensor;
+}
+
+/// A store, under the checkpoint's names.
+impl WeightPath for nn::Path<'_> {
+    fn part(&self, name: impl ToString) -> Self {
+        self / name
+    }
+
+    fn var(&self, name: &str, shape: &[i64], init: nn::Init) -> Tensor {
+        nn::Path::var(self, name, shape, init)
+    }
+}
+
+/// A mere list: the weights that a card asks for, before memory is taken for any.
+struct Listed<'a> {
+    prefix: String,
+    shapes: &'a RefCell<BTreeMap<String, Vec<usize>>>,
+}
+
+impl WeightPath for Listed<'_> {
+    fn part(&self, name: impl ToString) -> Self {
+        Self { prefix: format!("{}{}.", self.prefix, name.to_string()), shapes: self.shapes }
+    }
+
+    fn var(&self, name: &str, shape: &[i64], _init: nn::Init) -> Tensor {
+        let shape = shape.iter().map(|&n| n as usize).collect();
+        self.shapes.borrow_mut().insert(format!("{}{name}", self.prefix), shape);
+        Tensor::new()
+    }
+}
+
+/// Names and shapes of all weights of the network that `card` describes.
+pub(super) fn weight_shapes(card: &ModelCard) -> BTreeMap<String, Vec<usize>> {
+    let shapes = RefCell::default();
+    VocoderNetwork::build(&Listed { prefix: String::new(), shapes: &shapes }, card, Tensor::new());
+    shapes.into_inner()
+}
+
 /// `x W^T + b`.
 #[derive(Debug)]
 pub(super) struct Linear {
@@ -26,7 +70,7 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    pub(super) fn new(path: nn::Path, input: usize, output: usize) -> Self {
+    pub(super) fn new(path: impl WeightPath, input: usize, output: usize) -> Self {
         Self { weight: weight(&path, &[output as i64, input as i64]), bias: zeros(&path, "bias", output) }
     }
 
@@ -43,7 +87,7 @@ pub(super) struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub(super) fn new(path: nn::Path, channels: usize) -> Self {
+    pub(super) fn new(path: impl WeightPath, channels: usize) -> Self {
         let weight = path.var("weight", &[channels as i64], nn::Init::Const(1.0));
         Self { weight, bias: zeros(&path, "bias", channels) }
     }
@@ -64,7 +108,7 @@ pub(super) struct FrameConv {
 }
 
 impl FrameConv {
-    fn new(path: nn::Path, input: usize, output: usize, kernel: usize, groups: usize) -> Self {
+    fn new(path: impl WeightPath, input: usize, output: usize, kernel: usize, groups: usize) -> Self {
         let shape = [output as i64, (input / groups) as i64, kernel as i64];
         Self { weight: weight(&path, &shape), bias: zeros(&path, "bias", output), groups: groups as i64 }
     }
@@ -78,11 +122,11 @@ impl FrameConv {
 
 /// Zeros until they are drawn or read from a file: drawing six million numbers takes tens of milliseconds, which nobody
 /// who renders should wait for.
-fn weight(path: &nn::Path, shape: &[i64]) -> Tensor {
+fn weight(path: &impl WeightPath, shape: &[i64]) -> Tensor {
     path.var("weight", shape, nn::Init::Const(0.0))
 }
 
-fn zeros(path: &nn::Path, name: &str, size: usize) -> Tensor {
+fn zeros(path: &impl WeightPath, name: &str, size: usize) -> Tensor {
     path.var(name, &[size as i64], nn::Init::Const(0.0))
 }
 
@@ -101,19 +145,19 @@ pub(super) struct Block {
 
 impl Block {
     pub(super) fn new(
-        path: nn::Path,
+        path: impl WeightPath,
         channels: usize,
         mlp: usize,
         condition: Option<usize>,
         time: Option<usize>,
     ) -> Self {
         Self {
-            depthwise: FrameConv::new(&path / "dwconv", channels, channels, KERNEL, channels),
-            norm: LayerNorm::new(&path / "norm", channels),
-            condition: condition.map(|c| Linear::new(&path / "cond", c, channels)),
-            time: time.map(|c| Linear::new(&path / "time", c, 2 * channels)),
-            expand: Linear::new(&path / "pwconv1", channels, channels * mlp),
-            contract: Linear::new(&path / "pwconv2", channels * mlp, channels),
+            depthwise: FrameConv::new(path.part("dwconv"), channels, channels, KERNEL, channels),
+            norm: LayerNorm::new(path.part("norm"), channels),
+            condition: condition.map(|c| Linear::new(path.part("cond"), c, channels)),
+            time: time.map(|c| Linear::new(path.part("time"), c, 2 * channels)),
+            expand: Linear::new(path.part("pwconv1"), channels, channels * mlp),
+            contract: Linear::new(path.part("pwconv2"), channels * mlp, channels),
             layer_scale: path.var("gamma", &[channels as i64], nn::Init::Const(0.1)),
         }
     }
@@ -153,16 +197,17 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    fn new(path: nn::Path, size: EncoderSize, card: &ModelCard) -> Self {
-        let (bins, blocks) = (card.mel.bins(), &path / "blocks");
+    /// `pseudo_inverse` [M, F] is the filter bank's.
+    fn new(path: impl WeightPath, size: EncoderSize, card: &ModelCard, pseudo_inverse: Tensor) -> Self {
+        let (bins, blocks) = (card.mel.bins(), path.part("blocks"));
         Self {
-            mel_in: FrameConv::new(&path / "mel_in", card.mel.n_mels, size.channels, 3, 1),
-            magnitude_in: Linear::new(&path / "mag_in", bins, size.channels),
-            norm_in: LayerNorm::new(&path / "norm_in", size.channels),
-            norm_out: LayerNorm::new(&path / "norm_out", size.channels),
-            blocks: (0..size.layers).map(|i| Block::new(&blocks / i, size.channels, size.mlp, None, None)).collect(),
-            magnitude_out: Linear::new(&path / "mag_out", size.channels, bins),
-            pseudo_inverse: pseudo_inverse(&card.mel).to_device(path.device()),
+            mel_in: FrameConv::new(path.part("mel_in"), card.mel.n_mels, size.channels, 3, 1),
+            magnitude_in: Linear::new(path.part("mag_in"), bins, size.channels),
+            norm_in: LayerNorm::new(path.part("norm_in"), size.channels),
+            norm_out: LayerNorm::new(path.part("norm_out"), size.channels),
+            blocks: (0..size.layers).map(|i| Block::new(blocks.part(i), size.channels, size.mlp, None, None)).collect(),
+            magnitude_out: Linear::new(path.part("mag_out"), size.channels, bins),
+            pseudo_inverse,
         }
     }
 
@@ -209,18 +254,18 @@ pub(super) struct Denoiser {
 }
 
 impl Denoiser {
-    fn new(path: nn::Path, size: DenoiserSize) -> Self {
+    fn new(path: impl WeightPath, size: DenoiserSize) -> Self {
         let DenoiserSize { channels, cond_channels, time_channels, mlp, .. } = size;
-        let (width, blocks, time) = (size.n_fft + 2, &path / "blocks", &path / "time_mlp");
-        let block = |i| Block::new(&blocks / i, channels, mlp, Some(cond_channels), Some(time_channels));
+        let (width, blocks, time) = (size.n_fft + 2, path.part("blocks"), path.part("time_mlp"));
+        let block = |i| Block::new(blocks.part(i), channels, mlp, Some(cond_channels), Some(time_channels));
         Self {
-            spectrum_in: Linear::new(&path / "stft_in", width, channels),
-            norm_in: LayerNorm::new(&path / "norm_in", channels),
+            spectrum_in: Linear::new(path.part("stft_in"), width, channels),
+            norm_in: LayerNorm::new(path.part("norm_in"), channels),
             blocks: (0..size.layers).map(block).collect(),
-            norm_out: LayerNorm::new(&path / "norm_out", channels),
-            spectrum_out: Linear::new(&path / "stft_out", channels, width),
-            time_in: Linear::new(&time / 0, time_channels, 2 * time_channels),
-            time_out: Linear::new(&time / 2, 2 * time_channels, time_channels),
+            norm_out: LayerNorm::new(path.part("norm_out"), channels),
+            spectrum_out: Linear::new(path.part("stft_out"), channels, width),
+            time_in: Linear::new(time.part(0), time_channels, 2 * time_channels),
+            time_out: Linear::new(time.part(2), 2 * time_channels, time_channels),
             size,
         }
     }
@@ -288,11 +333,14 @@ impl VocoderNetwork {
 
     /// The network with zeros for weights, to be read from a file.
     pub(super) fn blank(store: &nn::VarStore, card: &ModelCard) -> Self {
-        let root = store.root();
+        Self::build(&store.root(), card, pseudo_inverse(&card.mel).to_device(store.device()))
+    }
+
+    fn build(root: &impl WeightPath, card: &ModelCard, pseudo_inverse: Tensor) -> Self {
         Self {
-            encoder: Encoder::new(&root / "encoder", card.encoder, card),
-            denoiser: Denoiser::new(&root / "denoiser", card.denoiser),
-            refiner: card.refiner.map(|size| Refiner::blank(&root / REFINER, size, &card.mel)),
+            encoder: Encoder::new(root.part("encoder"), card.encoder, card, pseudo_inverse),
+            denoiser: Denoiser::new(root.part("denoiser"), card.denoiser),
+            refiner: card.refiner.map(|size| Refiner::blank(root.part(REFINER), size, &card.mel)),
         }
     }
 
@@ -332,6 +380,21 @@ fn draw(store: &nn::VarStore, prefix: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_list_of_weights_is_the_stores() {
+        let mut card = ModelCard::new("x");
+        card.encoder = EncoderSize { channels: 16, layers: 2, mlp: 3 };
+        card.refiner = Some(EncoderSize { channels: 24, layers: 1, mlp: 2 });
+        card.denoiser =
+            DenoiserSize { channels: 40, layers: 3, cond_channels: 16, time_channels: 12, mlp: 1, ..card.denoiser };
+        let store = nn::VarStore::new(Device::Cpu);
+        VocoderNetwork::blank(&store, &card);
+        let shape = |tensor: Tensor| tensor.size().iter().map(|&n| n as usize).collect();
+        let stored: BTreeMap<String, Vec<usize>> =
+            store.variables().into_iter().map(|(name, tensor)| (name, shape(tensor))).collect();
+        assert_eq!(weight_shapes(&card), stored);
+    }
 
     #[test]
     fn the_pseudo_inverse_is_the_references() {

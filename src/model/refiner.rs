@@ -6,10 +6,10 @@
 
 use super::{
     card::EncoderSize,
-    network::{Block, KERNEL, LayerNorm, Linear},
+    network::{Block, KERNEL, LayerNorm, Linear, WeightPath},
 };
 use crate::mel::{MelConvention, refinement::Refinement};
-use tch::{Kind, Tensor, nn};
+use tch::{Kind, Tensor};
 
 #[derive(Debug)]
 pub struct Refiner {
@@ -24,15 +24,15 @@ pub struct Refiner {
 
 impl Refiner {
     /// With zeros for weights.
-    pub(super) fn blank(path: nn::Path, size: EncoderSize, convention: &MelConvention) -> Self {
-        let blocks = &path / "blocks";
+    pub(super) fn blank(path: impl WeightPath, size: EncoderSize, convention: &MelConvention) -> Self {
+        let blocks = path.part("blocks");
         Self {
-            rows_out: Linear::new(&path / "rows_out", Refinement::width(convention.n_mels), convention.n_mels),
-            rows_in: Linear::new(&path / "rows_in", Refinement::width(convention.n_mels), size.channels),
-            norm_in: LayerNorm::new(&path / "norm_in", size.channels),
-            blocks: (0..size.layers).map(|i| Block::new(&blocks / i, size.channels, size.mlp, None, None)).collect(),
-            norm_out: LayerNorm::new(&path / "norm_out", size.channels),
-            mel_out: Linear::new(&path / "mel_out", size.channels, convention.n_mels),
+            rows_out: Linear::new(path.part("rows_out"), Refinement::width(convention.n_mels), convention.n_mels),
+            rows_in: Linear::new(path.part("rows_in"), Refinement::width(convention.n_mels), size.channels),
+            norm_in: LayerNorm::new(path.part("norm_in"), size.channels),
+            blocks: (0..size.layers).map(|i| Block::new(blocks.part(i), size.channels, size.mlp, None, None)).collect(),
+            norm_out: LayerNorm::new(path.part("norm_out"), size.channels),
+            mel_out: Linear::new(path.part("mel_out"), size.channels, convention.n_mels),
         }
     }
 

@@ -54,7 +54,7 @@ impl Vocoder {
     /// # Errors
     /// [`Error::Io`] or [`Error::Model`] where the file cannot be used, [`Error::Settings`] where the device is not there.
     pub fn load(path: &Path, options: &RuntimeOptions) -> Result<Self> {
-        Self::from_bytes(&file::read(path)?, &path.display().to_string(), options)
+        Self::from_bytes(&ModelFile::read(path)?, &path.display().to_string(), options)
     }
 
     pub(crate) fn from_bytes(bytes: &[u8], subject: &str, options: &RuntimeOptions) -> Result<Self> {

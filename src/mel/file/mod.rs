@@ -12,7 +12,8 @@ mod safetensors;
 pub use array::RawArray;
 pub(super) use array::{Axes, FoundAxes, not_finite};
 pub(super) use encoding::{Encoding, read_up_to};
-pub(super) use npy::{Header as NpyHeader, read_header as read_npy_header};
+pub(super) use npy::{Header as NpyHeader, read_header as read_npy_header, read_numbers as read_npy_numbers};
+pub(super) use npz::refuse_decoys;
 
 use super::{DeclaredMel, Layout, MelConvention, MelSpectrogram};
 use crate::{Error, Fault, Result, whole_file::WholeFile};

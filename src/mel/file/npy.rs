@@ -28,6 +28,69 @@ pub(in crate::mel) struct Header {
 
 /// The header at the start of `reader`, which then stands at the first value. `subject` names the source in errors.
 pub(in crate::mel) fn read_header(reader: &mut impl Read, subject: &str) -> Result<Header> {
+    let (text, length) = read_text(reader, subject)?;
+    let Fields { descr, fortran_order, shape } = Fields::read(&text, subject)?;
+    let encoding = encoding(descr, subject)?;
+    let size = elements(&shape, encoding, subject)?;
+    Ok(Header { encoding, fortran_order, shape, size, length })
+}
+
+/// Shape and values of a whole .npy in memory, of floating-point or whole numbers, in C order or with a single axis.
+pub(in crate::mel) fn read_numbers(mut bytes: &[u8], subject: &str) -> Result<(Vec<usize>, Vec<f64>)> {
+    let wrong = |found: String, expected: String| Error::Mel(Fault::new(subject, found).expected(expected));
+    let (text, _) = read_text(&mut bytes, subject)?;
+    let Fields { descr, fortran_order, shape } = Fields::read(&text, subject)?;
+    if fortran_order && shape.iter().filter(|n| **n != 1).count() > 1 {
+        return Err(wrong("is in Fortran order".into(), "C order".into()));
+    }
+    let found = match descr {
+        Descr::Plain(text) => format!("holds values of type '{text}'"),
+        Descr::Structured => "is a structured array (it has named fields)".into(),
+    };
+    let number = match descr {
+        Descr::Plain(text) => number(text),
+        Descr::Structured => None,
+    };
+    let (bytes_each, decode) = number.ok_or_else(|| wrong(found, "floating-point or whole numbers".into()))?;
+    let promised = shape.iter().try_fold(bytes_each, |bytes, n| bytes.checked_mul(*n));
+    if promised != Some(bytes.len()) {
+        let expected = format!("{} by its .npy header", promised.map_or("more".into(), |n| n.to_string()));
+        return Err(wrong(format!("holds {} bytes of values", bytes.len()), expected));
+    }
+    Ok((shape, bytes.chunks_exact(bytes_each).map(decode).collect()))
+}
+
+/// Bytes of a number of NumPy's type `text`, and how they become one; `None` where it is no real number.
+fn number(text: &str) -> Option<(usize, impl Fn(&[u8]) -> f64)> {
+    let (order, kind) = text.split_at_checked(1)?;
+    let size: usize = kind.get(1..)?.parse().ok()?;
+    let value: fn([u8; 8]) -> f64 = match kind {
+        "f2" => |b| half::f16::from_le_bytes([b[0], b[1]]).to_f64(),
+        "f4" => |b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+        "f8" => f64::from_le_bytes,
+        "i4" => |b| f64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+        "i8" => |b| i64::from_le_bytes(b) as f64,
+        "u4" | "u8" => |b| u64::from_le_bytes(b) as f64,
+        _ => return None,
+    };
+    let big_endian = match order {
+        "<" => false,
+        ">" => true,
+        _ => return None,
+    };
+    let decode = move |stored: &[u8]| {
+        let mut bytes = [0; 8];
+        bytes[..size].copy_from_slice(stored);
+        if big_endian {
+            bytes[..size].reverse();
+        }
+        value(bytes)
+    };
+    Some((size, decode))
+}
+
+/// The text of the header, and the bytes up to the first value.
+fn read_text(reader: &mut impl Read, subject: &str) -> Result<(Vec<u8>, u64)> {
     let io_error = |action| Error::io(action, subject);
     let broken = |found: String| Error::Mel(Fault::new(subject, found));
     let cut_off = || broken("ends within its .npy header".into());
@@ -61,14 +124,7 @@ pub(in crate::mel) fn read_header(reader: &mut impl Read, subject: &str) -> Resu
     if read_up_to(reader, &mut text).map_err(io_error("cannot read"))? < length {
         return Err(cut_off());
     }
-    let fields = std::str::from_utf8(&text).ok().and_then(Fields::parse);
-    let Some(Fields { descr, fortran_order, shape }) = fields else {
-        let expected = "a dict of descr, fortran_order and shape";
-        return Err(Error::Mel(Fault::new(subject, "its .npy header cannot be read").expected(expected)));
-    };
-    let encoding = encoding(descr, subject)?;
-    let size = elements(&shape, encoding, subject)?;
-    Ok(Header { encoding, fortran_order, shape, size, length: (preamble + length) as u64 })
+    Ok((text, (preamble + length) as u64))
 }
 
 /// NumPy's type string: byte order, kind, bytes.
@@ -136,6 +192,13 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    fn read(text: &'a [u8], subject: &str) -> Result<Self> {
+        std::str::from_utf8(text).ok().and_then(Self::parse).ok_or_else(|| {
+            let expected = "a dict of descr, fortran_order and shape";
+            Error::Mel(Fault::new(subject, "its .npy header cannot be read").expected(expected))
+        })
+    }
+
     /// `None` where the text is not such a dict. Reads each character once, whatever the text.
     fn parse(text: &'a str) -> Option<Self> {
         let mut text = Text(text);

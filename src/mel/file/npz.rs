@@ -70,7 +70,7 @@ pub(super) fn read(mut file: File, path: &str, tensor: Option<&str>) -> Result<R
 
 /// Refuses a file that has many end-of-archive marks, and returns its length: the zip crate tries them one after the other,
 /// each with a search through the file, so that a few megabytes of marks would keep it busy for minutes.
-fn refuse_decoys(file: &mut File, path: &str) -> Result<u64> {
+pub(in crate::mel) fn refuse_decoys(file: &mut (impl Read + Seek), path: &str) -> Result<u64> {
     // Real archives have one; its four bytes may turn up in the values by chance.
     const MOST: usize = 16;
     let (mut marks, mut length, mut seen) = (0, 0, [0u8; 4]);

@@ -3,6 +3,7 @@
 //! Every message is one sentence in lower case without a full stop: which file, what was found, what was expected,
 //! what to do. The program's name is put before it once, by `main`.
 
+use crate::printable::OneLine;
 use std::{fmt, io, path::PathBuf};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -38,12 +39,13 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.found)?;
+        // Names and values may be anything that a file holds.
+        write!(f, "{}: {}", OneLine(&self.subject), OneLine(&self.found))?;
         if !self.expected.is_empty() {
-            write!(f, ", expected {}", self.expected)?;
+            write!(f, ", expected {}", OneLine(&self.expected))?;
         }
         if !self.remedy.is_empty() {
-            write!(f, "; {}", self.remedy)?;
+            write!(f, "; {}", OneLine(&self.remedy))?;
         }
         Ok(())
     }
@@ -94,7 +96,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Self::Io { path, action, source } => write!(f, "{}: {action}: {source}", path.display()),
+            Self::Io { path, action, source } => {
+                write!(f, "{}: {action}: {}", OneLine(path.display()), OneLine(source))
+            }
             Self::Mel(fault)
             | Self::Audio(fault)
             | Self::Model(fault)
@@ -104,12 +108,13 @@ impl fmt::Display for Error {
             | Self::Settings(fault)
             | Self::Device(fault) => fault.fmt(f),
             Self::Exists(path) => {
-                write!(f, "{}: is there already; give -y to overwrite it or -n to skip it", path.display())
+                write!(f, "{}: is there already; give -y to overwrite it or -n to skip it", OneLine(path.display()))
             }
             // libtorch appends a C++ stack trace, which helps nobody who reads one line.
             Self::Torch { action, source } => {
                 let text = source.to_string();
-                write!(f, "{action}: libtorch says: {}", text.lines().next().unwrap_or_default())
+                let first = text.lines().next().unwrap_or_default();
+                write!(f, "{}: libtorch says: {}", OneLine(action), OneLine(first))
             }
             Self::Interrupted => f.write_str("interrupted"),
         }

@@ -58,6 +58,7 @@ pub mod json_lines;
 pub mod live;
 pub mod mel;
 pub mod model;
+pub mod printable;
 pub mod report;
 pub mod train;
 pub mod whole_file;

@@ -8,12 +8,13 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     keep_freed_memory();
+    // SAFETY: this is the only thread.
+    unsafe { cli::forget_empty_variables() };
     let arguments = cli::hyphenated(std::env::args_os());
     let cli = match cli::Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help into a pipe that is closed already is no failure.
-            let _ = error.print();
+            cli::report_usage(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

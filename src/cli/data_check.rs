@@ -1,10 +1,6 @@
 //! `audiodiff data check`: what is wrong with recordings to train on.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-    path::PathBuf,
-};
+use std::{fmt::Write as _, io, path::PathBuf};
 
 use audiodiff::{
     Error, Result,
@@ -13,7 +9,11 @@ use audiodiff::{
 use clap::Args;
 use serde_json::json;
 
-use super::{Outcome, interrupt, progress::Progress, terminal::Terminal};
+use super::{
+    Outcome, interrupt,
+    progress::Progress,
+    terminal::{Terminal, print},
+};
 
 /// Say what is wrong with recordings, and what training would leave out
 #[derive(Args, Debug)]
@@ -51,7 +51,7 @@ pub fn run(flags: &CheckFlags, terminal: &Terminal) -> Result<Outcome> {
     drop(progress);
     let (reports, summary) = result?;
     let text = if flags.json { json_lines(&reports, &summary)? } else { text(&reports, &summary) };
-    io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))?;
+    print(&text)?;
     terminal.note(format_args!("{audio_s:.1} s of sound in {took_s:.2} s ({speed:.0} x real time)"));
     Ok(if summary.to_fix > 0 || !unreadable.is_empty() { Outcome::SomeFailed } else { Outcome::Done })
 }

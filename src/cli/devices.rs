@@ -1,18 +1,15 @@
 //! `audiodiff devices`: hosts and output devices, and what they take.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-};
+use std::{fmt::Write as _, io};
 
 use audiodiff::{
-    Error, Result,
+    Result,
     audio::device::{DeviceInfo, HostInfo, list},
 };
 use clap::Args;
 use serde_json::json;
 
-use super::Outcome;
+use super::{Outcome, terminal::print};
 
 /// List the sound hosts and output devices that play can use
 #[derive(Args, Debug)]
@@ -28,7 +25,7 @@ pub struct DevicesFlags {
 pub fn run(flags: DevicesFlags) -> Result<Outcome> {
     let hosts = without_chatter(|| list(flags.host.as_deref()))?;
     let text = if flags.json { as_json(&hosts) } else { as_text(&hosts) };
-    io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))?;
+    print(&text)?;
     Ok(Outcome::Done)
 }
 

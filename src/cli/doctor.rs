@@ -1,13 +1,9 @@
 //! `audiodiff doctor`: what the program found on this machine, what is missing, and the command that mends it.
 
-use std::{
-    io::{self, Write as _},
-    path::Path,
-    time::Instant,
-};
+use std::{path::Path, time::Instant};
 
 use audiodiff::{
-    Error, Result,
+    Result,
     audio::device,
     diffusion::{ChunkLayout, Network as _, Renderer, WholeMel},
     mel::MelSpectrogram,
@@ -16,7 +12,7 @@ use audiodiff::{
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Outcome;
+use super::{Outcome, terminal::print};
 
 /// Say which library, devices, processor features and model were found, and what is missing
 #[derive(Args)]
@@ -63,7 +59,7 @@ pub fn run(flags: &DoctorFlags) -> Result<Outcome> {
 
     let healthy = !findings.problems.iter().any(|problem| problem.essential);
     let text = if flags.json { as_json(findings, healthy) } else { as_text(&findings) };
-    io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))?;
+    print(&text)?;
     Ok(if healthy { Outcome::Done } else { Outcome::Failed })
 }
 

@@ -22,7 +22,7 @@ use super::{
     Outcome, eval_table, interrupt,
     progress::Progress,
     settings::{ModelChoice, QualityFlags, RuntimeFlags, SeedChoice, wrong},
-    terminal::Terminal,
+    terminal::{Terminal, try_print},
 };
 
 /// Score renderings against the recordings that they should be
@@ -386,7 +386,7 @@ impl<'a> Report<'a> {
 
     /// A reader that has seen enough ends the run only where nothing else was asked for.
     fn print(&self, text: &str) -> Result<()> {
-        let printed = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+        let printed = try_print(text);
         let others = [&self.flags.html, &self.flags.summary, &self.flags.results];
         match printed {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe && others.into_iter().any(Option::is_some) => {

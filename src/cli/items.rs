@@ -1,16 +1,17 @@
 //! Making the items of a plan: what is done is left alone, progress is shown, a record kept, and the run summed up.
 
-use std::{
-    io::{self, Write as _},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use audiodiff::{
     Error, Result,
     batch::{Entry, Event, Existing, Manifest, Plan, RenderItem, Status, resume, run as run_batch},
 };
 
-use super::{Outcome, interrupt, progress::Progress, terminal::Terminal};
+use super::{
+    Outcome, interrupt,
+    progress::Progress,
+    terminal::{Terminal, try_print},
+};
 
 /// How the items of a run are made.
 pub struct ItemsRun<'a> {
@@ -42,7 +43,7 @@ impl ItemsRun<'_> {
         let mut json = self.json;
         for item in remaining.done.iter().chain(&remaining.skipped) {
             let entry = Entry::skipped(item);
-            json = json && writeln!(io::stdout(), "{}", entry.to_line()?).is_ok();
+            json = json && try_print(&format!("{}\n", entry.to_line()?)).is_ok();
         }
         let mut progress = Progress::new(terminal, remaining.items.len());
         let result = run_batch(renderer, &remaining.items, self.jobs, interrupt::stop_flag(), |event| {
@@ -59,7 +60,7 @@ impl ItemsRun<'_> {
                 terminal.error(error);
             }
             // A reader that has seen enough does not end the run.
-            json = json && writeln!(io::stdout(), "{}", entry.to_line()?).is_ok();
+            json = json && try_print(&format!("{}\n", entry.to_line()?)).is_ok();
             Ok(())
         });
         let (audio_s, took_s, speed) = (progress.audio_s(), progress.took_s(), progress.speed());

@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -20,7 +19,11 @@ use audiodiff::{
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Outcome, settings::wrong, terminal::Terminal};
+use super::{
+    Outcome,
+    settings::wrong,
+    terminal::{Terminal, print},
+};
 
 /// Compute the mel of a recording, say what a mel file is, or list the conventions
 #[derive(Args, Debug)]
@@ -73,9 +76,13 @@ pub fn run(flags: MelFlags, terminal: &Terminal) -> Result<Outcome> {
             let length = recording.as_deref().map(recording_length).transpose()?;
             let ranking = recognise(&array.shape, &array.values, length);
             let declared = array.convention()?;
-            print(&if json { info_json(&array, &ranking, declared) } else { info(&file, &array, &ranking, declared) })
+            print(&if json { info_json(&array, &ranking, declared) } else { info(&file, &array, &ranking, declared) })?;
+            Ok(Outcome::Done)
         }
-        MelFlags { action: Some(Action::Conventions { json }), .. } => print(&conventions(json)),
+        MelFlags { action: Some(Action::Conventions { json }), .. } => {
+            print(&conventions(json))?;
+            Ok(Outcome::Done)
+        }
         MelFlags { audio: Some(audio), output: Some(output), convention, overwrite, .. } => {
             extract(&audio, &output, convention.as_deref(), overwrite, terminal)
         }
@@ -100,11 +107,6 @@ fn extract(
     mel::file::write(output, &mel, &convention)?;
     let (frames, bands) = (mel.frames(), mel.n_mels());
     terminal.note(format_args!("{}: {bands} bands, {frames} frames, convention {}", output.display(), convention.name));
-    Ok(Outcome::Done)
-}
-
-fn print(text: &str) -> Result<Outcome> {
-    io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))?;
     Ok(Outcome::Done)
 }
 

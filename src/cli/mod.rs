@@ -24,16 +24,20 @@ mod settings;
 mod terminal;
 mod train;
 
-use std::{ffi::OsString, io, io::Write as _, process::ExitCode};
+use std::{borrow::Cow, ffi::OsString, io, io::Write as _, process::ExitCode};
 
-use audiodiff::{Error, Result};
+use audiodiff::{
+    Error, Result,
+    printable::{Printable, printable},
+};
 use clap::{Parser, Subcommand};
 
 use terminal::{Terminal, Verbosity};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all well, 1 failed, 2 wrong usage, 3 some items of several failed or must be fixed, 130 interrupted.
-Every option with [env: AUDIODIFF_...] can be set there; an option given on the command line wins.";
+Every option with [env: AUDIODIFF_...] can be set there; an option given on the command line wins, an empty variable is
+none.";
 
 /// Renders mel spectrograms to sound by diffusion
 #[derive(Parser)]
@@ -119,7 +123,33 @@ impl From<Outcome> for ExitCode {
 /// Prints an error the way every one is printed, once, on standard error.
 pub fn report_error(error: &Error) {
     // Where standard error is closed too there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "audiodiff: {error}");
+    let _ = writeln!(io::stderr(), "audiodiff: {}", Printable(error));
+}
+
+/// Prints clap's help, or what it says is wrong, without the power over the terminal that an argument may have.
+pub fn report_usage(error: &clap::Error) {
+    let plain = error.render().to_string();
+    // Help into a pipe that is closed already is no failure.
+    let _ = match printable(&plain) {
+        // With its colours.
+        Cow::Borrowed(_) => error.print(),
+        Cow::Owned(harmless) => write!(io::stderr(), "{harmless}"),
+    };
+}
+
+/// Takes the variables `AUDIODIFF_...` that are empty out of the environment: a compose file or a CI job sets every one
+/// that it knows of, and leaves empty what it has nothing to say of.
+///
+/// # Safety
+/// No other thread may run yet.
+pub unsafe fn forget_empty_variables() {
+    let is_empty = |(name, value): &(OsString, OsString)| {
+        value.is_empty() && name.to_str().is_some_and(|name| name.starts_with("AUDIODIFF_"))
+    };
+    for (name, _) in std::env::vars_os().filter(is_empty).collect::<Vec<_>>() {
+        // SAFETY: by the caller's word nobody reads the environment meanwhile.
+        unsafe { std::env::remove_var(name) };
+    }
 }
 
 /// Long options with the underscores of Python programs turned into hyphens: `--final_iterations 8` works.

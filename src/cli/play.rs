@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     panic::resume_unwind,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
@@ -31,7 +31,7 @@ use super::{
     keys::{Key, Keys},
     render::{FormatChoice, InputFlags},
     settings::{ModelFlags, QualityFlags, SeedChoice, wrong},
-    terminal::Terminal,
+    terminal::{Terminal, print},
 };
 
 /// Render mel spectrograms, or the mels of recordings, and play them while they are rendered
@@ -250,7 +250,7 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
     if flags.json {
         let mut text = summary.as_json().to_string();
         text.push('\n');
-        io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))?;
+        print(&text)?;
     } else if status.played_s > 0.0 || playing.errors.is_empty() {
         terminal.note(summary.as_text());
     }

@@ -2,7 +2,11 @@
 
 use std::io::{self, Write as _};
 
-use clap::{ArgAction, Args};
+use audiodiff::{
+    Error, Result,
+    printable::{Printable, printable},
+};
+use clap::{ArgAction, Args, builder::BoolishValueParser};
 use indicatif::MultiProgress;
 
 #[derive(Args, Debug, Clone, Default)]
@@ -13,12 +17,20 @@ pub struct Verbosity {
         long,
         global = true,
         env = "AUDIODIFF_QUIET",
-        conflicts_with = "verbose",
+        value_parser = BoolishValueParser::new(),
+        overrides_with = "verbose",
         help_heading = "Output to the terminal"
     )]
     pub quiet: bool,
     /// Say more on standard error
-    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output to the terminal")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        action = ArgAction::Count,
+        overrides_with = "quiet",
+        help_heading = "Output to the terminal"
+    )]
     pub verbose: u8,
 }
 
@@ -32,7 +44,9 @@ pub struct Terminal {
 impl Terminal {
     pub fn new(verbosity: &Verbosity) -> Self {
         // Drawn on standard error, and only where that is a terminal; indicatif looks itself.
-        Self { quiet: verbosity.quiet, verbose: verbosity.verbose > 0, bars: MultiProgress::new() }
+        // Only the environment can ask for silence beside -v, and what is typed wins.
+        let quiet = verbosity.quiet && verbosity.verbose == 0;
+        Self { quiet, verbose: verbosity.verbose > 0, bars: MultiProgress::new() }
     }
 
     /// The place for progress bars; hidden ones with -q or where standard error is no terminal.
@@ -75,6 +89,21 @@ impl Terminal {
             self.bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
         // A closed standard error is no reason to stop rendering.
-        let _ = self.bars.suspend(|| writeln!(io::stderr(), "{text}"));
+        let _ = self.bars.suspend(|| writeln!(io::stderr(), "{}", Printable(text)));
     }
+}
+
+/// Prints what was asked for on standard output.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn print(text: &str) -> Result<()> {
+    try_print(text).map_err(Error::io("cannot write", "standard output"))
+}
+
+/// As [`print`], for whoever goes on where nobody reads any more.
+pub fn try_print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(printable(text).as_bytes())?;
+    out.flush()
 }

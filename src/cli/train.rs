@@ -1,9 +1,6 @@
 //! `audiodiff train`: from recordings to a model file.
 
-use std::{
-    io::{self, Write as _},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use audiodiff::{
     Error, Result,
@@ -17,7 +14,7 @@ use serde_json::json;
 use super::{
     Outcome, interrupt,
     settings::{ModelChoice, PrecisionChoice, wrong},
-    terminal::Terminal,
+    terminal::{Terminal, print},
 };
 
 /// Train a model on recordings, from new weights or from those of another model; the same command goes on after a crash
@@ -117,7 +114,8 @@ fn minutes(text: &str) -> Result<f64, String> {
 pub fn run(flags: TrainFlags, terminal: &Terminal) -> Result<Outcome> {
     let settings = flags.settings()?;
     if flags.print_config {
-        return print(&settings.to_toml()?);
+        print(&settings.to_toml()?)?;
+        return Ok(Outcome::Done);
     }
     let json = flags.json;
     let job = flags.job(settings)?;
@@ -186,11 +184,6 @@ impl TrainFlags {
             data_license: self.data_license,
         })
     }
-}
-
-fn print(text: &str) -> Result<Outcome> {
-    io::stdout().write_all(text.as_bytes()).map_err(Error::io("cannot write", "standard output"))?;
-    Ok(Outcome::Done)
 }
 
 /// Thousandths of the training.

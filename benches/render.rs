@@ -147,7 +147,7 @@ fn main() {
     }
     if "griffin-lim".contains(&filter) {
         let network = GriffinLim::new(2).expect("the baseline");
-        let settings = GriffinLim::EFFORT.settings(0);
+        let settings = GriffinLim::effort(Quality::Standard).settings(0);
         line("griffin-lim, 2 threads", (0..RUNS).map(|_| run(&network, &mel, settings, &file)).collect());
     }
 }

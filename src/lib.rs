@@ -58,6 +58,7 @@ pub mod json_lines;
 pub mod live;
 pub mod mel;
 pub mod model;
+pub mod number_range;
 pub mod printable;
 pub mod report;
 pub mod train;

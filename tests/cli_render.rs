@@ -272,3 +272,82 @@ fn memory_is_flat_in_the_length_of_the_input() {
     assert!(long - short < 150_000_000, "{short} bytes for 10 s, {long} for 10 minutes");
     assert_eq!(program.wav("out.wav").1.len(), (frames(600) - 1) * 256);
 }
+
+/// Where the last frame lay on the last sample of a tone, half of that frame was the tone reflected, and the phases of its
+/// partials could meet in a spike that was louder than the tone ever is.
+#[test]
+fn a_tone_that_ends_with_a_hop_ends_as_loud_as_it_is() {
+    let program = Program::new();
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 24_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(program.path("tone.wav"), spec).unwrap();
+    for i in 0..277 * 256 {
+        let partial =
+            |amplitude: f64, hz: f64| amplitude * (std::f64::consts::TAU * hz * f64::from(i) / 24_000.0).sin();
+        let sample = partial(0.4, 220.0) + partial(0.2, 331.7) + partial(0.1, 1234.5);
+        writer.write_sample((32_767.0 * sample).round() as i16).unwrap();
+    }
+    writer.finalize().unwrap();
+    program
+        .run(&["render", "tone.wav", "-o", "out.wav", "--precision", "f32", "-t", "1", "--format", "float32"])
+        .code(0);
+    let rendered = audiodiff::audio::read(program.path("out.wav")).unwrap().samples;
+    assert_eq!(rendered.len(), 277 * 256);
+    let peak = |samples: &[f32]| samples.iter().fold(0f32, |peak, sample| peak.max(sample.abs()));
+    // The partials add up to 0.7, their phases drift; a spike had 1.0.
+    let (steady, end) = (peak(&rendered[4096..rendered.len() - 4096]), peak(&rendered[rendered.len() - 1024..]));
+    assert!(end < 1.1 * steady, "{end} at the end, {steady} before");
+}
+
+#[test]
+fn levels_that_are_no_finite_numbers_are_wrong_usage() {
+    let program = Program::new();
+    program.mel("a.npy", 8);
+    for (option, value, range) in [
+        ("--gain", "nan", "-100 to 100"),
+        ("--gain", "inf", "-100 to 100"),
+        ("--gain", "-inf", "-100 to 100"),
+        ("--gain", "1e300", "-100 to 100"),
+        ("--loudness", "nan", "-70 to 0"),
+        ("--loudness", "-inf", "-70 to 0"),
+        ("--loudness", "1e9", "-70 to 0"),
+    ] {
+        program.render(&["a.npy", option, value]).code(2).says(&[option, value, range]);
+        let variable = format!("AUDIODIFF_{}", option[2..].to_uppercase());
+        let by_variable = program.command().args(["render", "a.npy"]).env(variable, value).output().unwrap();
+        assert_eq!(by_variable.status.code(), Some(2), "{option} {value} in the environment");
+    }
+    let list = "{\"input\": \"a.npy\", \"gain\": 1e308}\n";
+    program.run_with_input(&["render", "-", "-o", "out"], list).code(1).says(&["line 1", "gain", "-100 to 100"]);
+    program.run(&["play", "a.npy", "--volume", "nan"]).code(2).says(&["--volume", "0 to 4"]);
+    program.run(&["models", "average", "a", "b", "-o", "c", "--weight", "nan"]).code(2).says(&["--weight", "0 to 1"]);
+    let augment = ["data", "augment", ".", "-o", "out", "--chance", "nan"];
+    program.run(&augment).code(2).says(&["--chance", "0 to 1"]);
+    program
+        .run(&["train", "--data", ".", "-o", "r", "--minutes", "inf"])
+        .code(2)
+        .says(&["--minutes", "0.001 to 525600"]);
+    assert_eq!(program.files("."), ["a.npy", "standard-input"]);
+}
+
+#[test]
+fn griffin_lim_takes_quality_and_columns_or_says_why_not() {
+    let program = Program::new();
+    program.mel("a.npy", 8);
+    let list = "{\"input\": \"a.npy\", \"output\": \"few.wav\", \"final_iterations\": 2}\n\
+                {\"input\": \"a.npy\", \"output\": \"set.wav\"}\n\
+                {\"input\": \"a.npy\", \"output\": \"steps.wav\", \"steps\": 3}\n";
+    let baseline = ["render", "-", "-o", "out", "-m", "griffin-lim", "--quality", "draft", "--json"];
+    let outcome = program.run_with_input(&baseline, list).code(3).says(&["--steps: has no meaning for griffin-lim"]);
+    let iterations: Vec<Option<u64>> =
+        outcome.objects().iter().map(|entry| entry["settings"]["final_iterations"].as_u64()).collect();
+    assert!(iterations.contains(&Some(2)) && iterations.contains(&Some(30)), "{iterations:?}");
+    program
+        .run(&["render", "a.npy", "-m", "griffin-lim", "--start-iterations", "8"])
+        .code(2)
+        .says(&["--start-iterations"]);
+}

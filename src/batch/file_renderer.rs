@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{Fingerprint, Item, Recipe, RenderItem, Rendered, Source, SourceSettings, Ticket};
+use super::{Fingerprint, Item, Recipe, RenderItem, Rendered, Source, SourceSettings, Ticket, Work};
 use crate::{
     Error, Result,
     audio::{
@@ -17,6 +17,7 @@ use crate::{
     diffusion::{AnyMelRenderer, ChunkLayout, Network, SamplerSettings, WholeMel},
     mel::{MelConvention, presets},
     model::{GriffinLim, Vocoder},
+    number_range::{GAIN_DB, LOUDNESS_LUFS},
 };
 
 /// What turns mels into sound.
@@ -67,6 +68,17 @@ pub struct RenderSettings {
     pub rate: Option<u32>,
 }
 
+impl RenderSettings {
+    /// # Errors
+    /// [`Error::Settings`] names the setting that is out of range.
+    pub fn validated(self) -> Result<Self> {
+        self.sampler.validated()?;
+        GAIN_DB.check("gain", self.gain)?;
+        self.loudness.map(|loudness| LOUDNESS_LUFS.check("loudness", loudness)).transpose()?;
+        Ok(self)
+    }
+}
+
 /// Renders files with one model.
 pub struct FileRenderer {
     pub engine: Engine,
@@ -77,22 +89,23 @@ impl FileRenderer {
     /// The run's settings with the item's own.
     fn settings_of(&self, item: &Item) -> Result<RenderSettings> {
         let (own, run) = (&item.overrides, &self.settings);
-        let sampler = SamplerSettings {
-            start_iterations: own.start_iterations.unwrap_or(run.sampler.start_iterations),
-            steps: own.steps.unwrap_or(run.sampler.steps),
-            iterations: own.iterations.unwrap_or(run.sampler.iterations),
-            final_iterations: own.final_iterations.unwrap_or(run.sampler.final_iterations),
-            seed: own.seed.unwrap_or(run.sampler.seed),
+        let work = Work {
+            start_iterations: own.start_iterations,
+            steps: own.steps,
+            iterations: own.iterations,
+            final_iterations: own.final_iterations,
         };
+        let set = SamplerSettings { seed: own.seed.unwrap_or(run.sampler.seed), ..run.sampler };
         let mut source = run.source.clone();
         source.convention = own.convention.clone().or(source.convention);
-        Ok(RenderSettings {
+        let settings = RenderSettings {
             source,
-            sampler: sampler.validated()?,
+            sampler: self.engine.with_work(set, work)?,
             gain: own.gain.unwrap_or(run.gain),
             loudness: own.loudness.or(run.loudness),
             ..run.clone()
-        })
+        };
+        settings.validated()
     }
 
     /// Hz, of the output that `source` becomes.

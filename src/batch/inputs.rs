@@ -11,6 +11,7 @@ use walkdir::WalkDir;
 use crate::{
     Error, Fault, Result,
     mel::{MelConvention, user_convention::resolve_name},
+    number_range::{GAIN_DB, LOUDNESS_LUFS, NumberRange},
 };
 
 /// Files of a folder that are taken for mels.
@@ -209,14 +210,18 @@ fn parse_line(text: &[u8], subject: &str) -> Result<Line> {
         let fault = Fault::new(subject, format!("no usable JSON object ({error})"));
         Error::Manifest(fault.remedy(r#"an example: {"input": "a.npy", "output": "a.wav", "seed": 1}"#))
     })?;
+    let in_range = |given: Option<f64>, column, range: NumberRange| {
+        let checked = given.map(|given| range.check(column, given)).transpose();
+        checked.map_err(|error| Error::Manifest(Fault::new(subject, error.to_string())))
+    };
     let overrides = Overrides {
         seed: line.seed,
         start_iterations: line.start_iterations,
         steps: line.steps,
         iterations: line.iterations,
         final_iterations: line.final_iterations,
-        gain: line.gain,
-        loudness: line.loudness,
+        gain: in_range(line.gain, "gain", GAIN_DB)?,
+        loudness: in_range(line.loudness, "loudness", LOUDNESS_LUFS)?,
         convention: match line.convention.as_deref().map(resolve_name) {
             Some(Err(error)) => return Err(Error::Manifest(Fault::new(subject, error.to_string()))),
             Some(Ok(convention)) => Some(convention),
@@ -304,6 +309,13 @@ mod tests {
         let unknown = error("a.npy\n{\"input\": \"b.npy\", \"stpes\": 2}\n");
         assert!(unknown.starts_with("standard input: line 2: ") && unknown.contains("stpes"), "{unknown}");
         assert!(error("{\"output\": \"b.wav\"}").contains("missing field `input`"));
+        let gain = error("{\"input\": \"b.npy\", \"gain\": 1e308}");
+        assert!(
+            gain.starts_with("standard input: line 1: gain: 1") && gain.ends_with("expected -100 to 100"),
+            "{gain}"
+        );
+        let loudness = error("{\"input\": \"b.npy\", \"loudness\": 1}");
+        assert_eq!(loudness, "standard input: line 1: loudness: 1, expected -70 to 0");
         assert!(error(&"x".repeat(2 << 20)).contains("longer than 1 MiB"));
     }
 }

@@ -57,8 +57,10 @@ impl Source {
     fn of_recording(path: &Path, wanted: &MelConvention) -> Result<Self> {
         let mut recording = audio::read_at(path, wanted.sample_rate)?;
         let notes = data::explanations(&recording)?;
-        // A frame at the end of the last hop, so that the sound is covered to its end.
-        let length = recording.samples.len().next_multiple_of(wanted.hop).max(wanted.hop);
+        // A frame at the end of the last hop, so that the sound is covered to its end, and at least a sample of silence before
+        // it: where the last frame lies on the sound's last sample, half of what it sees is reflected, nothing beyond it holds
+        // the phases apart, and a tone may end in a spike.
+        let length = (recording.samples.len() + 1).next_multiple_of(wanted.hop);
         recording.samples.resize(length, 0.0);
         let mel = mel::extract(&recording.samples, wanted)?;
         let SourceInfo { sample_rate, samples, .. } = recording.source;

@@ -16,6 +16,7 @@ use audiodiff::{
             Tempo, recordings,
         },
     },
+    number_range::NumberRange,
 };
 use clap::{Args, ValueEnum};
 
@@ -99,8 +100,8 @@ struct WhatFlags {
     #[arg(long, value_name = "DB", allow_hyphen_values = true)]
     gain: Option<Interval>,
     /// The chance of each augmentation that is asked for here
-    #[arg(long, value_name = "0..1", default_value = "1")]
-    chance: f32,
+    #[arg(long, value_name = "0..1", default_value = "1", value_parser = |text: &str| NumberRange::new(0.0, 1.0).parse(text))]
+    chance: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -193,7 +194,7 @@ impl AugmentFlags {
     fn augmentations(&self) -> Result<AugmentSettings> {
         let mut settings = self.config.as_deref().map_or_else(|| Ok(AugmentSettings::default()), from_toml)?;
         let WhatFlags { chance, mix_from, noise_from, noise_colour, .. } = &self.what;
-        let chance = *chance;
+        let chance = *chance as f32;
         if let Some(factor) = self.what.tempo {
             settings.tempo = Some(Tempo { factor, chance });
         }

@@ -21,7 +21,7 @@ use clap::Args;
 use super::{
     Outcome, eval_table, interrupt,
     progress::Progress,
-    settings::{ModelChoice, QualityFlags, RuntimeFlags, SeedChoice, wrong},
+    settings::{ModelChoice, QualityChoice, QualityFlags, RuntimeFlags, SeedChoice, wrong},
     terminal::{Terminal, try_print},
 };
 
@@ -260,6 +260,7 @@ impl EvalFlags {
             ModelChoice::GriffinLim if self.models.len() > 1 => {
                 // Its own number of iterations too, or a quick network would be compared with a broken baseline.
                 QualityFlags {
+                    quality: QualityChoice::Standard,
                     start_iterations: None,
                     steps: None,
                     iterations: None,

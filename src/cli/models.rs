@@ -9,9 +9,10 @@ use std::{
 use audiodiff::{
     Error, Result,
     model::{
-        BUILTIN_NAME, CardDifference, Change, DeviceChoice, GriffinLim, ModelCard, ModelDifference, ModelFile, Storage,
-        TensorDifference, average, serialize,
+        BUILTIN_NAME, CardDifference, Change, DeviceChoice, GriffinLim, ModelCard, ModelDifference, ModelFile, Quality,
+        Storage, TensorDifference, average, serialize,
     },
+    number_range::NumberRange,
     printable::OneLine,
     whole_file::WholeFile,
 };
@@ -75,7 +76,7 @@ struct AverageFlags {
     #[arg(value_name = "B")]
     second: ModelChoice,
     /// The share of B, 0 to 1
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, value_parser = |text: &str| NumberRange::new(0.0, 1.0).parse(text))]
     weight: f64,
     /// Number type of the weights
     #[arg(long, value_enum, default_value = "half")]
@@ -260,7 +261,10 @@ fn as_text(difference: &ModelDifference) -> String {
 fn list(json: bool) -> Result<String> {
     let builtin = ModelFile::builtin()?;
     let ModelCard { name, mel, training, .. } = &builtin.card;
-    let baseline = format!("{} iterations of fast Griffin-Lim, no network", GriffinLim::EFFORT.final_iterations);
+    let baseline = format!(
+        "{} iterations of fast Griffin-Lim, no network",
+        GriffinLim::effort(Quality::Standard).final_iterations
+    );
     if json {
         let models = json!([
             { "model": BUILTIN_NAME, "name": name, "sample_rate": mel.sample_rate, "convention": mel.name,

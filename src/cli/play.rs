@@ -21,6 +21,7 @@ use audiodiff::{
     diffusion::{ChunkLayout, SamplerSettings},
     live::{Event, LiveFormat, LiveMel, Session, SessionInput, SessionSettings},
     mel::MelConvention,
+    number_range::NumberRange,
 };
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -55,9 +56,9 @@ pub struct PlayFlags {
     #[command(flatten)]
     device: DeviceFlags,
 
-    /// Loudness as a factor: 1 plays as rendered
-    #[arg(long, default_value = "1", value_parser = volume, env = "AUDIODIFF_VOLUME", help_heading = "Playing")]
-    volume: f32,
+    /// Loudness as a factor, 0 to 4: 1 plays as rendered
+    #[arg(long, default_value = "1", value_parser = |text: &str| VOLUME.parse(text), env = "AUDIODIFF_VOLUME", help_heading = "Playing")]
+    volume: f64,
     /// Start again after the last input, until stopped
     #[arg(long = "loop", help_heading = "Playing")]
     repeat: bool,
@@ -130,14 +131,8 @@ struct DeviceFlags {
     device_format: Option<String>,
 }
 
-fn volume(text: &str) -> Result<f32, String> {
-    match text.parse::<f32>() {
-        Ok(volume) if (0.0..=MOST_VOLUME).contains(&volume) => Ok(volume),
-        _ => Err(format!("expected a number from 0 to {MOST_VOLUME}")),
-    }
-}
-
 const MOST_VOLUME: f32 = 4.0;
+const VOLUME: NumberRange = NumberRange::new(0.0, MOST_VOLUME as f64);
 const VOLUME_STEP: f32 = 0.1;
 const SEEK_S: f64 = 2.0;
 
@@ -182,7 +177,7 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
 
     let stop = interrupt::stop_flag();
     let cushion_s = if live { cushion_s(chunks, &convention) } else { 0.0 };
-    let settings = PlayerSettings { sample_rate: convention.sample_rate, volume: flags.volume, cushion_s };
+    let settings = PlayerSettings { sample_rate: convention.sample_rate, volume: flags.volume as f32, cushion_s };
     let (mut player, feed) = Player::start(&device, settings)?;
     terminal.detail(format_args!(
         "{:?} at {} Hz, {} channels, {}",
@@ -208,7 +203,7 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
         seekable: !live && kept.is_none(),
         live,
         kept,
-        volume: flags.volume,
+        volume: flags.volume as f32,
         ends_s: Vec::new(),
         opened: 0,
         errors: Vec::new(),

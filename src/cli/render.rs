@@ -15,6 +15,7 @@ use audiodiff::{
     },
     diffusion::ChunkLayout,
     mel::{self, Layout},
+    number_range::{GAIN_DB, LOUDNESS_LUFS},
 };
 use clap::{Args, ValueEnum};
 
@@ -132,11 +133,11 @@ pub struct SoundFlags {
     /// Sample format of the WAV file; pcm16 is dithered
     #[arg(long, value_enum, default_value = "pcm16", env = "AUDIODIFF_FORMAT")]
     pub format: FormatChoice,
-    /// Make the sound louder (quieter where negative) by this many decibels
-    #[arg(long, value_name = "DB", allow_negative_numbers = true, conflicts_with = "loudness", env = "AUDIODIFF_GAIN")]
+    /// Make the sound louder (quieter where negative) by this many decibels, -100 to 100
+    #[arg(long, value_name = "DB", allow_hyphen_values = true, conflicts_with = "loudness", env = "AUDIODIFF_GAIN", value_parser = |text: &str| GAIN_DB.parse(text))]
     pub gain: Option<f64>,
-    /// Bring each file to this integrated loudness (EBU R 128), for instance -16
-    #[arg(long, value_name = "LUFS", allow_negative_numbers = true, env = "AUDIODIFF_LOUDNESS")]
+    /// Bring each file to this integrated loudness (EBU R 128), -70 to 0, for instance -16
+    #[arg(long, value_name = "LUFS", allow_hyphen_values = true, env = "AUDIODIFF_LOUDNESS", value_parser = |text: &str| LOUDNESS_LUFS.parse(text))]
     pub loudness: Option<f64>,
     /// Sample rate of the output in Hz; that of the mel's convention where not given
     #[arg(long, value_name = "HZ", env = "AUDIODIFF_RATE", value_parser = clap::value_parser!(u32).range(4_000..=384_000))]

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use audiodiff::{
     Error, Fault, Result,
-    batch::Engine,
+    batch::{Engine, Work},
     diffusion::SamplerSettings,
     model::{DeviceChoice, GriffinLim, Precision, Quality, RuntimeOptions, Vocoder},
 };
@@ -37,7 +37,8 @@ pub struct RuntimeFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Quality")]
 pub struct QualityFlags {
-    /// A named set of the four settings below, which win over it (speech, 2 cores with AVX512-BF16)
+    /// A named set of the four settings below, which win over it (speech, 2 cores with AVX512-BF16); griffin-lim takes 30, 60
+    /// or 120 iterations
     #[arg(long, value_enum, default_value = "standard", env = "AUDIODIFF_QUALITY")]
     pub quality: QualityChoice,
     /// Projection iterations that make a first waveform of the noise, before the network is asked; 0: from the noise itself
@@ -144,35 +145,19 @@ impl ModelChoice {
 }
 
 impl QualityFlags {
-    /// The named set of the model with what was given explicitly in its place. Griffin-Lim has one kind of work only:
-    /// iterations.
+    /// The named set of the model with what was given explicitly in its place.
     ///
     /// # Errors
-    /// [`Error::Settings`] for steps of a method that has none.
+    /// [`Error::Settings`] for a number that the model has no use for.
     pub fn sampler(&self, engine: &Engine, seed: u64) -> Result<SamplerSettings> {
         let count = |given: Option<u64>| given.and_then(|given| usize::try_from(given).ok());
-        let (start, steps) = (count(self.start_iterations), count(self.steps));
-        let (iterations, last) = (count(self.iterations), count(self.final_iterations));
-        match engine {
-            Engine::GriffinLim(_) => {
-                if steps.is_some() {
-                    return Err(wrong("--steps", "has no meaning for griffin-lim", "give --iterations"));
-                }
-                let set = GriffinLim::EFFORT.settings(seed);
-                let final_iterations = last.or(iterations).unwrap_or(set.final_iterations);
-                Ok(SamplerSettings { final_iterations, ..set })
-            }
-            Engine::Diffusion(vocoder) => {
-                let set = vocoder.card().sampler.settings(self.quality.into(), seed);
-                Ok(SamplerSettings {
-                    start_iterations: start.unwrap_or(set.start_iterations),
-                    steps: steps.unwrap_or(set.steps),
-                    iterations: iterations.unwrap_or(set.iterations),
-                    final_iterations: last.unwrap_or(set.final_iterations),
-                    seed,
-                })
-            }
-        }
+        let work = Work {
+            start_iterations: count(self.start_iterations),
+            steps: count(self.steps),
+            iterations: count(self.iterations),
+            final_iterations: count(self.final_iterations),
+        };
+        engine.with_work(engine.work_of(self.quality.into(), seed), work)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use audiodiff::{
     Error, Result,
     model::{BUILTIN_NAME, DeviceChoice, ModelFile},
+    number_range::NumberRange,
     train::{Event, Length, Phase, TrainFigures, TrainJob, TrainSettings, Trained, ValidationFigures, train},
 };
 use clap::{Args, ValueEnum};
@@ -33,7 +34,7 @@ pub struct TrainFlags {
     #[arg(long, value_enum)]
     phase: Option<PhaseChoice>,
     /// Minutes to train; the learning rate falls over them [default: 60]
-    #[arg(long, conflicts_with = "steps", value_name = "M", value_parser = minutes)]
+    #[arg(long, conflicts_with = "steps", value_name = "M", value_parser = |text: &str| MINUTES.parse(text))]
     minutes: Option<f64>,
     /// Optimiser steps to train, in place of minutes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -104,12 +105,8 @@ impl From<PhaseChoice> for Phase {
     }
 }
 
-fn minutes(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(minutes) if minutes > 0.0 && minutes.is_finite() => Ok(minutes),
-        _ => Err("expected a number of minutes above 0".into()),
-    }
-}
+/// Up to a year.
+const MINUTES: NumberRange = NumberRange::new(0.001, 525_600.0);
 
 pub fn run(flags: TrainFlags, terminal: &Terminal) -> Result<Outcome> {
     let settings = flags.settings()?;

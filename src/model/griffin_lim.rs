@@ -4,7 +4,7 @@
 //! mel's envelope), and a projection whose magnitude is the mel's least-squares spectrum alone.
 
 use super::{
-    SamplerDefaults,
+    Quality, SamplerDefaults,
     card::{DenoiserSize, Effort},
     network::pseudo_inverse,
 };
@@ -27,8 +27,15 @@ pub struct GriffinLim {
 }
 
 impl GriffinLim {
-    /// The work that the comparisons of the field give it.
-    pub const EFFORT: Effort = Effort { start_iterations: 0, steps: 1, iterations: 0, final_iterations: 60 };
+    /// Iterations by quality. The standard is what the comparisons of the field give it.
+    pub const fn effort(quality: Quality) -> Effort {
+        let final_iterations = match quality {
+            Quality::Draft => 30,
+            Quality::Standard => 60,
+            Quality::Best => 120,
+        };
+        Effort { start_iterations: 0, steps: 1, iterations: 0, final_iterations }
+    }
 
     pub const ID: &str = "griffin-lim";
 
@@ -110,7 +117,8 @@ mod tests {
             .collect();
         let network = GriffinLim::new(1).unwrap();
         let mel = mel::extract(&audio, network.convention()).unwrap();
-        let settings = SamplerSettings { final_iterations: iterations, ..GriffinLim::EFFORT.settings(0) };
+        let settings =
+            SamplerSettings { final_iterations: iterations, ..GriffinLim::effort(Quality::Standard).settings(0) };
         let renderer = Renderer::new(&network, WholeMel::new(mel.clone()), settings, ChunkLayout::default()).unwrap();
         let rendered: Vec<f32> = renderer.map(Result::unwrap).collect::<Vec<_>>().concat();
         assert_eq!(rendered.len(), (mel.frames() - 1) * 256);

@@ -12,9 +12,9 @@ use std::{
 use audiodiff::{
     Error, Result,
     audio::SampleFormat,
-    batch::{Engine, Event, FileRenderer, Inputs, Plan, RenderSettings, SourceSettings, Target, run},
-    diffusion::ChunkLayout,
-    model::{Quality, RuntimeOptions, Vocoder},
+    batch::{Event, FileRenderer, Inputs, Plan, RenderSettings, SourceSettings, Target, run},
+    families,
+    model::RuntimeOptions,
 };
 
 const RUNS: usize = 3;
@@ -50,17 +50,18 @@ fn copies(folder: &Path, count: usize) -> Result<Inputs> {
 
 /// Seconds of sound a second, files written, the model's loading left out.
 fn speed(inputs: &Inputs, folder: &Path, jobs: usize, threads: usize) -> Result<f64> {
-    let vocoder = Vocoder::builtin(&RuntimeOptions { threads, ..RuntimeOptions::default() })?;
+    let vocoder = families::builtin(&RuntimeOptions { threads, ..RuntimeOptions::default() })?;
     let settings = RenderSettings {
-        sampler: vocoder.card().sampler.settings(Quality::Standard, 0),
-        chunks: ChunkLayout::default(),
+        effort: vocoder.card().efforts.standard.clone(),
+        seed: 0,
+        chunk: None,
         source: SourceSettings::default(),
         format: SampleFormat::Pcm16,
         gain: 0.0,
         loudness: None,
         rate: None,
     };
-    let renderer = FileRenderer { engine: Engine::Diffusion(Box::new(vocoder)), settings };
+    let renderer = FileRenderer { vocoder, settings };
     let plan = Plan::new(inputs, &Target::Folder(folder.join("out")), "wav")?;
     let (started, mut audio_s) = (Instant::now(), 0.0);
     run(&renderer, &plan.items, jobs, &AtomicBool::new(false), |event| {

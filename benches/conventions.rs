@@ -9,21 +9,25 @@
 use audiodiff::{
     audio,
     batch::{AUDIO_EXTENSIONS, Inputs},
-    diffusion::{AnyMelRenderer, ChunkLayout, Noise, Past, SeededNoise, WholeMel},
+    diffusion::{Noise, Past, SeededNoise},
     dsp::{
         griffin_lim::{FastGriffinLim, Magnitudes},
         stft::Stft,
         threads::Threads,
     },
     eval::pesq_wb,
+    families,
     mel::{MelConvention, MelSpectrogram, extract, presets, recognise::rendered_alike},
-    model::{Quality, RuntimeOptions, Vocoder},
+    model::RuntimeOptions,
+    render::Renderer,
+    source::WholeMel,
+    vocoder::{RenderOptions, Vocoder},
 };
 use realfft::{RealFftPlanner, num_complex::Complex32};
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -85,7 +89,7 @@ fn distance(c: &MelConvention, given: &MelSpectrogram, again: &MelSpectrogram) -
 }
 
 /// PESQ, mel distance, and the PESQ of what the spectrogram alone gives.
-fn score(vocoder: &Vocoder, c: &MelConvention, recording: &Path) -> [f64; 3] {
+fn score(vocoder: &Arc<dyn Vocoder>, c: &MelConvention, recording: &Path) -> [f64; 3] {
     let audio = audio::read_at(recording, c.sample_rate).expect("a recording").samples;
     let mel = extract(&audio, c).expect("a mel");
     let audio = within(c, &audio);
@@ -95,11 +99,10 @@ fn score(vocoder: &Vocoder, c: &MelConvention, recording: &Path) -> [f64; 3] {
     };
     let mut means = [0.0, 0.0, pesq(&from_its_spectrogram(c, &audio, mel.frames()))];
     for seed in SEEDS {
-        let settings = vocoder.card().sampler.settings(Quality::Standard, seed);
-        let source = WholeMel::new(mel.clone());
-        let renderer =
-            AnyMelRenderer::new(vocoder, source, c, settings, ChunkLayout::default()).expect("valid settings");
-        let rendered: Vec<f32> = renderer.flat_map(|chunk| chunk.expect("a rendering")).collect();
+        let options = RenderOptions { seed, ..RenderOptions::default() };
+        let source = Box::new(WholeMel::new(mel.clone()));
+        let renderer = Renderer::new(vocoder.clone(), source, c, &options).expect("valid settings");
+        let rendered: Vec<f32> = renderer.flat_map(|sound| sound.expect("a rendering").into_mono()).collect();
         means[0] += pesq(&rendered) / SEEDS.len() as f64;
         means[1] += distance(c, &mel, &extract(&rendered, c).expect("a mel")) / SEEDS.len() as f64;
     }
@@ -107,7 +110,7 @@ fn score(vocoder: &Vocoder, c: &MelConvention, recording: &Path) -> [f64; 3] {
 }
 
 /// Means over all recordings, one a thread.
-fn mean(vocoder: &Vocoder, c: &MelConvention, recordings: &[PathBuf]) -> [f64; 3] {
+fn mean(vocoder: &Arc<dyn Vocoder>, c: &MelConvention, recordings: &[PathBuf]) -> [f64; 3] {
     let (next, sums) = (AtomicUsize::new(0), Mutex::new([0.0; 3]));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
@@ -139,8 +142,8 @@ fn main() {
     }
     let options = RuntimeOptions { threads: 1, ..RuntimeOptions::default() };
     let vocoder = match models.first() {
-        Some(path) => Vocoder::load(Path::new(path), &options),
-        None => Vocoder::builtin(&options),
+        Some(path) => families::open(Path::new(path), &options),
+        None => families::builtin(&options),
     };
     let vocoder = vocoder.expect("the model");
     let [own, own_mel, own_bound] = mean(&vocoder, &MelConvention::native(), &recordings);

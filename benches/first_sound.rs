@@ -5,11 +5,11 @@
 
 use audiodiff::{
     audio::player::{Player, PlayerSettings},
-    batch::{Engine, SourceSettings},
-    diffusion::ChunkLayout,
+    batch::SourceSettings,
+    families,
     live::{Event, LiveFormat, LiveMel, Session, SessionInput, SessionSettings},
     mel::{MelConvention, MelSpectrogram, extract::extract},
-    model::{Quality, RuntimeOptions, Vocoder},
+    model::RuntimeOptions,
 };
 use std::{
     io::{Cursor, Read as _},
@@ -42,7 +42,7 @@ fn main() {
     line("loading the model", || {
         let begun = Instant::now();
         let options = RuntimeOptions { threads, ..RuntimeOptions::default() };
-        Vocoder::builtin(&options).expect("the model");
+        families::builtin(&options).expect("the model");
         begun.elapsed()
     });
     line("cold, render FILE -o -", || cold(&["render", "samples/mels/speech-en.npy", "-o", "-"]));
@@ -60,24 +60,22 @@ fn line(name: &str, run: impl Fn() -> Duration) {
 /// does between the two.
 fn warm(mel: &MelSpectrogram, chunk: usize, threads: usize) -> Duration {
     let options = RuntimeOptions { threads, ..RuntimeOptions::default() };
-    let vocoder = Vocoder::builtin(&options).expect("the model");
-    let sampler = vocoder.card().sampler.settings(Quality::Standard, 0);
+    let vocoder = families::builtin(&options).expect("the model");
     let bytes: Vec<u8> = mel.values().iter().flat_map(|value| value.to_le_bytes()).collect();
     let live = LiveMel::new(Cursor::new(bytes), LiveFormat::F32le, None, &MelConvention::native(), "the sample");
     let arrived = live.status();
     let settings = PlayerSettings { sample_rate: 24_000, volume: 1.0, cushion_s: 0.0 };
     let (_player, feed, _feeder) = Player::detached(48_000, settings).expect("a player");
-    let chunks = ChunkLayout { chunk, ..ChunkLayout::default() };
     let settings = SessionSettings {
-        sampler,
-        chunks,
+        effort: vocoder.card().efforts.standard.clone(),
+        seed: 0,
+        chunk: Some(chunk),
         source: SourceSettings::default(),
         adapt: false,
         repeat: false,
         keep_sound: false,
     };
-    let engine = Engine::Diffusion(Box::new(vocoder));
-    let session = Session::start(engine, SessionInput::Live(Box::new(live)), settings, feed).expect("a session");
+    let session = Session::start(vocoder, SessionInput::Live(Box::new(live)), settings, feed).expect("a session");
     // The event comes once the chunk is in the ring.
     let Ok(Event::Rendered { .. }) = session.events.recv() else { panic!("a chunk") };
     let first = arrived.first_frame().expect("a frame").elapsed();

@@ -8,7 +8,7 @@ use audiodiff::{
     diffusion::{ChunkLayout, Encoded, Grid, Network, Renderer, SamplerSettings, WholeMel},
     dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram, extract::extract},
-    model::{GriffinLim, Precision, Quality, RuntimeOptions, Vocoder},
+    model::{Diffusion, GriffinLim, Precision, Quality, RuntimeOptions},
 };
 use std::{
     cell::Cell,
@@ -82,8 +82,8 @@ fn median(mut runs: Vec<[Duration; 3]>) -> [f64; 3] {
     runs[runs.len() / 2].map(|d| d.as_secs_f64())
 }
 
-fn first_sound(network: &Vocoder, mel: &MelSpectrogram, layout: ChunkLayout) -> f64 {
-    let settings = network.card().sampler.settings(Quality::Standard, 0);
+fn first_sound(network: &Diffusion, mel: &MelSpectrogram, layout: ChunkLayout) -> f64 {
+    let settings = network.diffusion_card().sampler.settings(Quality::Standard, 0);
     let once = || {
         let begin = Instant::now();
         let source = WholeMel::new(mel.clone());
@@ -124,11 +124,11 @@ fn main() {
     for precision in [Precision::F32, Precision::Bf16] {
         for threads in [1, 2] {
             let options = RuntimeOptions { precision, threads, ..RuntimeOptions::default() };
-            let vocoder = Vocoder::builtin(&options).expect("the model");
+            let vocoder = Diffusion::builtin(&options).expect("the model");
             for (quality, name) in [(Quality::Draft, "draft"), (Quality::Standard, "standard"), (Quality::Best, "best")]
             {
                 let name = format!("{name} {precision} {threads} thread{}", if threads == 1 { "" } else { "s" });
-                let settings = vocoder.card().sampler.settings(quality, 0);
+                let settings = vocoder.diffusion_card().sampler.settings(quality, 0);
                 if !name.contains(&filter) {
                     continue;
                 }

@@ -4,8 +4,10 @@
 //!
 //! - [`mel`]: a [`mel::MelSpectrogram`], from a file ([`mel::file`]) or from audio ([`mel::extract`]), and the
 //!   [`mel::MelConvention`] that says what its numbers mean
-//! - [`model`]: a [`model::Vocoder`], the built-in one or a file
-//! - [`diffusion`]: the [`diffusion::Renderer`], an iterator over pieces of waveform
+//! - [`families`]: a [`vocoder::Vocoder`], the built-in one or a file, with its [`card`]
+//! - [`source`]: where the mel's frames come from
+//! - [`render`]: the [`render::Renderer`], an iterator over pieces of [`sound`], for any model and convention
+//! - [`model`], [`diffusion`]: the diffusion family, and the baseline without a network
 //! - [`audio`]: readers, resampling, levels, WAV files and pipes
 //! - [`batch`]: many items, remembered in a manifest
 //! - [`eval`]: how good a rendering is
@@ -14,7 +16,8 @@
 //! - [`inspect`]: the diffusion step by step, models number by number
 //! - [`dsp`]: transforms that know nothing of mels or models
 //!
-//! Each knows those above it in this order: dsp, mel, model and diffusion, audio, batch and eval, data, report, inspect.
+//! Each knows those above it in this order: dsp, sound, mel, source, card, vocoder, model and diffusion, families and render,
+//! audio, batch and eval, data, report, inspect.
 //!
 //! # Letters and units
 //!
@@ -33,26 +36,30 @@
 //! # Example
 //!
 //! ```
-//! use audiodiff::{diffusion::*, mel::{MelConvention, MelSpectrogram}, model::*};
+//! use audiodiff::{families, mel::{MelSpectrogram, presets}, model::RuntimeOptions, render::Renderer};
+//! use audiodiff::{source::WholeMel, vocoder::RenderOptions};
 //!
-//! let vocoder = Vocoder::builtin(&RuntimeOptions::default())?;
+//! let vocoder = families::builtin(&RuntimeOptions::default())?;
+//! let convention = presets::named("f5-tts")?;
 //! let silence = MelSpectrogram::new(vec![1e-5f32.ln(); 100 * 30], 100); // 30 frames
-//! let settings = vocoder.card().sampler.settings(Quality::Draft, 0);
-//! let mut samples = Vec::new();
-//! for chunk in Renderer::new(&vocoder, WholeMel::new(silence), settings, ChunkLayout::default())? {
-//!     samples.extend(chunk?);
+//! let source = Box::new(WholeMel::new(silence));
+//! let mut samples = 0;
+//! for sound in Renderer::new(vocoder, source, convention, &RenderOptions::default())? {
+//!     samples += sound?.len();
 //! }
-//! assert_eq!(samples.len(), MelConvention::native().samples(30)); // 29 hops of 256
+//! assert_eq!(samples, convention.samples(30)); // 29 hops of 256
 //! # Ok::<(), audiodiff::Error>(())
 //! ```
 
 pub mod audio;
 pub mod batch;
+pub mod card;
 pub mod data;
 pub mod diffusion;
 pub mod dsp;
 pub mod error;
 pub mod eval;
+pub mod families;
 pub mod inspect;
 pub mod json_lines;
 pub mod live;
@@ -60,8 +67,12 @@ pub mod mel;
 pub mod model;
 pub mod number_range;
 pub mod printable;
+pub mod render;
 pub mod report;
+pub mod sound;
+pub mod source;
 pub mod train;
+pub mod vocoder;
 pub mod whole_file;
 
 pub use error::{Error, Fault, Result};

@@ -35,7 +35,7 @@ struct Reverser {
 
 impl RenderItem for Reverser {
     fn recipe(&self, item: &Item) -> Result<Recipe> {
-        let settings = serde_json::json!({ "steps": item.overrides.steps.unwrap_or(4) });
+        let settings = serde_json::json!({ "steps": item.overrides.effort.get("steps").unwrap_or(4) });
         Ok(Recipe { model: "reverser".into(), settings, seed: item.overrides.seed.unwrap_or(self.seed) })
     }
 

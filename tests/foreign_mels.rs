@@ -3,13 +3,15 @@
 mod program;
 
 use audiodiff::{
-    diffusion::{Network, model_mel},
+    diffusion::Network,
     mel::{self, MelConvention, MelSpectrogram, convert::Conversion, presets, refinement::Refinement},
-    model::{RuntimeOptions, Vocoder},
+    model::{Diffusion, RuntimeOptions},
+    render::model_mel,
+    vocoder::Vocoder as _,
 };
 use npyz::WriterBuilder as _;
 use program::{Program, sample};
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 /// Speech with digital silence around it, so that floors show.
 const SPEECH: &str = "speech-synthetic.wav";
@@ -353,7 +355,7 @@ fn distance(a: &[Vec<f32>], b: &MelSpectrogram) -> f64 {
 }
 
 /// The model's mel of a recording's mel by `convention`, [T][M]: as far as arithmetic takes it, and as the network corrects it.
-fn converted_and_corrected(vocoder: &Vocoder, recording: &str, convention: &MelConvention) -> [Vec<Vec<f32>>; 2] {
+fn converted_and_corrected(vocoder: &Diffusion, recording: &str, convention: &MelConvention) -> [Vec<Vec<f32>>; 2] {
     let given = mel_of(recording, convention);
     let conversion = Conversion::new(convention, vocoder.convention()).unwrap();
     let refinement = Refinement::new(&conversion);
@@ -365,7 +367,7 @@ fn converted_and_corrected(vocoder: &Vocoder, recording: &str, convention: &MelC
     let converted: Vec<_> =
         frames.map(|j| refinement.convert(&conversion, j, mels.len(), spectrum, mel, &mut rows)).collect();
     let mut corrected = converted.clone();
-    let correction = vocoder.refine(&rows).unwrap().expect("the built-in model has a refiner");
+    let correction = vocoder.refiner().expect("the built-in model has a refiner").refine(&rows).unwrap();
     for (frame, correction) in corrected.iter_mut().zip(correction.chunks(vocoder.convention().n_mels)) {
         refinement.apply(frame, correction);
     }
@@ -381,7 +383,7 @@ fn liveliness(mel: &MelSpectrogram) -> f64 {
 
 #[test]
 fn the_model_knows_more_of_other_mels_than_arithmetic_does() {
-    let vocoder = Vocoder::builtin(&RuntimeOptions::default()).unwrap();
+    let vocoder = Diffusion::builtin(&RuntimeOptions::default()).unwrap();
     for recording in [SPEECH, NOISY] {
         let own = mel_of(recording, vocoder.convention());
         for name in ["hifigan-22k", "pwg-lj", "pwg-libritts"] {
@@ -396,11 +398,11 @@ fn the_model_knows_more_of_other_mels_than_arithmetic_does() {
 #[test]
 fn what_the_model_is_given_is_as_lively_as_a_recordings_own_mel() {
     // The likeliest mel would be smoother than any that was ever spoken, and sound like it.
-    let vocoder = Vocoder::builtin(&RuntimeOptions::default()).unwrap();
+    let vocoder = Arc::new(Diffusion::builtin(&RuntimeOptions::default()).unwrap());
     for recording in [SPEECH, NOISY] {
         let own = liveliness(&mel_of(recording, vocoder.convention()));
         for name in ["hifigan-22k", "pwg-lj", "pwg-libritts"] {
-            let given = model_mel(&vocoder, &mel_of(recording, preset(name)), preset(name)).unwrap();
+            let given = model_mel(vocoder.clone(), &mel_of(recording, preset(name)), preset(name)).unwrap();
             let share = liveliness(&given) / own;
             println!("{recording}, {name}: {share:.2}");
             assert!((0.9..1.15).contains(&share), "{recording}, {name}: {share:.2} of the recording's own");

@@ -4,7 +4,7 @@ use audiodiff::{
     diffusion::*,
     dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram, extract, filterbank::filterbank},
-    model::{DeviceChoice, Precision, RuntimeOptions, Vocoder},
+    model::{DeviceChoice, Diffusion, Precision, RuntimeOptions},
 };
 
 const N_FRAMES: usize = 65;
@@ -46,8 +46,8 @@ fn mel() -> MelSpectrogram {
     MelSpectrogram::from_band_major(&values("mel/mel"), 100)
 }
 
-fn vocoder(threads: usize) -> Vocoder {
-    Vocoder::builtin(&RuntimeOptions { device: DeviceChoice::Cpu, precision: Precision::F32, threads }).unwrap()
+fn vocoder(threads: usize) -> Diffusion {
+    Diffusion::builtin(&RuntimeOptions { device: DeviceChoice::Cpu, precision: Precision::F32, threads }).unwrap()
 }
 
 /// The reference's noise, [K, T', 2] a step.
@@ -83,10 +83,10 @@ const REFERENCE: SamplerSettings =
     SamplerSettings { start_iterations: 0, steps: 4, iterations: 8, final_iterations: 16, seed: 0 };
 
 /// The reference weighs an estimate's own magnitude by a half at every step.
-struct EvenBlend(Vocoder);
+struct EvenBlend(Diffusion);
 
 impl Network for EvenBlend {
-    type Condition = <Vocoder as Network>::Condition;
+    type Condition = <Diffusion as Network>::Condition;
 
     fn convention(&self) -> &MelConvention {
         self.0.convention()

@@ -4,13 +4,17 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use audiodiff::{
-    diffusion::{AnyMelRenderer, ChunkLayout, Renderer, SamplerSettings, WholeMel},
+    diffusion::{ChunkLayout, Renderer, SamplerSettings, WholeMel},
     eval::{alignment, mel_l1, pesq_wb},
+    families,
     mel::{MelConvention, extract, presets},
-    model::{Precision, Quality, RuntimeOptions, Vocoder},
+    model::{Diffusion, Precision, Quality, RuntimeOptions},
+    render,
+    vocoder::{RenderOptions, Vocoder},
 };
 
 const SEEDS: [u64; 3] = [1, 2, 3];
@@ -35,7 +39,7 @@ fn sample(name: &str) -> Vec<f32> {
 }
 
 /// PESQ-wb (of speech) and mel distance.
-fn scores(vocoder: &Vocoder, audio: &[f32], settings: SamplerSettings, layout: ChunkLayout) -> (f64, f64) {
+fn scores(vocoder: &Diffusion, audio: &[f32], settings: SamplerSettings, layout: ChunkLayout) -> (f64, f64) {
     let mel = extract(audio, &MelConvention::native()).unwrap();
     let renderer = Renderer::new(vocoder, WholeMel::new(mel.clone()), settings, layout).unwrap();
     let rendered = renderer.map(|chunk| chunk.unwrap()).collect::<Vec<_>>().concat();
@@ -46,13 +50,18 @@ fn scores(vocoder: &Vocoder, audio: &[f32], settings: SamplerSettings, layout: C
 #[test]
 fn each_quality_is_as_good_as_the_reference() {
     let options = RuntimeOptions { precision: Precision::F32, threads: 2, ..RuntimeOptions::default() };
-    let vocoder = Vocoder::builtin(&options).unwrap();
+    let vocoder = Diffusion::builtin(&options).unwrap();
     for (i, quality) in [Quality::Draft, Quality::Standard, Quality::Best].into_iter().enumerate() {
         let (mut pesq, mut wanted, mut clips) = (0.0, 0.0, 0.0);
         for Reference { clip: name, pesq: reference_pesq, mel: reference_mel } in REFERENCE {
             let audio = sample(name);
             let runs = SEEDS.map(|seed| {
-                scores(&vocoder, &audio, vocoder.card().sampler.settings(quality, seed), ChunkLayout::default())
+                scores(
+                    &vocoder,
+                    &audio,
+                    vocoder.diffusion_card().sampler.settings(quality, seed),
+                    ChunkLayout::default(),
+                )
             });
             let mean = |of: fn(&(f64, f64)) -> f64| runs.iter().map(of).sum::<f64>() / SEEDS.len() as f64;
             let mel = mean(|run| run.1);
@@ -100,8 +109,8 @@ fn speech_sets() -> Vec<(String, Vec<Vec<f32>>)> {
 fn chunks_cost_no_quality() {
     const WHOLE: usize = 4096;
     const CHUNKS: [usize; 5] = [12, 24, 48, 96, WHOLE];
-    let vocoder = Vocoder::builtin(&RuntimeOptions { threads: 2, ..RuntimeOptions::default() }).unwrap();
-    let settings = |seed| vocoder.card().sampler.settings(Quality::Standard, seed);
+    let vocoder = Diffusion::builtin(&RuntimeOptions { threads: 2, ..RuntimeOptions::default() }).unwrap();
+    let settings = |seed| vocoder.diffusion_card().sampler.settings(Quality::Standard, seed);
     println!("| frames a chunk | 12 | 24 | 48 | 96 | one window |\n|---|---|---|---|---|---|");
     for (name, clips) in speech_sets() {
         let mean = |chunk| {
@@ -119,14 +128,15 @@ fn chunks_cost_no_quality() {
 }
 
 /// PESQ-wb, mel distance in nats and delay of the mel of `clip` by another program's convention, rendered.
-fn foreign(vocoder: &Vocoder, clip: &str, c: &MelConvention, taken_for: &MelConvention) -> (f32, f64, isize) {
+fn foreign(vocoder: &Arc<dyn Vocoder>, clip: &str, c: &MelConvention, taken_for: &MelConvention) -> (f32, f64, isize) {
     let path = format!("{}/samples/{clip}", env!("CARGO_MANIFEST_DIR"));
     let audio = audiodiff::audio::read_at(path, c.sample_rate).unwrap().samples;
     let mel = extract(&audio, c).unwrap();
-    let settings = vocoder.card().sampler.settings(Quality::Draft, 1);
-    let source = WholeMel::new(mel.clone());
-    let renderer = AnyMelRenderer::new(vocoder, source, taken_for, settings, ChunkLayout::default()).unwrap();
-    let rendered = renderer.map(|chunk| chunk.unwrap()).collect::<Vec<_>>().concat();
+    let effort = Some(vocoder.card().efforts.draft.clone());
+    let options = RenderOptions { effort, seed: 1, ..RenderOptions::default() };
+    let source = Box::new(WholeMel::new(mel.clone()));
+    let renderer = render::Renderer::new(vocoder.clone(), source, taken_for, &options).unwrap();
+    let rendered = renderer.map(|sound| sound.unwrap().into_mono()).collect::<Vec<_>>().concat();
     let again = extract(&rendered, c).unwrap();
     let count = mel.values().len().min(again.values().len());
     let apart: f64 = mel.values().iter().zip(again.values()).map(|(a, b)| f64::from((a - b).abs())).sum();
@@ -138,7 +148,7 @@ fn foreign(vocoder: &Vocoder, clip: &str, c: &MelConvention, taken_for: &MelConv
 
 #[test]
 fn mels_of_other_programs_sound_as_the_recording_and_have_its_mel() {
-    let vocoder = Vocoder::builtin(&RuntimeOptions { threads: 2, ..RuntimeOptions::default() }).unwrap();
+    let vocoder = families::builtin(&RuntimeOptions { threads: 2, ..RuntimeOptions::default() }).unwrap();
     for (name, least_pesq, most_nats) in BOUNDS {
         let c = presets::named(name).unwrap();
         for (clip, most_nats) in ["speech-en.wav", "speech-synthetic.wav"].into_iter().zip(most_nats) {
@@ -167,7 +177,7 @@ const BOUNDS: [(&str, f32, [f64; 2]); 6] = [
 #[test]
 fn half_a_hop_is_seen() {
     // HiFi-GAN's frames lie half a hop later than Tacotron 2's: read as those, the sound comes too early by so much.
-    let vocoder = Vocoder::builtin(&RuntimeOptions { threads: 2, ..RuntimeOptions::default() }).unwrap();
+    let vocoder = families::builtin(&RuntimeOptions { threads: 2, ..RuntimeOptions::default() }).unwrap();
     let [hifigan, tacotron2] = ["hifigan-22k", "tacotron2"].map(|name| presets::named(name).unwrap());
     let (_, _, delay) = foreign(&vocoder, "speech-synthetic.wav", hifigan, tacotron2);
     assert!((-146..=-100).contains(&delay), "{delay} samples late");

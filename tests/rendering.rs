@@ -4,7 +4,7 @@ use audiodiff::{
     Result,
     diffusion::*,
     mel::{MelConvention, MelSpectrogram, extract},
-    model::{GriffinLim, Precision, RuntimeOptions, Vocoder},
+    model::{Diffusion, GriffinLim, Precision, RuntimeOptions},
 };
 
 fn sample(name: &str) -> Vec<f32> {
@@ -20,8 +20,8 @@ const QUICK: SamplerSettings =
     SamplerSettings { start_iterations: 2, steps: 2, iterations: 1, final_iterations: 2, seed: 5 };
 const LAYOUT: ChunkLayout = ChunkLayout { chunk: 24, past: 16, ahead: 8, fade: 256 };
 
-fn vocoder() -> Vocoder {
-    Vocoder::builtin(&RuntimeOptions { precision: Precision::F32, ..RuntimeOptions::default() }).unwrap()
+fn vocoder() -> Diffusion {
+    Diffusion::builtin(&RuntimeOptions { precision: Precision::F32, ..RuntimeOptions::default() }).unwrap()
 }
 
 fn render<N: Network>(network: &N, source: impl MelSource, settings: SamplerSettings, layout: ChunkLayout) -> Vec<f32> {

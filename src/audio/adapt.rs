@@ -3,7 +3,7 @@
 //!
 //! A state machine without a clock of its own, so that it can be tested to the last decision.
 
-use crate::diffusion::SamplerSettings;
+use crate::{card::Effort, vocoder::Vocoder};
 
 /// What one chunk took.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,13 +17,13 @@ pub struct Measured {
 }
 
 /// What to do for the chunks to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     Keep,
     /// The machine does not keep up: take these.
-    Cheaper(SamplerSettings),
+    Cheaper(Effort),
     /// There is room again: take these.
-    Dearer(SamplerSettings),
+    Dearer(Effort),
 }
 
 /// Above this share of real time, the next chunk would be late sooner or later.
@@ -46,8 +46,8 @@ const NEWEST: f64 = 0.6;
 /// Watches the chunks go by.
 #[derive(Debug, Clone)]
 pub struct Adapter {
-    /// From the wanted settings down to the cheapest.
-    ladder: Vec<SamplerSettings>,
+    /// From the wanted effort down to the cheapest, with what each costs in units of the wanted one.
+    ladder: Vec<(Effort, f64)>,
     rung: usize,
     /// Compute time over sound time at the present rung, smoothed; `None` after a change.
     load: Option<f64>,
@@ -59,13 +59,23 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    pub fn new(wanted: SamplerSettings) -> Self {
-        Self { ladder: ladder(wanted), rung: 0, load: None, calm: 0, patience: PATIENCE, since_up: u32::MAX }
+    pub fn new(vocoder: &dyn Vocoder, wanted: &Effort) -> Self {
+        let mut ladder = vec![(wanted.clone(), 1.0)];
+        ladder.extend(vocoder.ladder(wanted));
+        Self::with(ladder)
     }
 
-    /// The settings that it decided on.
-    pub fn settings(&self) -> SamplerSettings {
-        self.ladder[self.rung]
+    fn with(ladder: Vec<(Effort, f64)>) -> Self {
+        Self { ladder, rung: 0, load: None, calm: 0, patience: PATIENCE, since_up: u32::MAX }
+    }
+
+    /// The effort that it decided on.
+    pub fn effort(&self) -> &Effort {
+        &self.ladder[self.rung].0
+    }
+
+    fn cost(&self) -> f64 {
+        self.ladder[self.rung].1
     }
 
     /// Compute time over sound time of the recent chunks, 0 before the first.
@@ -100,14 +110,14 @@ impl Adapter {
         if self.since_up <= 2 * PATIENCE {
             self.patience = (self.patience * 2).min(MOST_PATIENCE);
         }
-        let here = cost(self.settings());
+        let here = self.cost();
         let allowed = COMFORTABLE.max((SHARE_OF_BUFFER * chunk.buffered_s / chunk.audio_s).min(TOO_MUCH));
-        let fits = |settings: &SamplerSettings| load * cost(*settings) / here <= allowed;
+        let fits = |(_, cost): &(Effort, f64)| load * cost / here <= allowed;
         let below = self.rung + 1;
         let found = self.ladder[below..].iter().position(fits);
         self.rung = found.map_or(self.ladder.len() - 1, |offset| below + offset);
         self.load = None;
-        Change::Cheaper(self.settings())
+        Change::Cheaper(self.effort().clone())
     }
 
     /// One rung, after a while of room for it.
@@ -115,8 +125,8 @@ impl Adapter {
         if self.rung == 0 {
             return Change::Keep;
         }
-        let dearer = self.ladder[self.rung - 1];
-        if load * cost(dearer) / cost(self.settings()) > COMFORTABLE {
+        let (dearer, cost) = &self.ladder[self.rung - 1];
+        if load * cost / self.cost() > COMFORTABLE {
             self.calm = 0;
             return Change::Keep;
         }
@@ -125,60 +135,27 @@ impl Adapter {
             return Change::Keep;
         }
         (self.calm, self.since_up, self.load) = (0, 0, None);
+        let dearer = dearer.clone();
         self.rung -= 1;
         Change::Dearer(dearer)
     }
-}
-
-/// Relative cost of a second of sound: the encoder, a denoiser step and a projection iteration as measured on two cores
-/// with AVX512-BF16. Only ratios between rungs are used, and each rung is measured afresh.
-fn cost(settings: SamplerSettings) -> f64 {
-    const ENCODER: f64 = 0.4;
-    const STEP: f64 = 1.0;
-    const ITERATION: f64 = 0.02;
-    ENCODER + STEP * settings.steps as f64 + ITERATION * settings.total_iterations() as f64
-}
-
-/// After a start, fewer steps first and then fewer iterations: a step costs as much as 50 iterations, and what is heard comes
-/// from those. From noise the steps make the sound, and are given up last.
-fn ladder(wanted: SamplerSettings) -> Vec<SamplerSettings> {
-    let mut rungs = vec![wanted];
-    let mut push = |settings: SamplerSettings| {
-        if rungs.last() != Some(&settings) {
-            rungs.push(settings);
-        }
-    };
-    // One iteration is the least that makes the sound agree with the mel; nobody who asked for none gets more.
-    let fewer = |iterations: usize, divisor: usize| (iterations / divisor).max(iterations.min(1));
-    let mut settings = wanted;
-    while settings.start_iterations > 0 && settings.steps > 1 {
-        settings.steps = settings.steps.div_ceil(2);
-        push(settings);
-    }
-    for divisor in [2, 4] {
-        settings.start_iterations = fewer(wanted.start_iterations, divisor);
-        settings.iterations = fewer(wanted.iterations, divisor);
-        settings.final_iterations = fewer(wanted.final_iterations, divisor);
-        push(settings);
-    }
-    while settings.steps > 1 {
-        settings.steps = settings.steps.div_ceil(2);
-        push(settings);
-    }
-    settings.final_iterations = settings.final_iterations.min(1);
-    settings.iterations = settings.iterations.min(1);
-    settings.start_iterations = settings.start_iterations.min(1);
-    push(settings);
-    rungs
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const WANTED: SamplerSettings =
-        SamplerSettings { start_iterations: 0, steps: 4, iterations: 8, final_iterations: 16, seed: 7 };
+    /// What is wanted, and a half, a quarter and an eighth of it.
+    const COSTS: [f64; 4] = [1.0, 0.5, 0.25, 0.125];
     const CHUNK_S: f64 = 1.024;
+
+    fn effort(rung: usize) -> Effort {
+        Effort::new([("rung", rung)])
+    }
+
+    fn adapter() -> Adapter {
+        Adapter::with(COSTS.into_iter().enumerate().map(|(rung, cost)| (effort(rung), cost)).collect())
+    }
 
     /// A machine that takes `speed` of real time for `WANTED`, a buffer of 3 s, and what happens on it.
     struct Machine {
@@ -191,12 +168,12 @@ mod tests {
 
     impl Machine {
         fn new() -> Self {
-            Self { adapter: Adapter::new(WANTED), started: false, buffered_s: 0.0, underruns: 0, changes: Vec::new() }
+            Self { adapter: adapter(), started: false, buffered_s: 0.0, underruns: 0, changes: Vec::new() }
         }
 
         fn run(&mut self, chunks: usize, load_of_wanted: f64) -> &mut Self {
             for _ in 0..chunks {
-                let compute_s = CHUNK_S * load_of_wanted * cost(self.adapter.settings()) / cost(WANTED);
+                let compute_s = CHUNK_S * load_of_wanted * self.adapter.cost();
                 // The device waits for the first chunk. Later the renderer waits until a chunk fits, while the device plays.
                 if self.started {
                     self.buffered_s = self.buffered_s.min(3.0 - CHUNK_S) - compute_s;
@@ -218,28 +195,6 @@ mod tests {
     }
 
     #[test]
-    fn the_ladder_gives_iterations_up_before_steps() {
-        let short: Vec<_> = ladder(WANTED).iter().map(|s| (s.steps, s.iterations, s.final_iterations)).collect();
-        assert_eq!(short, [(4, 8, 16), (4, 4, 8), (4, 2, 4), (2, 2, 4), (1, 2, 4), (1, 1, 1)]);
-        assert!(ladder(WANTED).windows(2).all(|pair| cost(pair[1]) < cost(pair[0])));
-        assert!(ladder(WANTED).iter().all(|settings| settings.seed == 7));
-        let least = SamplerSettings { start_iterations: 0, steps: 1, iterations: 0, final_iterations: 0, seed: 0 };
-        assert_eq!(ladder(least), [least]);
-        let no_projection =
-            SamplerSettings { start_iterations: 0, steps: 3, iterations: 0, final_iterations: 0, seed: 0 };
-        assert!(ladder(no_projection).iter().all(|settings| settings.final_iterations == 0));
-    }
-
-    #[test]
-    fn after_a_start_the_ladder_gives_steps_up_before_iterations() {
-        let wanted = SamplerSettings { start_iterations: 64, steps: 4, iterations: 16, final_iterations: 32, seed: 0 };
-        let rungs = ladder(wanted);
-        let short: Vec<_> = rungs.iter().map(|s| (s.start_iterations, s.steps, s.final_iterations)).collect();
-        assert_eq!(short, [(64, 4, 32), (64, 2, 32), (64, 1, 32), (32, 1, 16), (16, 1, 8), (1, 1, 1)]);
-        assert!(rungs.windows(2).all(|pair| cost(pair[1]) < cost(pair[0])));
-    }
-
-    #[test]
     fn a_fast_machine_is_left_alone() {
         let mut machine = Machine::new();
         machine.run(1000, 0.6);
@@ -252,7 +207,7 @@ mod tests {
             let mut machine = Machine::new();
             machine.run(200, load);
             assert_eq!(machine.underruns, 0, "load {load}");
-            let share = load * cost(machine.adapter.settings()) / cost(WANTED);
+            let share = load * machine.adapter.cost();
             assert!(share <= TOO_MUCH, "load {load}: {share}");
             // It does not go to and fro: a try upwards is undone, and then waits longer each time.
             assert!(machine.changes.len() <= 6, "load {load}: {:?}", machine.changes);
@@ -264,10 +219,10 @@ mod tests {
         let mut machine = Machine::new();
         machine.run(5, 0.3).run(30, 2.5);
         assert!(matches!(machine.changes[0], Change::Cheaper(_)));
-        assert_ne!(machine.adapter.settings(), WANTED);
+        assert_ne!(machine.adapter.rung, 0);
         machine.run(40, 0.3);
-        assert_eq!(machine.adapter.settings(), WANTED);
-        assert_eq!(machine.changes.last(), Some(&Change::Dearer(WANTED)));
+        assert_eq!(machine.adapter.rung, 0);
+        assert_eq!(machine.changes.last(), Some(&Change::Dearer(effort(0))));
     }
 
     /// One slow chunk with a full buffer behind it is no reason to sound worse.
@@ -282,13 +237,13 @@ mod tests {
     fn the_cheapest_is_the_end() {
         let mut machine = Machine::new();
         machine.run(50, 100.0);
-        assert_eq!(machine.adapter.settings(), *ladder(WANTED).last().unwrap());
+        assert_eq!(machine.adapter.rung, COSTS.len() - 1);
         assert_eq!(machine.changes.len(), 1, "all the way down at once");
     }
 
     #[test]
     fn no_sound_is_no_news() {
-        let mut adapter = Adapter::new(WANTED);
+        let mut adapter = adapter();
         assert_eq!(adapter.after_chunk(Measured { compute_s: 9.0, audio_s: 0.0, buffered_s: 0.0 }), Change::Keep);
         assert_eq!(adapter.load(), 0.0);
     }

@@ -3,61 +3,33 @@
 use std::{
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::json;
 
-use super::{Fingerprint, Item, Recipe, RenderItem, Rendered, Source, SourceSettings, Ticket, Work};
+use super::{Fingerprint, Item, Recipe, RenderItem, Rendered, Source, SourceSettings, Ticket};
 use crate::{
     Error, Result,
     audio::{
         FileReport, FileSink, FileSinkSettings, SampleFormat, StreamReport, StreamSink, StreamSinkSettings,
         WavMetadata, read_metadata, resampled_len,
     },
-    diffusion::{AnyMelRenderer, ChunkLayout, Network, SamplerSettings, WholeMel},
+    card::Effort,
     mel::{MelConvention, presets},
-    model::{GriffinLim, Vocoder},
     number_range::{GAIN_DB, LOUDNESS_LUFS},
+    render::Renderer,
+    source::WholeMel,
+    vocoder::{RenderOptions, Vocoder},
 };
-
-/// What turns mels into sound.
-pub enum Engine {
-    Diffusion(Box<Vocoder>),
-    GriffinLim(Box<GriffinLim>),
-}
-
-impl Engine {
-    /// Name and hash of the weights.
-    pub fn id(&self) -> &str {
-        match self {
-            Self::Diffusion(vocoder) => vocoder.id(),
-            Self::GriffinLim(_) => GriffinLim::ID,
-        }
-    }
-
-    /// The mel that it takes.
-    pub fn convention(&self) -> &MelConvention {
-        match self {
-            Self::Diffusion(vocoder) => vocoder.convention(),
-            Self::GriffinLim(baseline) => baseline.convention(),
-        }
-    }
-
-    /// Where and in which numbers it computes: other samples on another device.
-    pub fn arithmetic(&self) -> String {
-        match self {
-            Self::Diffusion(vocoder) if vocoder.device().is_cuda() => format!("{} on cuda", vocoder.precision()),
-            Self::Diffusion(vocoder) => format!("{} on cpu", vocoder.precision()),
-            Self::GriffinLim(_) => "f32 on cpu".into(),
-        }
-    }
-}
 
 /// How everything in a run is rendered; an item's overrides win.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RenderSettings {
-    pub sampler: SamplerSettings,
-    pub chunks: ChunkLayout,
+    pub effort: Effort,
+    pub seed: u64,
+    /// Mel frames of new sound in a chunk; the model's own where `None`.
+    pub chunk: Option<usize>,
     pub source: SourceSettings,
     pub format: SampleFormat,
     /// dB
@@ -69,10 +41,14 @@ pub struct RenderSettings {
 }
 
 impl RenderSettings {
+    pub fn options(&self) -> RenderOptions {
+        let Self { effort, seed, chunk, .. } = self;
+        RenderOptions { effort: Some(effort.clone()), seed: *seed, chunk: *chunk, ..RenderOptions::default() }
+    }
+
     /// # Errors
     /// [`Error::Settings`] names the setting that is out of range.
     pub fn validated(self) -> Result<Self> {
-        self.sampler.validated()?;
         GAIN_DB.check("gain", self.gain)?;
         self.loudness.map(|loudness| LOUDNESS_LUFS.check("loudness", loudness)).transpose()?;
         Ok(self)
@@ -81,7 +57,7 @@ impl RenderSettings {
 
 /// Renders files with one model.
 pub struct FileRenderer {
-    pub engine: Engine,
+    pub vocoder: Arc<dyn Vocoder>,
     pub settings: RenderSettings,
 }
 
@@ -89,23 +65,24 @@ impl FileRenderer {
     /// The run's settings with the item's own.
     fn settings_of(&self, item: &Item) -> Result<RenderSettings> {
         let (own, run) = (&item.overrides, &self.settings);
-        let work = Work {
-            start_iterations: own.start_iterations,
-            steps: own.steps,
-            iterations: own.iterations,
-            final_iterations: own.final_iterations,
-        };
-        let set = SamplerSettings { seed: own.seed.unwrap_or(run.sampler.seed), ..run.sampler };
         let mut source = run.source.clone();
         source.convention = own.convention.clone().or(source.convention);
         let settings = RenderSettings {
             source,
-            sampler: self.engine.with_work(set, work)?,
+            effort: self.vocoder.adjusted(&run.effort, &own.effort)?,
+            seed: own.seed.unwrap_or(run.seed),
             gain: own.gain.unwrap_or(run.gain),
             loudness: own.loudness.or(run.loudness),
             ..run.clone()
         };
         settings.validated()
+    }
+
+    /// Seconds of new sound in a chunk of the model's.
+    pub fn chunk_s(&self) -> f64 {
+        let card = self.vocoder.card();
+        let frames = card.streaming.of_chunk(self.settings.chunk).chunk;
+        (frames * card.mel.hop) as f64 / f64::from(card.mel.sample_rate)
     }
 
     /// Hz, of the output that `source` becomes.
@@ -118,7 +95,7 @@ impl FileRenderer {
     /// # Errors
     /// Those of [`Source::open`].
     pub fn open(&self, item: &Item) -> Result<Source> {
-        Source::open(&item.input, &self.settings_of(item)?.source, self.engine.convention())
+        Source::open(&item.input, &self.settings_of(item)?.source, &self.vocoder.card().mel)
     }
 
     /// Renders `source`, which is `item`'s, into something that takes samples as they come. What leaves first leaves before the end is rendered.
@@ -140,7 +117,7 @@ impl FileRenderer {
             sample_rate: rate,
             raw,
             gain_db: settings.gain,
-            seed: settings.sampler.seed,
+            seed: settings.seed,
             samples: Some(resampled_len(source.samples, source.rate, rate)),
         };
         let mut sink = StreamSink::new(output, &item.output, sink);
@@ -163,53 +140,21 @@ impl FileRenderer {
         source: Source,
         settings: &RenderSettings,
         ticket: &Ticket,
-        write: impl FnMut(&[f32]) -> Result<()>,
+        mut write: impl FnMut(&[f32]) -> Result<()>,
     ) -> Result<()> {
         let rate = self.rate_of(&source);
         ticket.expect(source.samples as f64 / f64::from(source.rate));
-        let exact = ExactLength { left: resampled_len(source.samples, source.rate, rate), write };
-        match &self.engine {
-            Engine::Diffusion(vocoder) => pull(vocoder.as_ref(), source, settings, rate, ticket, exact),
-            Engine::GriffinLim(baseline) => pull(baseline.as_ref(), source, settings, rate, ticket, exact),
+        let length = resampled_len(source.samples, source.rate, rate);
+        let Source { mel, convention, .. } = source;
+        let source = Box::new(WholeMel::new(mel));
+        let renderer = Renderer::new(self.vocoder.clone(), source, &convention, &settings.options())?;
+        for sound in renderer.at_rate(rate)?.of_length(length) {
+            let sound = sound?;
+            let seconds = sound.seconds();
+            write(&sound.into_mono())?;
+            ticket.advance(seconds)?;
         }
-    }
-}
-
-fn pull<N: Network>(
-    network: &N,
-    source: Source,
-    settings: &RenderSettings,
-    rate: u32,
-    ticket: &Ticket,
-    mut output: ExactLength<impl FnMut(&[f32]) -> Result<()>>,
-) -> Result<()> {
-    let Source { mel, convention, .. } = source;
-    let RenderSettings { sampler, chunks, .. } = *settings;
-    for chunk in AnyMelRenderer::new(network, WholeMel::new(mel), &convention, sampler, chunks)?.at_rate(rate)? {
-        let chunk = chunk?;
-        output.write(&chunk)?;
-        ticket.advance(chunk.len() as f64 / f64::from(rate))?;
-    }
-    output.finish()
-}
-
-/// Passes exactly `left` samples on to `write`.
-struct ExactLength<W> {
-    left: u64,
-    write: W,
-}
-
-impl<W: FnMut(&[f32]) -> Result<()>> ExactLength<W> {
-    fn write(&mut self, samples: &[f32]) -> Result<()> {
-        let taken = samples.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        self.left -= taken as u64;
-        if taken > 0 { (self.write)(&samples[..taken]) } else { Ok(()) }
-    }
-
-    fn finish(mut self) -> Result<()> {
-        // Rounding twice, there and back again, may lose a sample.
-        let missing = vec![0.0; usize::try_from(self.left).unwrap_or(0)];
-        self.write(&missing)
+        Ok(())
     }
 }
 
@@ -226,14 +171,10 @@ fn stated(convention: Option<&MelConvention>) -> serde_json::Value {
 
 impl RenderItem for FileRenderer {
     fn recipe(&self, item: &Item) -> Result<Recipe> {
-        let RenderSettings { sampler, chunks, source, format, gain, loudness, rate } = self.settings_of(item)?;
-        let settings = json!({
-            "start_iterations": sampler.start_iterations,
-            "steps": sampler.steps,
-            "iterations": sampler.iterations,
-            "final_iterations": sampler.final_iterations,
-            "arithmetic": self.engine.arithmetic(),
-            "chunks": chunks,
+        let RenderSettings { effort, seed, chunk, source, format, gain, loudness, rate } = self.settings_of(item)?;
+        let mut settings = json!({
+            "arithmetic": self.vocoder.identity().arithmetic,
+            "chunks": self.vocoder.card().streaming.of_chunk(chunk),
             "layout": source.layout,
             "tensor": source.tensor,
             "convention": stated(source.convention.as_ref()),
@@ -243,7 +184,10 @@ impl RenderItem for FileRenderer {
             "loudness_lufs": loudness,
             "rate": rate,
         });
-        Ok(Recipe { model: self.engine.id().into(), settings, seed: sampler.seed })
+        for (entry, value) in effort.0 {
+            settings[entry] = value.into();
+        }
+        Ok(Recipe { model: self.vocoder.identity().weights.clone(), settings, seed })
     }
 
     fn render(&self, item: &Item, fingerprint: &Fingerprint, ticket: &Ticket) -> Result<Rendered> {
@@ -260,7 +204,7 @@ impl RenderItem for FileRenderer {
             sample_rate: rate,
             gain_db: settings.gain,
             loudness: settings.loudness,
-            seed: settings.sampler.seed,
+            seed: settings.seed,
             metadata: Some(WavMetadata::new(made_of)),
         };
         let mut sink = FileSink::create(&item.output, sink)?;

@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 
 use crate::{
     Error, Fault, Result,
+    card::Effort,
     mel::{MelConvention, user_convention::resolve_name},
     number_range::{GAIN_DB, LOUDNESS_LUFS, NumberRange},
 };
@@ -24,10 +25,8 @@ pub const AUDIO_EXTENSIONS: &[&str] = &["wav", "wave", "flac", "mp3", "ogg", "og
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Overrides {
     pub seed: Option<u64>,
-    pub start_iterations: Option<usize>,
-    pub steps: Option<usize>,
-    pub iterations: Option<usize>,
-    pub final_iterations: Option<usize>,
+    /// Entries in place of the run's.
+    pub effort: Effort,
     /// dB
     pub gain: Option<f64>,
     /// LUFS
@@ -216,10 +215,12 @@ fn parse_line(text: &[u8], subject: &str) -> Result<Line> {
     };
     let overrides = Overrides {
         seed: line.seed,
-        start_iterations: line.start_iterations,
-        steps: line.steps,
-        iterations: line.iterations,
-        final_iterations: line.final_iterations,
+        effort: Effort::given([
+            ("start_iterations", line.start_iterations),
+            ("steps", line.steps),
+            ("iterations", line.iterations),
+            ("final_iterations", line.final_iterations),
+        ]),
         gain: in_range(line.gain, "gain", GAIN_DB)?,
         loudness: in_range(line.loudness, "loudness", LOUDNESS_LUFS)?,
         convention: match line.convention.as_deref().map(resolve_name) {
@@ -293,7 +294,10 @@ mod tests {
         assert_eq!(lines[0].input, Path::new("a b.npy"));
         assert_eq!(lines[1].output.as_deref(), Some(Path::new("d.wav")));
         // 0 is a value, not "unset".
-        assert_eq!(lines[1].overrides, Overrides { seed: Some(0), steps: Some(2), ..Overrides::default() });
+        assert_eq!(
+            lines[1].overrides,
+            Overrides { seed: Some(0), effort: Effort::new([("steps", 2)]), ..Overrides::default() }
+        );
         assert_eq!(lines[2].input, Path::new("last.wav"));
         let own = read_list(&br#"{"input": "h.npy", "convention": "hifigan-22k"}"#[..], "standard input").unwrap();
         assert_eq!(own[0].overrides.convention.as_ref().map(|c| c.name.as_str()), Some("hifigan-22k"));

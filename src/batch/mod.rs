@@ -12,13 +12,11 @@ mod plan;
 mod resume;
 mod schedule;
 mod source;
-mod work;
 
-pub use file_renderer::{Engine, FileRenderer, RenderSettings, streamed};
+pub use file_renderer::{FileRenderer, RenderSettings, streamed};
 pub use inputs::{AUDIO_EXTENSIONS, Found, Inputs, MEL_EXTENSIONS, Overrides, read_list};
 pub use manifest::{Entry, Fingerprint, Manifest, Recipe, Status};
 pub use plan::{Item, Plan, Target};
 pub use resume::{Existing, Remaining, resume};
 pub use schedule::{Event, RenderItem, Rendered, Ticket, hash_file, run, run_alone};
 pub use source::{Source, SourceSettings, recording_length};
-pub use work::Work;

@@ -1,6 +1,9 @@
 //! From an input file to a mel of a known convention: mel files are read and checked, recordings analysed.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::AUDIO_EXTENSIONS;
 use crate::{
@@ -28,7 +31,7 @@ pub struct SourceSettings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
     /// By `convention`.
-    pub mel: MelSpectrogram,
+    pub mel: Arc<MelSpectrogram>,
     /// The model's for recordings.
     pub convention: MelConvention,
     /// How long the sound is to be, in samples at `rate`: a recording's own length, for a mel what its convention's framing
@@ -64,7 +67,7 @@ impl Source {
         recording.samples.resize(length, 0.0);
         let mel = mel::extract(&recording.samples, wanted)?;
         let SourceInfo { sample_rate, samples, .. } = recording.source;
-        Ok(Self { mel, convention: wanted.clone(), samples, rate: sample_rate, notes })
+        Ok(Self { mel: mel.into(), convention: wanted.clone(), samples, rate: sample_rate, notes })
     }
 
     fn of_mel_file(path: &Path, settings: &SourceSettings) -> Result<Self> {
@@ -77,7 +80,7 @@ impl Source {
         // Who shows a note says for itself which file it is of.
         let name = format!("{}: ", path.display());
         let notes = notes.into_iter().map(|note| note.strip_prefix(&name).map(str::to_owned).unwrap_or(note)).collect();
-        Ok(Self { mel, samples, rate: convention.sample_rate, convention, notes })
+        Ok(Self { mel: mel.into(), samples, rate: convention.sample_rate, convention, notes })
     }
 }
 

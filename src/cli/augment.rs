@@ -228,14 +228,14 @@ impl AugmentFlags {
     }
 
     fn variation(&self, threads: usize) -> Result<Variation> {
-        let engine = self.model.engine(threads)?;
-        let wanted = engine.convention().sample_rate;
+        let vocoder = self.model.vocoder(threads)?;
+        let wanted = vocoder.card().mel.sample_rate;
         if self.writing.rate != wanted {
             let remedy = format!("leave --rate away, or give {wanted}");
             return Err(wrong("--rate", format!("the model renders {wanted} Hz"), remedy));
         }
-        let sampler = self.quality.sampler(&engine, 0)?;
-        Ok(Variation { engine, sampler })
+        let effort = self.quality.effort(vocoder.as_ref())?;
+        Ok(Variation { vocoder, effort })
     }
 }
 

@@ -1,13 +1,16 @@
 //! `audiodiff doctor`: what the program found on this machine, what is missing, and the command that mends it.
 
-use std::{path::Path, time::Instant};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use audiodiff::{
     Result,
     audio::device,
-    diffusion::{ChunkLayout, Network as _, Renderer, WholeMel},
+    families,
     mel::MelSpectrogram,
-    model::{LIBTORCH_VERSION, Library, Precision, Quality, RuntimeOptions, Vocoder, cpu_has_bf16},
+    model::{LIBTORCH_VERSION, Library, Precision, RuntimeOptions, cpu_has_bf16},
+    render::Renderer,
+    source::WholeMel,
+    vocoder::{RenderOptions, Vocoder},
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -143,9 +146,9 @@ fn processor_features() -> Vec<&'static str> {
 fn look_at_model(findings: &mut Findings) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let options = RuntimeOptions { threads, ..RuntimeOptions::default() };
-    let tried = Vocoder::builtin(&options).and_then(|vocoder| {
+    let tried = families::builtin(&options).and_then(|vocoder| {
         let speed = trial(&vocoder)?;
-        Ok((vocoder.id().to_string(), vocoder.convention().name.clone(), speed))
+        Ok((vocoder.identity().weights.clone(), vocoder.card().mel.name.clone(), speed))
     });
     match tried {
         Ok((id, convention, speed)) => {
@@ -161,18 +164,18 @@ fn look_at_model(findings: &mut Findings) {
 }
 
 /// × real time of a second of sound, the start left out.
-fn trial(vocoder: &Vocoder) -> Result<f64> {
-    let convention = vocoder.convention();
+fn trial(vocoder: &Arc<dyn Vocoder>) -> Result<f64> {
+    let convention = &vocoder.card().mel;
     let frames = 1 + (convention.sample_rate as usize).div_ceil(convention.hop);
     let mel = MelSpectrogram::new(vec![-5.0; frames * convention.n_mels], convention.n_mels);
-    let settings = vocoder.card().sampler.settings(Quality::Standard, 0);
     let mut took_s = f64::INFINITY;
     let mut samples = 0;
     for _ in 0..2 {
         let started = Instant::now();
         samples = 0;
-        for chunk in Renderer::new(vocoder, WholeMel::new(mel.clone()), settings, ChunkLayout::default())? {
-            samples += chunk?.len();
+        let source = Box::new(WholeMel::new(mel.clone()));
+        for sound in Renderer::new(vocoder.clone(), source, convention, &RenderOptions::default())? {
+            samples += sound?.len();
         }
         took_s = took_s.min(started.elapsed().as_secs_f64());
     }

@@ -14,6 +14,7 @@ use audiodiff::{
         Comparison, Evaluation, Event, FileScore, Folder, Metric, ModelSystem, RenderedFolder, Results, Summary, System,
     },
     report::{Html, Page, evaluation},
+    vocoder::RenderOptions,
     whole_file::WholeFile,
 };
 use clap::Args;
@@ -251,7 +252,7 @@ impl EvalFlags {
         stop: &'static AtomicBool,
         terminal: &Terminal,
     ) -> Result<Box<dyn System>> {
-        let engine = model.engine(&self.runtime, threads)?;
+        let vocoder = model.vocoder(&self.runtime, threads)?;
         let seed = self.quality.seed.number();
         if self.quality.seed == SeedChoice::Random {
             terminal.note(format_args!("{model}: seed {seed}"));
@@ -270,9 +271,11 @@ impl EvalFlags {
             }
             _ => self.quality.clone(),
         };
-        let settings = quality.sampler(&engine, seed)?.validated()?;
-        terminal.detail(format_args!("{model}: {}, {threads} threads, {settings:?}", engine.id()));
-        Ok(Box::new(ModelSystem::new(engine, settings, stop)))
+        let effort = quality.effort(vocoder.as_ref())?;
+        let weights = &vocoder.identity().weights;
+        terminal.detail(format_args!("{model}: {weights}, {threads} threads, {effort}, seed {seed}"));
+        let options = RenderOptions { effort: Some(effort), seed, ..RenderOptions::default() };
+        Ok(Box::new(ModelSystem::new(vocoder, options, stop)))
     }
 
     /// The baseline first, and no name twice.

@@ -4,17 +4,19 @@ use std::{
     fmt::Write as _,
     io,
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
 };
 
 use audiodiff::{
     Error, Fault, Result, audio,
-    batch::{AUDIO_EXTENSIONS, Engine, Source},
-    diffusion::{Network, SamplerSettings, SeededNoise, model_mel},
+    batch::{AUDIO_EXTENSIONS, Source},
+    diffusion::{Network, SamplerSettings, SeededNoise},
     eval::picture::FrequencyScale,
     inspect::{self, About, FolderOptions, Inspection, ModelReport, PictureFormat},
     mel::MelSpectrogram,
-    model::{BUILTIN_NAME, ModelFile},
+    model::{BUILTIN_NAME, Diffusion, GriffinLim, ModelFile},
+    render::model_mel,
+    vocoder::Vocoder,
 };
 use clap::{Args, ValueEnum};
 
@@ -22,7 +24,7 @@ use super::{
     Outcome, interrupt,
     progress::Progress,
     render::InputFlags,
-    settings::{ModelFlags, QualityFlags, SeedChoice, wrong},
+    settings::{ModelChoice, ModelFlags, QualityFlags, SeedChoice, wrong},
     terminal::{Terminal, print},
 };
 
@@ -127,16 +129,28 @@ pub fn run(flags: &InspectFlags, terminal: &Terminal) -> Result<Outcome> {
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = flags.threads.map_or(cores, |threads| usize::try_from(threads).unwrap_or(usize::MAX));
-    let engine = flags.model.engine(threads)?;
-    let window = match &engine {
-        Engine::Diffusion(vocoder) => Window::open(flags, vocoder.as_ref())?,
-        Engine::GriffinLim(baseline) => Window::open(flags, baseline.as_ref())?,
-    };
+    let options = flags.model.runtime.options(threads);
+    match &flags.model.model {
+        ModelChoice::Builtin => look_into(flags, folder, Arc::new(Diffusion::builtin(&options)?), terminal),
+        ModelChoice::File(path) => look_into(flags, folder, Arc::new(Diffusion::load(path, &options)?), terminal),
+        ModelChoice::GriffinLim => look_into(flags, folder, Arc::new(GriffinLim::new(threads)?), terminal),
+    }
+}
+
+/// The steps of one rendering. Only models that have steps can show them: their network is asked for itself.
+fn look_into<N: Network + Vocoder + 'static>(
+    flags: &InspectFlags,
+    folder: PathBuf,
+    vocoder: Arc<N>,
+    terminal: &Terminal,
+) -> Result<Outcome> {
+    let seconds = flags.window.seconds;
+    let window = Window::open(flags, vocoder.clone())?;
     let seed = flags.quality.seed.number();
     if flags.quality.seed == SeedChoice::Random {
         terminal.note(format_args!("seed {seed}"));
     }
-    let settings = flags.quality.sampler(&engine, seed)?.validated()?;
+    let settings = SamplerSettings::of_effort(&flags.quality.effort(vocoder.as_ref())?, seed)?;
     let longest = MOST_STEP_SECONDS / settings.turns() as f64;
     if window.seconds > longest {
         let found = format!("{seconds}, with {} steps", settings.steps);
@@ -145,8 +159,8 @@ pub fn run(flags: &InspectFlags, terminal: &Terminal) -> Result<Outcome> {
     let seeds: Vec<u64> = (0..flags.look.seeds).map(|i| seed.wrapping_add(i)).collect();
     let about = About {
         input: flags.input.display().to_string(),
-        model: engine.id().into(),
-        convention: engine.convention().name.clone(),
+        model: vocoder.identity().weights.clone(),
+        convention: vocoder.card().mel.name.clone(),
         start_s: window.start_s,
         seconds: window.seconds,
         input_seconds: window.input_seconds,
@@ -160,10 +174,7 @@ pub fn run(flags: &InspectFlags, terminal: &Terminal) -> Result<Outcome> {
         let all = window.input_seconds;
         terminal.note(format_args!("{from:.2} to {to:.2} s of {all:.2} s; --start and --seconds choose another part"));
     }
-    let inspection = match &engine {
-        Engine::Diffusion(vocoder) => look(vocoder.as_ref(), window, settings, &about, terminal)?,
-        Engine::GriffinLim(baseline) => look(baseline.as_ref(), window, settings, &about, terminal)?,
-    };
+    let inspection = look(vocoder.as_ref(), window, settings, &about, terminal)?;
     let options = FolderOptions {
         format: match flags.look.picture_format {
             PictureFormatChoice::Png => PictureFormat::Png,
@@ -214,10 +225,10 @@ struct Window {
 }
 
 impl Window {
-    fn open<N: Network>(flags: &InspectFlags, network: &N) -> Result<Self> {
-        let wanted = network.convention();
+    fn open(flags: &InspectFlags, vocoder: Arc<dyn Vocoder>) -> Result<Self> {
+        let wanted = &vocoder.card().mel;
         let source = Source::open(&flags.input, &flags.mel.source()?, wanted)?;
-        let mel = model_mel(network, &source.mel, &source.convention)?;
+        let mel = model_mel(vocoder.clone(), &source.mel, &source.convention)?;
         let (hop, rate) = (wanted.hop, f64::from(wanted.sample_rate));
         let frame = |seconds: f64| (seconds * rate / hop as f64).round() as usize;
         let first = frame(flags.window.start);

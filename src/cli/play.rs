@@ -5,7 +5,10 @@ use std::{
     io::{self, IsTerminal as _},
     panic::resume_unwind,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -18,10 +21,10 @@ use audiodiff::{
         player::{Player, PlayerSettings, PlayerStatus},
     },
     batch::{FileRenderer, Fingerprint, Inputs, Overrides, Recipe, RenderItem as _, RenderSettings, streamed},
-    diffusion::{ChunkLayout, SamplerSettings},
+    card::{Effort, ModelCard},
     live::{Event, LiveFormat, LiveMel, Session, SessionInput, SessionSettings},
-    mel::MelConvention,
     number_range::NumberRange,
+    vocoder::Vocoder,
 };
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -167,16 +170,17 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
     let (device, mut renderer) = (device?, renderer?);
     if let ([file], Some(path)) = (files.as_slice(), &flags.also_write) {
         // Everything is played at the model's rate; render would take the mel's own.
-        let rate = renderer.engine.convention().sample_rate;
+        let rate = renderer.vocoder.card().mel.sample_rate;
         let source = renderer.open(&streamed(file.clone(), path, Overrides::default()));
         renderer.settings.rate = source.ok().filter(|source| source.convention.sample_rate != rate).map(|_| rate);
     }
     let kept = flags.also_write.as_ref().map(|path| Kept::create(path, &renderer, &files, flags.format)).transpose()?;
-    let convention = renderer.engine.convention().clone();
-    let RenderSettings { sampler, chunks, source, .. } = renderer.settings;
+    let convention = renderer.vocoder.card().mel.clone();
+    let chunk_s = renderer.chunk_s();
+    let RenderSettings { effort, seed, chunk, source, .. } = renderer.settings;
 
     let stop = interrupt::stop_flag();
-    let cushion_s = if live { cushion_s(chunks, &convention) } else { 0.0 };
+    let cushion_s = if live { cushion_s(chunk_s) } else { 0.0 };
     let settings = PlayerSettings { sample_rate: convention.sample_rate, volume: flags.volume as f32, cushion_s };
     let (mut player, feed) = Player::start(&device, settings)?;
     terminal.detail(format_args!(
@@ -209,13 +213,14 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
         errors: Vec::new(),
         speed: 0.0,
         rendered_all: false,
-        wanted: sampler,
-        present: sampler,
+        wanted: effort.clone(),
+        present: effort.clone(),
+        vocoder: renderer.vocoder.clone(),
         adapted: 0,
     };
     let (adapt, repeat, keep_sound) = (!flags.no_adapt, flags.repeat, playing.kept.is_some());
-    let settings = SessionSettings { sampler, chunks, source, adapt, repeat, keep_sound };
-    let session = Session::start(renderer.engine, input, settings, feed)?;
+    let settings = SessionSettings { effort, seed, chunk, source, adapt, repeat, keep_sound };
+    let session = Session::start(renderer.vocoder, input, settings, feed)?;
 
     let keys = Keys::start();
     let ended = playing.until_the_end(&mut player, &session, keys.as_ref(), stop);
@@ -305,28 +310,26 @@ impl PlayFlags {
         }
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.and_then(|threads| usize::try_from(threads).ok()).unwrap_or(cores);
-        let engine = self.model.engine(threads)?;
+        let vocoder = self.model.vocoder(threads)?;
         let latency_ms = self.live.latency_ms.or(live.then_some(LIVE_LATENCY_MS));
         let settings = RenderSettings {
-            sampler: self.quality.sampler(&engine, seed)?,
-            chunks: match latency_ms {
-                Some(latency_ms) => chunks_for(latency_ms, engine.convention())?,
-                None => ChunkLayout::default(),
-            },
+            effort: self.quality.effort(vocoder.as_ref())?,
+            seed,
+            chunk: latency_ms.map(|latency_ms| chunk_for(latency_ms, vocoder.card())).transpose()?,
             source,
             format: self.format.into(),
             gain: 0.0,
             loudness: None,
             rate: None,
         };
-        terminal.detail(format_args!("model {}, {settings:?}", engine.id()));
-        Ok(FileRenderer { engine, settings })
+        terminal.detail(format_args!("model {}, {settings:?}", vocoder.identity().weights));
+        Ok(FileRenderer { vocoder, settings })
     }
 }
 
 /// The longest chunk that is complete, with its look-ahead, `latency_ms` after its first frame.
-pub(super) fn chunks_for(latency_ms: u32, convention: &MelConvention) -> Result<ChunkLayout> {
-    let usual = ChunkLayout::default();
+pub(super) fn chunk_for(latency_ms: u32, card: &ModelCard) -> Result<usize> {
+    let (convention, usual) = (&card.mel, card.streaming);
     let frame_ms = 1000.0 * convention.hop as f64 / f64::from(convention.sample_rate);
     // One frame more tells the renderer that the mel goes on.
     let beyond = usual.ahead + 1;
@@ -337,13 +340,12 @@ pub(super) fn chunks_for(latency_ms: u32, convention: &MelConvention) -> Result<
         let remedy = format!("give {least} or more: {SHORTEST_CHUNK} frames and {beyond} of look-ahead");
         return Err(wrong("--latency-ms", found, remedy));
     }
-    Ok(ChunkLayout { chunk: frames - beyond, ..usual })
+    Ok(frames - beyond)
 }
 
 /// Seconds by which the first sound is held back, so that later chunks, which come no earlier than the sound before them
 /// ends, may each be so late.
-fn cushion_s(chunks: ChunkLayout, convention: &MelConvention) -> f64 {
-    let chunk_s = (chunks.chunk * convention.hop) as f64 / f64::from(convention.sample_rate);
+fn cushion_s(chunk_s: f64) -> f64 {
     (chunk_s / 4.0).clamp(0.03, 0.15)
 }
 
@@ -369,8 +371,9 @@ struct Playing<'t> {
     errors: Vec<String>,
     speed: f64,
     rendered_all: bool,
-    wanted: SamplerSettings,
-    present: SamplerSettings,
+    wanted: Effort,
+    present: Effort,
+    vocoder: Arc<dyn Vocoder>,
     /// Times that cheaper settings were taken.
     adapted: usize,
 }
@@ -440,7 +443,7 @@ impl Playing<'_> {
                     kept.pending.extend_from_slice(&samples);
                 }
             }
-            Event::Adapted { settings, cheaper } => self.say_adapted(settings, cheaper),
+            Event::Adapted { effort, cheaper } => self.say_adapted(effort, cheaper),
             Event::Failed { error, .. } => {
                 self.terminal.error(&error);
                 self.errors.push(error.to_string());
@@ -451,8 +454,9 @@ impl Playing<'_> {
     }
 
     /// Once; later changes are details.
-    fn say_adapted(&mut self, settings: SamplerSettings, cheaper: bool) {
-        self.present = settings;
+    fn say_adapted(&mut self, effort: Effort, cheaper: bool) {
+        let settings = self.vocoder.describe(&effort);
+        self.present = effort;
         if cheaper && self.adapted == 0 {
             self.terminal.warn(format_args!("the machine does not keep up; going on with {settings} until it does"));
         } else {
@@ -517,9 +521,9 @@ impl Kept {
             }
             _ => as_value(&recipe),
         };
-        let rate = renderer.engine.convention().sample_rate;
+        let rate = renderer.vocoder.card().mel.sample_rate;
         let settings = FileSinkSettings {
-            seed: renderer.settings.sampler.seed,
+            seed: renderer.settings.seed,
             metadata: Some(WavMetadata::new(made_of)),
             ..FileSinkSettings::new(SampleFormat::from(format), rate)
         };
@@ -656,14 +660,6 @@ impl Summary<'_> {
             Ending::Stopped => "stopped",
             Ending::Interrupted => "interrupted",
         };
-        let sampler = |settings: &SamplerSettings| {
-            json!({
-                "start_iterations": settings.start_iterations,
-                "steps": settings.steps,
-                "iterations": settings.iterations,
-                "final_iterations": settings.final_iterations,
-            })
-        };
         json!({
             "ended": ended,
             "played_s": (played_s * 1e6).round() / 1e6,
@@ -673,8 +669,8 @@ impl Summary<'_> {
             "device_xruns": device_xruns,
             "clipped_samples": clipped,
             "times_adapted": self.playing.adapted,
-            "wanted": sampler(&self.playing.wanted),
-            "at_the_end": sampler(&self.playing.present),
+            "wanted": self.playing.wanted,
+            "at_the_end": self.playing.present,
             "live": self.playing.live,
             "errors": self.playing.errors,
             "device": {
@@ -694,11 +690,11 @@ mod tests {
 
     #[test]
     fn latency_decides_the_chunk() {
-        let convention = MelConvention::native();
+        let card = audiodiff::model::ModelCard::new("any").common();
         // 46 frames of 10.67 ms, 13 of them beyond the chunk.
-        assert_eq!(chunks_for(500, &convention).unwrap().chunk, 33);
-        assert_eq!(chunks_for(267, &convention).unwrap().chunk, 12);
-        let text = chunks_for(266, &convention).unwrap_err().to_string();
+        assert_eq!(chunk_for(500, &card).unwrap(), 33);
+        assert_eq!(chunk_for(267, &card).unwrap(), 12);
+        let text = chunk_for(266, &card).unwrap_err().to_string();
         assert!(text.contains("give 267 or more"), "{text}");
     }
 

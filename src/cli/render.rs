@@ -13,7 +13,6 @@ use audiodiff::{
     batch::{
         Existing, FileRenderer, Inputs, Plan, RenderSettings, SourceSettings, Target, read_list, run_alone, streamed,
     },
-    diffusion::ChunkLayout,
     mel::{self, Layout},
     number_range::{GAIN_DB, LOUDNESS_LUFS},
 };
@@ -22,7 +21,7 @@ use clap::{Args, ValueEnum};
 use super::{
     Outcome, interrupt,
     items::{ItemsRun, show},
-    play::{InputFormatChoice, LIVE_LATENCY_MS, chunks_for},
+    play::{InputFormatChoice, LIVE_LATENCY_MS, chunk_for},
     progress::Progress,
     render_live,
     settings::{ModelFlags, QualityFlags, SeedChoice, ShardChoice, wrong},
@@ -283,18 +282,20 @@ impl RenderFlags {
         if self.quality.seed == SeedChoice::Random {
             terminal.note(format_args!("seed {seed}"));
         }
-        let engine = self.model.engine(threads)?;
+        let vocoder = self.model.vocoder(threads)?;
         let settings = RenderSettings {
-            sampler: self.quality.sampler(&engine, seed)?,
-            chunks: ChunkLayout::default(),
+            effort: self.quality.effort(vocoder.as_ref())?,
+            seed,
+            chunk: None,
             source,
             format: self.sound.format.into(),
             gain: self.sound.gain.unwrap_or(0.0),
             loudness: self.sound.loudness,
             rate: self.sound.rate,
         };
-        terminal.detail(format_args!("model {}, {jobs} jobs of {threads} threads, {settings:?}", engine.id()));
-        Ok((FileRenderer { engine, settings }, jobs))
+        let weights = &vocoder.identity().weights;
+        terminal.detail(format_args!("model {weights}, {jobs} jobs of {threads} threads, {settings:?}"));
+        Ok((FileRenderer { vocoder, settings }, jobs))
     }
 }
 
@@ -347,7 +348,7 @@ fn live(
     }
     let (mut renderer, _) = flags.renderer(1, terminal)?;
     let latency_ms = flags.live.latency_ms.unwrap_or(LIVE_LATENCY_MS);
-    renderer.settings.chunks = chunks_for(latency_ms, renderer.engine.convention())?;
+    renderer.settings.chunk = Some(chunk_for(latency_ms, renderer.vocoder.card())?);
     render_live::run(&renderer, format, &output, terminal)
 }
 

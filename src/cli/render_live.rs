@@ -41,7 +41,7 @@ pub fn run(
     }
     let settings = &renderer.settings;
     // Frames that are still to come prove nothing: what is not said is the model's.
-    let convention = settings.source.convention.as_ref().unwrap_or(renderer.engine.convention());
+    let convention = settings.source.convention.as_ref().unwrap_or(&renderer.vocoder.card().mel);
     let mel = LiveMel::new(io::stdin(), format.into(), settings.source.layout, convention, "standard input");
     let rate = settings.rate.unwrap_or(convention.sample_rate);
     let mut sink = Sink::open(renderer, output, rate, terminal)?;
@@ -55,9 +55,9 @@ pub fn run(
     // Not in the main thread, whose libgomp workers spin while they wait.
     let rendered = thread::scope(|scope| {
         let work = scope.spawn(|| {
-            render(&renderer.engine, mel, settings.sampler, settings.chunks, rate, |chunk| {
-                samples += chunk.len() as u64;
-                sink.write(chunk)?;
+            render(renderer.vocoder.clone(), mel, &settings.options(), rate, |sound| {
+                samples += sound.len() as u64;
+                sink.write(&sound.into_mono())?;
                 if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
             })
         });
@@ -91,7 +91,7 @@ enum Sink {
 
 impl Sink {
     fn open(renderer: &FileRenderer, output: &Output, rate: u32, terminal: &Terminal) -> Result<Self> {
-        let RenderSettings { format, gain, loudness, sampler, .. } = renderer.settings;
+        let RenderSettings { format, gain, loudness, seed, .. } = renderer.settings;
         match output {
             Output::File(path) => {
                 let recipe = renderer.recipe(&streamed("-".into(), path, Overrides::default()))?;
@@ -99,7 +99,7 @@ impl Sink {
                 let settings = FileSinkSettings {
                     gain_db: gain,
                     loudness,
-                    seed: sampler.seed,
+                    seed,
                     metadata: Some(WavMetadata::new(made_of)),
                     ..FileSinkSettings::new(format, rate)
                 };
@@ -118,14 +118,8 @@ impl Sink {
                     true => Box::new(io::stdout()),
                     false => Box::new(File::create(name).map_err(Error::io("cannot open", name))?),
                 };
-                let settings = StreamSinkSettings {
-                    format,
-                    sample_rate: rate,
-                    raw: *raw,
-                    gain_db: gain,
-                    seed: sampler.seed,
-                    samples: None,
-                };
+                let settings =
+                    StreamSinkSettings { format, sample_rate: rate, raw: *raw, gain_db: gain, seed, samples: None };
                 let name = if to_stdout { Path::new("standard output") } else { name };
                 Ok(Self::Stream(StreamSink::new(stream, name, settings)))
             }

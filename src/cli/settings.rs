@@ -1,12 +1,13 @@
 //! The options that every command that renders takes: the network, the device, the work put into a second of sound.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use audiodiff::{
     Error, Fault, Result,
-    batch::{Engine, Work},
-    diffusion::SamplerSettings,
-    model::{DeviceChoice, GriffinLim, Precision, Quality, RuntimeOptions, Vocoder},
+    card::Effort,
+    families,
+    model::{DeviceChoice, Precision, Quality, RuntimeOptions},
+    vocoder::Vocoder,
 };
 use clap::{Args, ValueEnum};
 
@@ -127,37 +128,42 @@ impl From<PrecisionChoice> for Precision {
 
 impl ModelFlags {
     /// Loads what was chosen; `threads` share the work on one window.
-    pub fn engine(&self, threads: usize) -> Result<Engine> {
-        self.model.engine(&self.runtime, threads)
+    pub fn vocoder(&self, threads: usize) -> Result<Arc<dyn Vocoder>> {
+        self.model.vocoder(&self.runtime, threads)
+    }
+}
+
+impl RuntimeFlags {
+    pub fn options(&self, threads: usize) -> RuntimeOptions {
+        RuntimeOptions { device: self.device, precision: self.precision.into(), threads }
     }
 }
 
 impl ModelChoice {
     /// Loads it; `threads` share the work on one window.
-    pub fn engine(&self, runtime: &RuntimeFlags, threads: usize) -> Result<Engine> {
-        let options = RuntimeOptions { device: runtime.device, precision: runtime.precision.into(), threads };
+    pub fn vocoder(&self, runtime: &RuntimeFlags, threads: usize) -> Result<Arc<dyn Vocoder>> {
         match self {
-            Self::Builtin => Ok(Engine::Diffusion(Box::new(Vocoder::builtin(&options)?))),
-            Self::File(path) => Ok(Engine::Diffusion(Box::new(Vocoder::load(path, &options)?))),
-            Self::GriffinLim => Ok(Engine::GriffinLim(Box::new(GriffinLim::new(threads)?))),
+            Self::Builtin => families::builtin(&runtime.options(threads)),
+            Self::File(path) => families::open(path, &runtime.options(threads)),
+            Self::GriffinLim => families::griffin_lim(threads),
         }
     }
 }
 
 impl QualityFlags {
-    /// The named set of the model with what was given explicitly in its place.
+    /// The named effort of the model with what was given explicitly in its place.
     ///
     /// # Errors
     /// [`Error::Settings`] for a number that the model has no use for.
-    pub fn sampler(&self, engine: &Engine, seed: u64) -> Result<SamplerSettings> {
+    pub fn effort(&self, vocoder: &dyn Vocoder) -> Result<Effort> {
         let count = |given: Option<u64>| given.and_then(|given| usize::try_from(given).ok());
-        let work = Work {
-            start_iterations: count(self.start_iterations),
-            steps: count(self.steps),
-            iterations: count(self.iterations),
-            final_iterations: count(self.final_iterations),
-        };
-        engine.with_work(engine.work_of(self.quality.into(), seed), work)
+        let given = Effort::given([
+            ("start_iterations", count(self.start_iterations)),
+            ("steps", count(self.steps)),
+            ("iterations", count(self.iterations)),
+            ("final_iterations", count(self.final_iterations)),
+        ]);
+        vocoder.adjusted(vocoder.card().efforts.of(self.quality.into()), &given)
     }
 }
 

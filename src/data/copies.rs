@@ -4,14 +4,18 @@ use super::augment::{Applied, Augmenter};
 use crate::{
     Error, Result,
     audio::{self, FileReport, FileSink, FileSinkSettings, SampleFormat, WavMetadata, read_metadata},
-    batch::{Engine, Fingerprint, Found, Inputs, Item, Overrides, Plan, Recipe, RenderItem, Rendered, Target, Ticket},
-    diffusion::{ChunkLayout, Network, Renderer, SamplerSettings, WholeMel},
+    batch::{Fingerprint, Found, Inputs, Item, Overrides, Plan, Recipe, RenderItem, Rendered, Target, Ticket},
+    card::Effort,
     mel,
+    render::Renderer,
+    source::WholeMel,
+    vocoder::{RenderOptions, Vocoder},
 };
 use serde_json::json;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// What is to be made of each recording.
@@ -30,8 +34,8 @@ pub struct CopySettings {
 
 /// The model that variants are rendered with.
 pub struct Variation {
-    pub engine: Engine,
-    pub sampler: SamplerSettings,
+    pub vocoder: Arc<dyn Vocoder>,
+    pub effort: Effort,
 }
 
 /// Makes the copies; give it to [`crate::batch::run`].
@@ -91,9 +95,12 @@ impl Copies {
         })?;
         Ok((task, self.augmenter.plan(task.seed, Some(&task.name))))
     }
+}
 
-    fn sampler(&self, variation: &Variation, task: &Task) -> SamplerSettings {
-        SamplerSettings { seed: task.seed.wrapping_add(task.variant), ..variation.sampler }
+impl Task {
+    /// Of the rendering.
+    fn variant_seed(&self) -> u64 {
+        self.seed.wrapping_add(self.variant)
     }
 }
 
@@ -102,9 +109,9 @@ impl RenderItem for Copies {
         let (task, applied) = self.task(item)?;
         let CopySettings { sample_rate, format, .. } = self.settings;
         let rendered = self.variation.as_ref().map(|variation| {
-            let SamplerSettings { start_iterations, steps, iterations, final_iterations, seed } =
-                self.sampler(variation, task);
-            json!({ "start_iterations": start_iterations, "steps": steps, "iterations": iterations, "final_iterations": final_iterations, "seed": seed })
+            let mut rendered = json!(variation.effort);
+            rendered["seed"] = task.variant_seed().into();
+            rendered
         });
         let settings = json!({
             "augmented": applied,
@@ -112,7 +119,7 @@ impl RenderItem for Copies {
             "rate": sample_rate,
             "format": format.raw_name(),
         });
-        let model = self.variation.as_ref().map_or("none", |variation| variation.engine.id());
+        let model = self.variation.as_ref().map_or("none", |variation| variation.vocoder.identity().weights.as_str());
         Ok(Recipe { model: model.into(), settings, seed: task.seed })
     }
 
@@ -125,11 +132,7 @@ impl RenderItem for Copies {
         let seconds = |samples: usize| samples as f64 / f64::from(sample_rate);
         ticket.expect(seconds(copy.len()));
         if let Some(variation) = &self.variation {
-            let sampler = self.sampler(variation, task);
-            copy = match &variation.engine {
-                Engine::Diffusion(vocoder) => rendering(vocoder.as_ref(), copy, sampler, ticket)?,
-                Engine::GriffinLim(baseline) => rendering(baseline.as_ref(), copy, sampler, ticket)?,
-            };
+            copy = rendering(variation, copy, task.variant_seed(), ticket)?;
         }
         if let Some(folder) = item.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
@@ -158,25 +161,20 @@ impl RenderItem for Copies {
     }
 }
 
-/// `copy` [n] as the network renders its mel: [n].
-fn rendering<N: Network>(
-    network: &N,
-    mut copy: Vec<f32>,
-    sampler: SamplerSettings,
-    ticket: &Ticket,
-) -> Result<Vec<f32>> {
-    let convention = network.convention();
+/// `copy` [n] as the model renders its mel: [n].
+fn rendering(variation: &Variation, mut copy: Vec<f32>, seed: u64, ticket: &Ticket) -> Result<Vec<f32>> {
+    let convention = &variation.vocoder.card().mel;
     let length = copy.len();
     // A frame at the end of the last hop, so that the sound is covered to its end.
     copy.resize(length.next_multiple_of(convention.hop).max(convention.hop), 0.0);
-    let mel = mel::extract(&copy, convention)?;
+    let source = Box::new(WholeMel::new(mel::extract(&copy, convention)?));
+    let options = RenderOptions { effort: Some(variation.effort.clone()), seed, ..RenderOptions::default() };
     let mut rendered = Vec::with_capacity(copy.len());
-    for chunk in Renderer::new(network, WholeMel::new(mel), sampler, ChunkLayout::default())? {
-        let chunk = chunk?;
-        ticket.advance(chunk.len() as f64 / f64::from(convention.sample_rate))?;
-        rendered.extend(chunk);
+    for sound in Renderer::new(variation.vocoder.clone(), source, convention, &options)?.of_length(length as u64) {
+        let sound = sound?;
+        ticket.advance(sound.seconds())?;
+        rendered.extend(sound.into_mono());
     }
-    rendered.resize(length, 0.0);
     Ok(rendered)
 }
 

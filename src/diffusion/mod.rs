@@ -5,26 +5,24 @@
 //! noise takes it to the next t. (Flow matching, Lipman et al. 2022, with prediction of the clean end; other code runs
 //! the clock backwards.)
 
-mod any_mel;
-mod band_correction;
+mod effort;
 mod envelope;
-mod foreign;
 mod network;
-mod noise;
 mod projection;
 mod renderer;
 mod sampler;
 
-pub use crate::dsp::griffin_lim::Past;
-pub use any_mel::AnyMelRenderer;
+pub use crate::dsp::{
+    griffin_lim::Past,
+    noise::{Noise, SeededNoise},
+};
+pub(crate) use effort::{ladder, rendering};
 pub use envelope::Envelope;
 pub(crate) use envelope::{envelope_weights, upsample};
-pub use foreign::{ForeignRenderer, model_mel};
 pub use network::{Encoded, Grid, Network};
-pub(crate) use noise::normal_pair;
-pub use noise::{Noise, SeededNoise};
 pub use projection::{Projection, ProjectionPlan};
 
-pub use renderer::{ChunkLayout, MelSource, Renderer, WholeMel};
+pub use crate::source::{MelSource, WholeMel};
+pub use renderer::{ChunkLayout, Renderer};
 pub(crate) use sampler::PRIOR_GAIN;
 pub use sampler::{Observer, SamplerSettings, Silent, Stage};

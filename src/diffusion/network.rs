@@ -49,20 +49,53 @@ pub trait Network {
         0.99
     }
 
-    /// Frames on either side that [`Self::refine`] looks at.
-    fn refiner_reach(&self) -> usize {
-        0
-    }
-
-    /// What is to be added to a converted mel, from the rows of a [`Refinement`](crate::mel::refinement::Refinement):
-    /// [T, W] -> [T, M]. `None` where the network has learned nothing of other conventions.
-    fn refine(&self, _rows: &[f32]) -> Result<Option<Vec<f32>>> {
-        Ok(None)
-    }
-
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Self::Condition>>;
 
     /// Predicts the clean waveform's spectrum from the spectrum of a point of the path, both divided by the envelope:
     /// [T', 2K] -> [T', 2K], in each row K real parts, then K imaginary parts. `t` in [0, 1).
     fn denoise(&self, whitened: &[f32], condition: &Self::Condition, t: f32) -> Result<Vec<f32>>;
 }
+
+/// A network that somebody else owns, or several share, is one.
+macro_rules! network_behind {
+    ($pointer:ty) => {
+        impl<N: Network> Network for $pointer {
+            type Condition = N::Condition;
+
+            fn convention(&self) -> &MelConvention {
+                (**self).convention()
+            }
+
+            fn grid(&self) -> Grid {
+                (**self).grid()
+            }
+
+            fn threads(&self) -> &Threads {
+                (**self).threads()
+            }
+
+            fn blend(&self, t: f32) -> f32 {
+                (**self).blend(t)
+            }
+
+            fn entry(&self) -> f32 {
+                (**self).entry()
+            }
+
+            fn momentum(&self) -> f32 {
+                (**self).momentum()
+            }
+
+            fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<N::Condition>> {
+                (**self).encode(mel)
+            }
+
+            fn denoise(&self, whitened: &[f32], condition: &N::Condition, t: f32) -> Result<Vec<f32>> {
+                (**self).denoise(whitened, condition, t)
+            }
+        }
+    };
+}
+
+network_behind!(&N);
+network_behind!(std::sync::Arc<N>);

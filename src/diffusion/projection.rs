@@ -4,9 +4,9 @@
 //! it has the given mel. Then fast Griffin-Lim from the waveform's own phase. It is the cheap half of a sampling step, and
 //! worth more than a whole point of PESQ.
 
-use super::band_correction::{BandCorrection, BandScratch};
 use crate::{
     dsp::{
+        band_correction::{BandCorrection, BandScratch},
         banded::BandedMatrix,
         griffin_lim::{FastGriffinLim, Magnitudes, Past},
         stft::{Edge, Stft},

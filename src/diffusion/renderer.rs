@@ -10,7 +10,7 @@ use super::{
     Silent,
     sampler::{Sampler, Window},
 };
-use crate::{Error, Fault, Result, mel::MelSpectrogram};
+use crate::{Error, Fault, Result, mel::MelSpectrogram, source::MelSource};
 use serde::{Deserialize, Serialize};
 
 /// How the mel is cut. Chunks of 12 to 96 frames sound alike; longer ones cost less, shorter ones answer sooner.
@@ -33,6 +33,11 @@ impl Default for ChunkLayout {
 }
 
 impl ChunkLayout {
+    /// With chunks of `chunk` frames, where another length is wanted.
+    pub fn of_chunk(self, chunk: Option<usize>) -> Self {
+        Self { chunk: chunk.unwrap_or(self.chunk), ..self }
+    }
+
     /// # Errors
     /// [`Error::Settings`] where a chunk could not be told from its seams.
     pub fn validated(self, hop: usize) -> Result<Self> {
@@ -48,44 +53,10 @@ impl ChunkLayout {
     }
 }
 
-/// Where the mel comes from: a file, or another process that is still writing.
-pub trait MelSource {
-    /// Up to `frames` more frames, fewer only at the end; nothing when there are no more. Blocks while a live source has
-    /// not yet written them.
-    fn read(&mut self, frames: usize) -> Result<MelSpectrogram>;
-}
-
-impl<S: MelSource + ?Sized> MelSource for Box<S> {
-    fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
-        (**self).read(frames)
-    }
-}
-
-/// A mel that is there as a whole.
-pub struct WholeMel {
-    mel: MelSpectrogram,
-    next: usize,
-}
-
-impl WholeMel {
-    pub fn new(mel: MelSpectrogram) -> Self {
-        Self { mel, next: 0 }
-    }
-}
-
-impl MelSource for WholeMel {
-    fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
-        let end = (self.next + frames).min(self.mel.frames());
-        let out = self.mel.slice(self.next..end);
-        self.next = end;
-        Ok(out)
-    }
-}
-
 /// An iterator over pieces of waveform: 1 to `chunk` hops of `f32` samples each, (T - 1) hop in all. After an error it
 /// ends.
-pub struct Renderer<'n, N: Network, S, Z = SeededNoise, O = Silent> {
-    network: &'n N,
+pub struct Renderer<N: Network, S, Z = SeededNoise, O = Silent> {
+    network: N,
     source: S,
     noise: Z,
     observer: O,
@@ -116,19 +87,19 @@ struct State {
     finished: bool,
 }
 
-impl<'n, N: Network, S: MelSource> Renderer<'n, N, S> {
+impl<N: Network, S: MelSource> Renderer<N, S> {
     /// # Errors
     /// [`Error::Settings`] where a setting is out of range.
-    pub fn new(network: &'n N, source: S, settings: SamplerSettings, layout: ChunkLayout) -> Result<Self> {
+    pub fn new(network: N, source: S, settings: SamplerSettings, layout: ChunkLayout) -> Result<Self> {
         let noise = SeededNoise { seed: settings.seed };
         Self::with(network, source, settings, layout, noise, Silent)
     }
 }
 
-impl<'n, N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<'n, N, S, Z, O> {
+impl<N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<N, S, Z, O> {
     /// With noise of the caller's own and somebody who looks on.
     pub fn with(
-        network: &'n N,
+        network: N,
         source: S,
         settings: SamplerSettings,
         layout: ChunkLayout,
@@ -137,16 +108,16 @@ impl<'n, N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<'n, N, S, Z, 
     ) -> Result<Self> {
         let (convention, grid) = (network.convention(), network.grid());
         Ok(Self {
-            network,
-            source,
-            noise,
-            observer,
             settings: settings.validated()?,
             layout: layout.validated(convention.hop)?,
             sampler: Sampler::new(Envelope::new(convention, grid), grid),
             plan: ProjectionPlan::new(convention),
             hop: convention.hop,
             up: convention.hop / grid.hop,
+            network,
+            source,
+            noise,
+            observer,
             state: State::default(),
         })
     }
@@ -160,13 +131,13 @@ impl<'n, N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<'n, N, S, Z, 
         Ok(())
     }
 
-    pub fn settings(&self) -> SamplerSettings {
-        self.settings
+    /// Hz
+    pub fn sample_rate(&self) -> u32 {
+        self.network.convention().sample_rate
     }
 
-    /// Where the mel comes from.
-    pub(super) fn source(&mut self) -> &mut S {
-        &mut self.source
+    pub fn settings(&self) -> SamplerSettings {
+        self.settings
     }
 
     pub fn observer(&mut self) -> &mut O {
@@ -212,7 +183,7 @@ impl<'n, N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<'n, N, S, Z, 
             first_frame: (state.first_frame * self.up) as u64,
             n: (mel.frames() - 1) * hop,
         };
-        let x = self.sampler.sample(self.network, &window, &self.noise, &self.settings, &mut self.observer)?;
+        let x = self.sampler.sample(&self.network, &window, &self.noise, &self.settings, &mut self.observer)?;
         drop(window);
 
         let begin = state.known.len() - state.tail;
@@ -234,7 +205,7 @@ impl<'n, N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<'n, N, S, Z, 
     }
 }
 
-impl<N: Network, S: MelSource, Z: Noise, O: Observer> Iterator for Renderer<'_, N, S, Z, O> {
+impl<N: Network, S: MelSource, Z: Noise, O: Observer> Iterator for Renderer<N, S, Z, O> {
     type Item = Result<Vec<f32>>;
 
     fn next(&mut self) -> Option<Self::Item> {

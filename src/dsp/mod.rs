@@ -1,11 +1,13 @@
 //! Signal processing that knows nothing of mels or models.
 
 pub mod analysis;
+pub mod band_correction;
 pub mod banded;
 pub mod convolution;
 pub mod folded_fft;
 pub mod griffin_lim;
 pub mod kaiser;
+pub mod noise;
 pub mod resample;
 pub mod stft;
 pub mod threads;

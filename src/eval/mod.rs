@@ -26,4 +26,4 @@ pub use results::Results;
 pub use score::{Better, FileScore, Metric, Reference, Sound};
 pub use stft_distance::{StftDistance, stft_distance};
 pub use summary::{Summary, SystemSummary};
-pub use system::{CopySynthesis, Folder, ModelSystem, RenderedFolder, Rendering, System};
+pub use system::{Folder, ModelSystem, RenderedFolder, Rendering, System};

@@ -3,15 +3,19 @@
 use super::Sound;
 use crate::{
     Error, Fault, Result, audio,
-    batch::{AUDIO_EXTENSIONS, Engine, Inputs, hash_file},
-    diffusion::{ChunkLayout, Network, Renderer, SamplerSettings, WholeMel},
+    batch::{AUDIO_EXTENSIONS, Inputs, hash_file},
     mel,
-    model::{GriffinLim, Vocoder},
+    render::Renderer,
+    source::WholeMel,
+    vocoder::{Identity, RenderOptions, Vocoder},
 };
 use std::{
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -124,28 +128,33 @@ impl System for RenderedFolder {
     }
 }
 
-/// Copy synthesis: the recording's mel, rendered back.
-pub struct CopySynthesis<N> {
-    pub network: N,
-    pub settings: SamplerSettings,
+/// Copy synthesis: the recording's mel, rendered back; given up between chunks once `stop` is true.
+pub struct ModelSystem<'a> {
+    vocoder: Arc<dyn Vocoder>,
+    options: RenderOptions,
+    stop: &'a AtomicBool,
+    identity: String,
+    warm: bool,
 }
 
-impl<N: Network> CopySynthesis<N> {
-    /// As [`System::render`], given up between chunks once `stop` is true.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`] too.
-    pub fn render_until(&self, reference: &Sound, stop: &AtomicBool) -> Result<Rendering> {
-        let convention = self.network.convention();
+impl<'a> ModelSystem<'a> {
+    pub fn new(vocoder: Arc<dyn Vocoder>, options: RenderOptions, stop: &'a AtomicBool) -> Self {
+        let Identity { weights, arithmetic } = vocoder.identity();
+        let effort = options.effort(vocoder.card());
+        let identity = format!("{weights} {arithmetic} {effort}, seed {}", options.seed);
+        Self { vocoder, options, stop, identity, warm: false }
+    }
+
+    fn render_now(&self, reference: &Sound) -> Result<Rendering> {
+        let convention = &self.vocoder.card().mel;
         let audio = audio::resample(&reference.samples, reference.sample_rate, convention.sample_rate)?;
         let mel = mel::extract(&audio, convention)?;
         let start = Instant::now();
-        let source = WholeMel::new(mel);
-        let renderer = Renderer::new(&self.network, source, self.settings, ChunkLayout::default())?;
+        let source = Box::new(WholeMel::new(mel));
         let mut samples = Vec::with_capacity(audio.len());
-        for chunk in renderer {
-            samples.extend(chunk?);
-            if stop.load(Ordering::SeqCst) {
+        for sound in Renderer::new(self.vocoder.clone(), source, convention, &self.options)? {
+            samples.extend(sound?.into_mono());
+            if self.stop.load(Ordering::SeqCst) {
                 return Err(Error::Interrupted);
             }
         }
@@ -153,45 +162,6 @@ impl<N: Network> CopySynthesis<N> {
             sound: Sound { samples, sample_rate: convention.sample_rate },
             compute_s: Some(start.elapsed().as_secs_f64()),
         })
-    }
-}
-
-impl<N: Network> System for CopySynthesis<N> {
-    fn render(&mut self, _: &str, reference: &Sound) -> Result<Rendering> {
-        self.render_until(reference, &AtomicBool::new(false))
-    }
-}
-
-/// Copy synthesis by a model that was chosen at run time, which can be stopped.
-pub struct ModelSystem<'a> {
-    copy: Synthesis,
-    identity: String,
-    stop: &'a AtomicBool,
-    warm: bool,
-}
-
-enum Synthesis {
-    Diffusion(Box<CopySynthesis<Vocoder>>),
-    GriffinLim(Box<CopySynthesis<GriffinLim>>),
-}
-
-impl<'a> ModelSystem<'a> {
-    pub fn new(engine: Engine, settings: SamplerSettings, stop: &'a AtomicBool) -> Self {
-        let identity = format!("{} {} {settings:?}", engine.id(), engine.arithmetic());
-        let copy = match engine {
-            Engine::Diffusion(vocoder) => Synthesis::Diffusion(Box::new(CopySynthesis { network: *vocoder, settings })),
-            Engine::GriffinLim(baseline) => {
-                Synthesis::GriffinLim(Box::new(CopySynthesis { network: *baseline, settings }))
-            }
-        };
-        Self { copy, identity, stop, warm: false }
-    }
-
-    fn render_now(&self, reference: &Sound) -> Result<Rendering> {
-        match &self.copy {
-            Synthesis::Diffusion(copy) => copy.render_until(reference, self.stop),
-            Synthesis::GriffinLim(copy) => copy.render_until(reference, self.stop),
-        }
     }
 }
 

@@ -19,16 +19,23 @@ use crate::{
         player::{Feed, Pushed},
         resampled_len,
     },
-    batch::{Engine, Source, SourceSettings},
-    diffusion::{AnyMelRenderer, ChunkLayout, MelSource, Network, Renderer, SamplerSettings, WholeMel},
+    batch::{Source, SourceSettings},
+    card::Effort,
+    diffusion::ChunkLayout,
     mel::{MelConvention, MelSpectrogram},
+    render::Renderer,
+    sound::Sound,
+    source::{MelSource, WholeMel},
+    vocoder::{RenderOptions, Vocoder},
 };
 
 /// How to render.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionSettings {
-    pub sampler: SamplerSettings,
-    pub chunks: ChunkLayout,
+    pub effort: Effort,
+    pub seed: u64,
+    /// Mel frames of new sound in a chunk; the model's own where `None`.
+    pub chunk: Option<usize>,
     pub source: SourceSettings,
     /// Take cheaper settings rather than stutter.
     pub adapt: bool,
@@ -53,7 +60,7 @@ pub enum Event {
     /// A chunk was rendered, `speed` times faster than it plays.
     Rendered { samples: Vec<f32>, speed: f64 },
     /// The settings for the chunks to come changed.
-    Adapted { settings: SamplerSettings, cheaper: bool },
+    Adapted { effort: Effort, cheaper: bool },
     /// An input cannot be rendered, or not further; the others are.
     Failed { input: PathBuf, error: Error },
     /// Nothing more will come.
@@ -94,16 +101,22 @@ impl Session {
     ///
     /// # Errors
     /// `Error::Io` where the system has no thread left; `Error::Settings` for settings out of range.
-    pub fn start(engine: Engine, input: SessionInput, settings: SessionSettings, feed: Feed) -> Result<Self> {
-        settings.sampler.validated()?;
-        settings.chunks.validated(engine.convention().hop)?;
+    pub fn start(
+        vocoder: Arc<dyn Vocoder>,
+        input: SessionInput,
+        settings: SessionSettings,
+        feed: Feed,
+    ) -> Result<Self> {
+        vocoder.adjusted(&settings.effort, &Effort::default())?;
+        let card = vocoder.card();
+        card.streaming.of_chunk(settings.chunk).validated(card.mel.hop)?;
         let (sender, events) = mpsc::channel();
         let control = Arc::new(Control::default());
         let seekable = matches!(input, SessionInput::Files(_));
         let work = Work { settings, feed, control: control.clone(), events: sender };
         let thread = thread::Builder::new()
             .name("rendering".into())
-            .spawn(move || work.run(&engine, input))
+            .spawn(move || work.run(&vocoder, input))
             .map_err(Error::io("cannot start", "rendering thread"))?;
         Ok(Self { events, control, seekable, thread: Some(thread) })
     }
@@ -137,32 +150,16 @@ impl Session {
 /// Renders a live mel into `write`, chunk by chunk, in the calling thread. A broken mel is an error after the sound
 /// before it. `rate` is that of the samples, in Hz.
 pub fn render(
-    engine: &Engine,
+    vocoder: Arc<dyn Vocoder>,
     mel: LiveMel,
-    sampler: SamplerSettings,
-    chunks: ChunkLayout,
+    options: &RenderOptions,
     rate: u32,
-    write: impl FnMut(&[f32]) -> Result<()>,
+    mut write: impl FnMut(Sound) -> Result<()>,
 ) -> Result<()> {
-    let status = mel.status();
-    match engine {
-        Engine::Diffusion(vocoder) => render_into(vocoder.as_ref(), mel, sampler, chunks, rate, write),
-        Engine::GriffinLim(baseline) => render_into(baseline.as_ref(), mel, sampler, chunks, rate, write),
-    }?;
+    let (status, convention) = (mel.status(), mel.convention().clone());
+    let mut renderer = Renderer::new(vocoder, Box::new(mel), &convention, options)?.at_rate(rate)?;
+    renderer.try_for_each(|chunk| write(chunk?))?;
     status.take_error().map_or(Ok(()), Err)
-}
-
-fn render_into<N: Network>(
-    network: &N,
-    mel: LiveMel,
-    sampler: SamplerSettings,
-    chunks: ChunkLayout,
-    rate: u32,
-    mut write: impl FnMut(&[f32]) -> Result<()>,
-) -> Result<()> {
-    let convention = mel.convention().clone();
-    let mut renderer = AnyMelRenderer::new(network, mel, &convention, sampler, chunks)?.at_rate(rate)?;
-    renderer.try_for_each(|chunk| write(&chunk?))
 }
 
 /// The thread's own.
@@ -200,11 +197,8 @@ enum Outcome {
 }
 
 impl Work {
-    fn run(mut self, engine: &Engine, input: SessionInput) {
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match engine {
-            Engine::Diffusion(vocoder) => self.play(vocoder.as_ref(), input),
-            Engine::GriffinLim(baseline) => self.play(baseline.as_ref(), input),
-        }));
+    fn run(mut self, vocoder: &Arc<dyn Vocoder>, input: SessionInput) {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.play(vocoder, input)));
         // libtorch panics through tch where its tensors do not fit; the player must hear of it and end.
         let result = caught.unwrap_or_else(|_| Err(Error::Settings(Fault::new("rendering", "ended in a panic"))));
         if let Err(error) = result {
@@ -220,26 +214,31 @@ impl Work {
         let _ = self.events.send(event);
     }
 
-    fn play<N: Network>(&mut self, network: &N, input: SessionInput) -> Result<()> {
-        let mut adapter = self.settings.adapt.then(|| Adapter::new(self.settings.sampler));
+    fn play(&mut self, vocoder: &Arc<dyn Vocoder>, input: SessionInput) -> Result<()> {
+        let mut adapter = self.settings.adapt.then(|| Adapter::new(vocoder.as_ref(), &self.settings.effort));
         match input {
             SessionInput::Live(mut mel) => {
                 let status = mel.status();
                 mel.set_waiting_flag(self.feed.waiting_flag());
-                self.warm_up(network)?;
+                self.warm_up(vocoder)?;
                 let convention = mel.convention().clone();
                 let place = Place { begin: 0, left: u64::MAX, skipped: 0 };
-                let rendered = self.render(network, *mel, &convention, place, &mut adapter, Some(&status));
+                let rendered = self.render(vocoder, mel, &convention, place, &mut adapter, Some(&status));
                 if let Some(error) = status.take_error() {
                     self.tell(Event::Failed { input: "standard input".into(), error });
                 }
                 rendered.map(|_| ())
             }
-            SessionInput::Files(files) => self.play_files(network, &files, &mut adapter),
+            SessionInput::Files(files) => self.play_files(vocoder, &files, &mut adapter),
         }
     }
 
-    fn play_files<N: Network>(&mut self, network: &N, files: &[PathBuf], adapter: &mut Option<Adapter>) -> Result<()> {
+    fn play_files(
+        &mut self,
+        vocoder: &Arc<dyn Vocoder>,
+        files: &[PathBuf],
+        adapter: &mut Option<Adapter>,
+    ) -> Result<()> {
         let mut spans: Vec<Span> = Vec::new();
         let mut next = 0;
         let mut sounded = false;
@@ -266,7 +265,7 @@ impl Work {
             }
             let source = match opened.take() {
                 Some((kept, source)) if kept == index => Ok(source),
-                _ => Source::open(&files[index], &self.settings.source, network.convention()),
+                _ => Source::open(&files[index], &self.settings.source, &vocoder.card().mel),
             };
             next = index + 1;
             let source = match source {
@@ -278,7 +277,7 @@ impl Work {
                 }
             };
             let (outcome, span) =
-                self.play_source(network, &files[index], index, &source, start.take(), &mut spans, adapter)?;
+                self.play_source(vocoder, &files[index], index, &source, start.take(), &mut spans, adapter)?;
             sounded = true;
             opened = Some((index, source));
             match outcome {
@@ -302,9 +301,9 @@ impl Work {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the state of one loop, which is its only caller")]
-    fn play_source<N: Network>(
+    fn play_source(
         &mut self,
-        network: &N,
+        vocoder: &Arc<dyn Vocoder>,
         path: &Path,
         input: usize,
         source: &Source,
@@ -313,7 +312,7 @@ impl Work {
         adapter: &mut Option<Adapter>,
     ) -> Result<(Outcome, Span)> {
         // Played at the model's rate; the mel's frames lie on its own.
-        let rate = network.convention().sample_rate;
+        let rate = vocoder.card().mel.sample_rate;
         let MelConvention { sample_rate: own_rate, hop, .. } = source.convention;
         let total = resampled_len(source.samples, source.rate, rate);
         let seconds = |samples: u64| samples as f64 / f64::from(rate);
@@ -328,35 +327,35 @@ impl Work {
         }
         // A seek begins a little earlier, so that its first chunk grows out of a past as every other does.
         let frame = ((into_s * f64::from(own_rate) / hop as f64) as usize).min(source.mel.frames().saturating_sub(2));
-        let begin = frame.saturating_sub(self.settings.chunks.past);
-        let mel = Slice { mel: &source.mel, next: begin };
+        let begin = frame.saturating_sub(vocoder.card().streaming.past);
+        let mel = Box::new(WholeMel::new(source.mel.clone()).from_frame(begin));
         let at = |frames: usize| resampled_len((frames * hop) as u64, own_rate, rate);
         let place = Place { begin, left: total.saturating_sub(at(frame)), skipped: at(frame - begin) as usize };
-        let outcome = self.render(network, mel, &source.convention, place, adapter, None)?;
+        let outcome = self.render(vocoder, mel, &source.convention, place, adapter, None)?;
         Ok((outcome, span))
     }
 
     /// Renders `mel`, which is of `convention`, and gives it to the player.
-    fn render<N: Network>(
+    fn render(
         &mut self,
-        network: &N,
-        mel: impl MelSource,
+        vocoder: &Arc<dyn Vocoder>,
+        mel: Box<dyn MelSource>,
         convention: &MelConvention,
         Place { begin, mut left, mut skipped }: Place,
         adapter: &mut Option<Adapter>,
         live: Option<&LiveStatus>,
     ) -> Result<Outcome> {
-        let SessionSettings { sampler, chunks, .. } = self.settings;
-        let sampler = adapter.as_ref().map_or(sampler, Adapter::settings);
-        let renderer = AnyMelRenderer::new(network, mel, convention, sampler, chunks)?;
-        let rate = network.convention().sample_rate;
-        let mut renderer = renderer.starting_at(begin).at_rate(rate)?;
+        let SessionSettings { effort, seed, chunk, .. } = &self.settings;
+        let effort = adapter.as_ref().map_or(effort, Adapter::effort).clone();
+        let options = RenderOptions { effort: Some(effort), seed: *seed, chunk: *chunk, start: begin };
+        let rate = vocoder.card().mel.sample_rate;
+        let mut renderer = Renderer::new(vocoder.clone(), mel, convention, &options)?.at_rate(rate)?;
         let rate = f64::from(rate);
         let waited = || live.map_or(Duration::ZERO, LiveStatus::waited);
         loop {
             let (begun, waited_before) = (Instant::now(), waited());
             let Some(chunk) = renderer.next() else { return Ok(Outcome::Done) };
-            let mut chunk = chunk?;
+            let mut chunk = chunk?.into_mono();
             let compute_s = begun.elapsed().saturating_sub(waited() - waited_before).as_secs_f64();
             let audio_s = chunk.len() as f64 / rate;
             let dropped = skipped.min(chunk.len());
@@ -379,13 +378,13 @@ impl Work {
                 let measured = Measured { compute_s, audio_s, buffered_s: self.feed.buffered_s() };
                 match adapter.after_chunk(measured) {
                     Change::Keep => {}
-                    Change::Cheaper(settings) => {
-                        renderer.set_settings(settings)?;
-                        self.tell(Event::Adapted { settings, cheaper: true });
+                    Change::Cheaper(effort) => {
+                        renderer.set_effort(&effort)?;
+                        self.tell(Event::Adapted { effort, cheaper: true });
                     }
-                    Change::Dearer(settings) => {
-                        renderer.set_settings(settings)?;
-                        self.tell(Event::Adapted { settings, cheaper: false });
+                    Change::Dearer(effort) => {
+                        renderer.set_effort(&effort)?;
+                        self.tell(Event::Adapted { effort, cheaper: false });
                     }
                 }
             }
@@ -406,28 +405,15 @@ impl Work {
     }
 
     /// A first run of a network is slower than the rest: libtorch plans and allocates. It would be taken for load.
-    fn warm_up<N: Network>(&self, network: &N) -> Result<()> {
-        let convention = network.convention();
-        let ChunkLayout { chunk, past, ahead, .. } = self.settings.chunks;
+    fn warm_up(&self, vocoder: &Arc<dyn Vocoder>) -> Result<()> {
+        let convention = &vocoder.card().mel;
+        let ChunkLayout { chunk, past, ahead, .. } = vocoder.card().streaming.of_chunk(self.settings.chunk);
         let floor = convention.stored(0, 0.0) as f32;
         let mel = MelSpectrogram::new(vec![floor; (chunk + past + ahead + 2) * convention.n_mels], convention.n_mels);
-        let cheapest = SamplerSettings { start_iterations: 0, steps: 1, iterations: 0, final_iterations: 1, seed: 0 };
-        let mut renderer = Renderer::new(network, WholeMel::new(mel), cheapest, self.settings.chunks)?;
-        renderer.try_for_each(|chunk| chunk.map(|_| ()))
-    }
-}
-
-/// A part of a mel that stays where it is.
-struct Slice<'m> {
-    mel: &'m MelSpectrogram,
-    next: usize,
-}
-
-impl MelSource for Slice<'_> {
-    fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
-        let end = self.next.saturating_add(frames).min(self.mel.frames());
-        let part = self.mel.slice(self.next..end);
-        self.next = end;
-        Ok(part)
+        let cheapest = vocoder.ladder(&self.settings.effort).pop().map(|(effort, _)| effort);
+        let options = RenderOptions { effort: cheapest, chunk: self.settings.chunk, ..RenderOptions::default() };
+        let mut rendering = vocoder.clone().render(Box::new(WholeMel::new(mel)), &options)?;
+        while rendering.next()?.is_some() {}
+        Ok(())
     }
 }

@@ -1,6 +1,10 @@
 //! What a model file says of itself: one JSON text under the key `audiodiff` in the metadata of a safetensors file.
 
-use crate::{Fault, diffusion::SamplerSettings, mel::MelConvention};
+use crate::{
+    Fault, card,
+    diffusion::{ChunkLayout, SamplerSettings},
+    mel::MelConvention,
+};
 use serde::{Deserialize, Serialize};
 
 /// The version of the card that this program writes, and the only one that it reads.
@@ -184,6 +188,28 @@ impl ModelCard {
             sampler: SamplerDefaults::default(),
             training: Provenance::default(),
             licenses: Licenses::default(),
+        }
+    }
+
+    /// What models of every family say of themselves.
+    pub fn common(&self) -> card::ModelCard {
+        let SamplerDefaults { draft, standard, best, blend, blend_power, entry, momentum } = self.sampler;
+        let effort = |effort: Effort| effort.settings(0).effort();
+        card::ModelCard {
+            name: self.name.clone(),
+            family: "diffusion".into(),
+            mel: self.mel.clone(),
+            channels: card::Channels::Mono,
+            efforts: card::Efforts { draft: effort(draft), standard: effort(standard), best: effort(best) },
+            streaming: ChunkLayout::default(),
+            architecture: serde_json::json!({
+                "encoder": self.encoder,
+                "denoiser": self.denoiser,
+                "refiner": self.refiner,
+                "sampler": { "blend": blend, "blend_power": blend_power, "entry": entry, "momentum": momentum },
+            }),
+            training: self.training.clone(),
+            licenses: self.licenses.clone(),
         }
     }
 

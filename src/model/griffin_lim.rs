@@ -4,23 +4,28 @@
 //! mel's envelope), and a projection whose magnitude is the mel's least-squares spectrum alone.
 
 use super::{
-    Quality, SamplerDefaults,
+    Licenses, Provenance, Quality, SamplerDefaults,
     card::{DenoiserSize, Effort},
     network::pseudo_inverse,
 };
 use crate::{
-    Error, Result,
-    diffusion::{Encoded, Grid, Network},
+    Error, Fault, Result,
+    card::{self, Channels, Efforts},
+    diffusion::{ChunkLayout, Encoded, Grid, Network, SamplerSettings, ladder, rendering},
     dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram},
+    source::MelSource,
+    vocoder::{Identity, RenderOptions, Rendering, Vocoder},
 };
+use std::sync::Arc;
 
 /// Least magnitude of the pseudo-inverse, which is negative in places.
 const MAGNITUDE_FLOOR: f64 = 1e-5;
 
 /// Fast Griffin-Lim as a network that knows nothing.
 pub struct GriffinLim {
-    convention: MelConvention,
+    card: card::ModelCard,
+    identity: Identity,
     /// [M, F]
     pseudo_inverse: Vec<f64>,
     threads: Threads,
@@ -47,7 +52,24 @@ impl GriffinLim {
         let convention = MelConvention::native();
         let inverse = pseudo_inverse(&convention).contiguous().view(-1);
         let pseudo_inverse = Vec::try_from(&inverse).map_err(Error::torch("reading the filter bank's inverse"))?;
-        Ok(Self { convention, pseudo_inverse, threads: Threads::new(threads) })
+        let effort = |quality| Self::effort(quality).settings(0).effort();
+        let card = card::ModelCard {
+            name: Self::ID.into(),
+            family: Self::ID.into(),
+            mel: convention,
+            channels: Channels::Mono,
+            efforts: Efforts {
+                draft: effort(Quality::Draft),
+                standard: effort(Quality::Standard),
+                best: effort(Quality::Best),
+            },
+            streaming: ChunkLayout::default(),
+            architecture: serde_json::Value::Null,
+            training: Provenance::default(),
+            licenses: Licenses::default(),
+        };
+        let identity = Identity { weights: Self::ID.into(), arithmetic: "f32 on cpu".into() };
+        Ok(Self { card, identity, pseudo_inverse, threads: Threads::new(threads) })
     }
 }
 
@@ -55,7 +77,7 @@ impl Network for GriffinLim {
     type Condition = ();
 
     fn convention(&self) -> &MelConvention {
-        &self.convention
+        &self.card.mel
     }
 
     fn grid(&self) -> Grid {
@@ -77,7 +99,7 @@ impl Network for GriffinLim {
     }
 
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<()>> {
-        let bins = self.convention.bins();
+        let bins = self.card.mel.bins();
         let mut log_magnitude = Vec::with_capacity(mel.frames() * bins);
         // In double precision: between loud bands the products cancel almost to nothing.
         let mut magnitude = vec![0.0; bins];
@@ -96,6 +118,60 @@ impl Network for GriffinLim {
 
     fn denoise(&self, whitened: &[f32], (): &(), _t: f32) -> Result<Vec<f32>> {
         Ok(whitened.to_vec())
+    }
+}
+
+impl Vocoder for GriffinLim {
+    fn card(&self) -> &card::ModelCard {
+        &self.card
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn render(self: Arc<Self>, source: Box<dyn MelSource>, options: &RenderOptions) -> Result<Box<dyn Rendering>> {
+        rendering(self, source, options)
+    }
+
+    /// It has one kind of work only: iterations.
+    fn adjusted(&self, effort: &card::Effort, given: &card::Effort) -> Result<card::Effort> {
+        let set = SamplerSettings::of_effort(effort, 0)?;
+        for (option, entry, own) in
+            [("--start-iterations", "start_iterations", set.start_iterations), ("--steps", "steps", set.steps)]
+        {
+            if given.get(entry).is_some_and(|given| given != own) {
+                let fault = Fault::new(option, "has no meaning for griffin-lim");
+                return Err(Error::Settings(fault.remedy("give --iterations")));
+            }
+        }
+        let (iterations, last) = (given.get("iterations"), given.get("final_iterations"));
+        if let (Some(iterations), Some(last)) = (iterations, last)
+            && iterations != last
+        {
+            let fault = Fault::new("--iterations and --final-iterations", format!("{iterations} and {last}"));
+            return Err(Error::Settings(
+                fault.expected("one number for griffin-lim").remedy("give --iterations alone"),
+            ));
+        }
+        let final_iterations = last.or(iterations).unwrap_or(set.final_iterations);
+        Ok(SamplerSettings { final_iterations, ..set }.validated()?.effort())
+    }
+
+    fn describe(&self, effort: &card::Effort) -> String {
+        SamplerSettings::of_effort(effort, 0).map_or_else(|_| effort.to_string(), |settings| settings.to_string())
+    }
+
+    fn ladder(&self, from: &card::Effort) -> Vec<(card::Effort, f64)> {
+        ladder(from)
+    }
+
+    fn projection_iterations(&self, effort: &card::Effort) -> usize {
+        effort.get("final_iterations").unwrap_or(0) / 2
+    }
+
+    fn threads(&self) -> &Threads {
+        &self.threads
     }
 }
 
@@ -131,5 +207,36 @@ mod tests {
     fn iterations_bring_the_sound_nearer_to_the_mel() {
         let (few, many) = (mel_error(2), mel_error(60));
         assert!(many < 0.7 * few, "{few} after 2, {many} after 60");
+    }
+
+    #[test]
+    fn its_iterations_come_from_the_quality_or_by_number() {
+        let vocoder = GriffinLim::new(1).unwrap();
+        let card::Efforts { draft, standard, best } = &Vocoder::card(&vocoder).efforts;
+        assert_eq!([draft, standard, best].map(|effort| effort.get("final_iterations")), [30, 60, 120].map(Some));
+        let seven = standard.with(&card::Effort::new([("final_iterations", 7)]));
+        for given in [
+            vec![("iterations", 7)],
+            vec![("final_iterations", 7)],
+            vec![("iterations", 7), ("final_iterations", 7), ("steps", 1), ("start_iterations", 0)],
+        ] {
+            assert_eq!(vocoder.adjusted(standard, &card::Effort::new(given)).unwrap(), seven);
+        }
+    }
+
+    #[test]
+    fn it_refuses_what_it_has_no_use_for() {
+        let vocoder = GriffinLim::new(1).unwrap();
+        let draft = &Vocoder::card(&vocoder).efforts.draft;
+        let refusal = |given: &[(&str, usize)]| {
+            vocoder.adjusted(draft, &card::Effort::new(given.iter().copied())).unwrap_err().to_string()
+        };
+        assert_eq!(refusal(&[("steps", 2)]), "--steps: has no meaning for griffin-lim; give --iterations");
+        let start = refusal(&[("start_iterations", 64)]);
+        assert!(start.starts_with("--start-iterations: has no meaning for griffin-lim"), "{start}");
+        let two = refusal(&[("iterations", 1), ("final_iterations", 2)]);
+        assert!(two.contains("1 and 2, expected one number"), "{two}");
+        let many = refusal(&[("iterations", 1001)]);
+        assert!(many.contains("1001, expected 0 to 1000"), "{many}");
     }
 }

@@ -4,13 +4,13 @@ mod average;
 mod card;
 mod cpu;
 mod difference;
+mod diffusion;
 mod file;
 mod griffin_lim;
 mod library;
 mod network;
 mod refiner;
 mod runtime;
-mod vocoder;
 
 pub use average::average;
 pub use card::{
@@ -18,10 +18,10 @@ pub use card::{
 };
 pub(crate) use cpu::compute_alone;
 pub use difference::{CardDifference, Change, ModelDifference, TensorDifference};
+pub use diffusion::{Condition, Diffusion};
 pub use file::{BUILTIN_NAME, CARD_KEY, ModelFile, Storage, serialize};
 pub use griffin_lim::GriffinLim;
 pub use library::{LIBTORCH_VERSION, Library};
 pub use network::{REFINER, VocoderNetwork};
 pub use refiner::Refiner;
 pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};
-pub use vocoder::{Condition, Vocoder};

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     Error, Fault, Result,
     dsp::threads::Threads,
-    model::{DeviceChoice, EncoderSize, ModelCard, ModelFile, Precision, RuntimeOptions, Storage, Vocoder},
+    model::{DeviceChoice, Diffusion, EncoderSize, ModelCard, ModelFile, Precision, RuntimeOptions, Storage},
+    vocoder::Vocoder,
 };
 use std::{
     fs::{self, File},
@@ -483,7 +484,7 @@ impl Run<'_> {
         let model = self.weights.model_file(&self.card, Storage::Single)?;
         let options =
             RuntimeOptions { device: self.job.device, precision: self.job.precision, threads: self.job.threads };
-        let vocoder = Vocoder::from_bytes(&model, "the model in training", &options)?;
+        let vocoder: Arc<dyn Vocoder> = Arc::new(Diffusion::from_bytes(&model, "the model in training", &options)?);
         let scores = self.validation.scores(&vocoder, self.objective.settings.phase)?;
         let figure = match self.objective.settings.validation.select {
             Selection::Pesq => -scores.get("pesq_wb").copied().unwrap_or(f64::NEG_INFINITY),

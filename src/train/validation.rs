@@ -13,11 +13,13 @@ use super::{
 use crate::{
     Result,
     data::augment::AugmentSettings,
-    diffusion::{AnyMelRenderer, ChunkLayout, Renderer, SamplerSettings, WholeMel},
     dsp::resample::resample,
     eval::{mel_l1, pesq_wb},
-    mel,
-    model::{Quality, Vocoder},
+    mel::{self, MelConvention, MelSpectrogram},
+    model::Quality,
+    render::Renderer,
+    source::WholeMel,
+    vocoder::{RenderOptions, Vocoder},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tch::{Kind, Tensor};
@@ -64,7 +66,7 @@ impl Validation {
         let apart = if apart.is_empty() { train } else { apart };
         let scored = apart.iter().take(settings.validation.clips).map(|&clip| {
             let samples = clips.samples(clip)?;
-            let most = RENDERED_S * mel::MelConvention::native().sample_rate as usize;
+            let most = RENDERED_S * MelConvention::native().sample_rate as usize;
             Ok(samples.iter().take(most).map(|&s| f32::from(s) / 32_768.0).collect())
         });
         Ok(Self { apart: windows(apart)?, trained: windows(train)?, clips: scored.collect::<Result<_>>()? })
@@ -81,22 +83,18 @@ impl Validation {
     ///
     /// # Errors
     /// Those of rendering.
-    pub fn scores(&self, vocoder: &Vocoder, phase: Phase) -> Result<BTreeMap<String, f64>> {
+    pub fn scores(&self, vocoder: &Arc<dyn Vocoder>, phase: Phase) -> Result<BTreeMap<String, f64>> {
         if phase == Phase::Conversion { self.foreign_scores(vocoder) } else { self.own_scores(vocoder) }
     }
 
-    fn foreign_scores(&self, vocoder: &Vocoder) -> Result<BTreeMap<String, f64>> {
-        let settings = vocoder.card().sampler.settings(Quality::Standard, SEED);
+    fn foreign_scores(&self, vocoder: &Arc<dyn Vocoder>) -> Result<BTreeMap<String, f64>> {
         let mut scores = BTreeMap::new();
         for name in FOREIGN {
             let convention = mel::presets::named(name)?;
             let mut pesqs = vec![];
             for clip in &self.clips {
                 let clip = resample(clip, vocoder.card().mel.sample_rate, convention.sample_rate)?;
-                let source = WholeMel::new(mel::extract(&clip, convention)?);
-                let layout = ChunkLayout::default();
-                let renderer = AnyMelRenderer::new(vocoder, source, convention, settings, layout)?;
-                let rendered = renderer.collect::<Result<Vec<_>>>()?.concat();
+                let rendered = render(vocoder, mel::extract(&clip, convention)?, convention, Quality::Standard)?;
                 pesqs.extend(pesq_wb(&clip, &rendered, convention.sample_rate).ok().map(f64::from));
             }
             if !pesqs.is_empty() {
@@ -110,14 +108,13 @@ impl Validation {
         Ok(scores)
     }
 
-    fn own_scores(&self, vocoder: &Vocoder) -> Result<BTreeMap<String, f64>> {
+    fn own_scores(&self, vocoder: &Arc<dyn Vocoder>) -> Result<BTreeMap<String, f64>> {
         let mut scores = BTreeMap::new();
         for (quality, prefix) in [(Quality::Standard, ""), (Quality::Draft, "draft_")] {
-            let settings = vocoder.card().sampler.settings(quality, SEED);
             let (mut mels, mut pesqs) = (vec![], vec![]);
             for clip in &self.clips {
                 let given = mel::extract(clip, &vocoder.card().mel)?;
-                let rendered = render(vocoder, &given, settings)?;
+                let rendered = render(vocoder, given.clone(), &vocoder.card().mel, quality)?;
                 mels.extend(mel_l1(&given, &rendered).map(f64::from));
                 // Music, or silence: PESQ has nothing to say of it.
                 pesqs.extend(pesq_wb(clip, &rendered, vocoder.card().mel.sample_rate).ok().map(f64::from));
@@ -132,12 +129,17 @@ impl Validation {
     }
 }
 
-fn render(vocoder: &Vocoder, mel: &mel::MelSpectrogram, settings: SamplerSettings) -> Result<Vec<f32>> {
-    let mut samples = vec![];
-    for chunk in Renderer::new(vocoder, WholeMel::new(mel.clone()), settings, ChunkLayout::default())? {
-        samples.extend(chunk?);
-    }
-    Ok(samples)
+fn render(
+    vocoder: &Arc<dyn Vocoder>,
+    mel: MelSpectrogram,
+    convention: &MelConvention,
+    quality: Quality,
+) -> Result<Vec<f32>> {
+    let effort = Some(vocoder.card().efforts.of(quality).clone());
+    let options = RenderOptions { effort, seed: SEED, ..RenderOptions::default() };
+    let renderer = Renderer::new(vocoder.clone(), Box::new(WholeMel::new(mel)), convention, &options)?;
+    let pieces: Result<Vec<_>> = renderer.map(|sound| Ok(sound?.into_mono())).collect();
+    Ok(pieces?.concat())
 }
 
 fn mean_loss(weights: &Weights, objective: &Objective, windows: &Tensor) -> f64 {

@@ -23,7 +23,7 @@ pub struct AdamW {
 /// What is trained at a time.
 #[derive(PartialEq)]
 enum Part {
-    Vocoder,
+    Diffusion,
     Refiner,
 }
 
@@ -61,14 +61,14 @@ impl Weights {
         let store = nn::VarStore::new(device);
         tch::manual_seed(seed as i64);
         let network = VocoderNetwork::new(&store, card);
-        Self::of(store, network, Part::Vocoder)
+        Self::of(store, network, Part::Diffusion)
     }
 
     /// # Errors
     /// [`Error::Model`] where the file's tensors are not what its card describes.
     pub fn load(model: &ModelFile, device: Device) -> Result<Self> {
         let (store, network) = model.network(device)?;
-        Ok(Self::of(store, network, Part::Vocoder))
+        Ok(Self::of(store, network, Part::Diffusion))
     }
 
     /// Those of the refiner alone; all others stay as the file has them. A model without one is given a new one of `size`.

@@ -1,7 +1,7 @@
 //! Numbers that a seed draws. Each augmentation has a stream of its own: turning one on leaves what the others draw alone.
 
 use super::settings::Interval;
-use crate::diffusion::normal_pair;
+use crate::dsp::noise::normal_pair;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},

@@ -1,38 +1,47 @@
 //! Renders mels of other conventions than the model's.
 //!
-//! The given mel is converted to the model's ([`Conversion`]), refined by the network where it has learned to, rendered by
-//! the one [`Renderer`], brought to the rate that the mel was made at, and then projected on the mel **that was given**. So
+//! The given mel is converted to the model's ([`Conversion`]), refined by the network where it has learned to, rendered,
+//! brought to the rate that the mel was made at, and then projected on the mel **that was given**. So
 //! the result agrees with the user's mel and not with our conversion. What the bands leave open is the model's; bins that no
 //! band covers are emptied. Bands above what the model can hear start from noise.
 //!
-//! All of it runs chunk by chunk, in windows with emitted past and look-ahead like the renderer's, so memory is flat.
+//! All of it runs chunk by chunk, in windows with emitted past and look-ahead like the model's, so memory is flat.
 
-mod projection;
-mod source;
-
-use self::{projection::ForeignPlan, source::ConvertedSource};
-use super::{ChunkLayout, MelSource, Network, Past, Renderer, SamplerSettings, WholeMel};
+use super::{
+    converted_source::{ConvertedSource, Given},
+    given_mel::GivenMelPlan,
+};
 use crate::{
     Result,
-    dsp::resample::StreamResampler,
+    card::Effort,
+    dsp::{griffin_lim::Past, resample::StreamResampler},
     mel::{
         MelConvention, MelSpectrogram,
         convert::{Conversion, mapped},
     },
+    sound::Sound,
+    source::{MelSource, WholeMel},
+    vocoder::{RenderOptions, Rendering, Vocoder},
 };
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A whole mel of `convention` as `network` is given it: [T, M] -> [T', M'].
+/// A whole mel of `convention` as `vocoder` is given it: [T, M] -> [T', M'].
 ///
 /// # Errors
-/// [`Error::Convention`](crate::Error::Convention) where the network cannot hear it.
-pub fn model_mel<N: Network>(network: &N, mel: &MelSpectrogram, convention: &MelConvention) -> Result<MelSpectrogram> {
-    let own = network.convention();
+/// [`Error::Convention`](crate::Error::Convention) where the model cannot hear it.
+pub fn model_mel(
+    vocoder: Arc<dyn Vocoder>,
+    mel: &MelSpectrogram,
+    convention: &MelConvention,
+) -> Result<MelSpectrogram> {
+    let own = &vocoder.card().mel;
     if let Some(mel) = mapped(mel, convention, own) {
         return Ok(mel);
     }
     let conversion = Conversion::new(convention, own)?;
     let frames = conversion.model_frames(mel.frames());
-    ConvertedSource::new(network, WholeMel::new(mel.clone()), conversion).read(frames)
+    let source = Box::new(WholeMel::new(mel.clone()));
+    ConvertedSource::new(vocoder, source, conversion, Arc::default()).read(frames)
 }
 
 /// Fewer frames in a chunk would mostly be past and look-ahead.
@@ -40,11 +49,14 @@ const SHORTEST_CHUNK: usize = 16;
 
 /// An iterator over pieces of waveform at the given convention's rate, `convention.samples(T)` in all. After an error it
 /// ends.
-pub struct ForeignRenderer<'n, N: Network, S> {
-    network: &'n N,
-    renderer: Renderer<'n, N, ConvertedSource<'n, N, S>>,
+pub struct Converted {
+    vocoder: Arc<dyn Vocoder>,
+    rendering: Box<dyn Rendering>,
+    given: Arc<Mutex<Given>>,
+    /// Of the projection on what was given.
+    iterations: usize,
     resampler: StreamResampler,
-    plan: ForeignPlan,
+    plan: GivenMelPlan,
     /// Model samples still to be dropped before the recording begins.
     lead: usize,
     /// Rendered audio at the given rate, from absolute sample `first` on.
@@ -59,29 +71,31 @@ pub struct ForeignRenderer<'n, N: Network, S> {
     finished: bool,
 }
 
-impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
-    /// `source` gives the stored numbers of `convention`; `layout` is that of the model's chunks, and the projection takes
-    /// each as it comes.
+impl Converted {
+    /// `source` gives the stored numbers of `convention`; a chunk counts the model's frames, and the projection takes each as
+    /// it comes. The mel is rendered as if the source began its file, whatever `options.start` says.
     ///
     /// # Errors
     /// [`Error::Settings`](crate::Error::Settings) or [`Error::Convention`](crate::Error::Convention) where one is
     /// impossible.
     pub fn new(
-        network: &'n N,
-        source: S,
+        vocoder: Arc<dyn Vocoder>,
+        source: Box<dyn MelSource>,
         convention: &MelConvention,
-        settings: SamplerSettings,
-        layout: ChunkLayout,
+        options: &RenderOptions,
     ) -> Result<Self> {
-        let native = network.convention();
-        let conversion = Conversion::new(convention, native)?;
+        let conversion = Conversion::new(convention, &vocoder.card().mel)?;
         let (clock, lead, rate) = (conversion.clock(), conversion.lead(), convention.sample_rate);
-        let converted = ConvertedSource::new(network, source, conversion);
+        let given = Arc::<Mutex<Given>>::default();
+        let converted = ConvertedSource::new(vocoder.clone(), source, conversion, given.clone());
+        let options = RenderOptions { start: 0, ..options.clone() };
         Ok(Self {
-            network,
-            renderer: Renderer::new(network, converted, settings, layout)?,
+            rendering: vocoder.clone().render(Box::new(converted), &options)?,
             resampler: StreamResampler::new(clock, rate)?,
-            plan: ForeignPlan::new(convention, clock, network.momentum(), settings.seed),
+            plan: GivenMelPlan::new(convention, clock, options.seed),
+            iterations: vocoder.projection_iterations(options.effort(vocoder.card())),
+            vocoder,
+            given,
             lead,
             rendered: vec![],
             first: 0,
@@ -92,25 +106,16 @@ impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
         })
     }
 
-    /// Settings for the chunks to come.
-    ///
-    /// # Errors
-    /// [`Error::Settings`](crate::Error::Settings) where one is out of range.
-    pub fn set_settings(&mut self, settings: SamplerSettings) -> Result<()> {
-        self.renderer.set_settings(settings)
-    }
-
-    /// Hz
-    pub fn sample_rate(&self) -> u32 {
-        self.plan.convention().sample_rate
+    fn given(&self) -> MutexGuard<'_, Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Renders until audio up to absolute sample `end` is there, or all.
     fn fill(&mut self, end: usize) -> Result<()> {
         while !self.rendered_all && self.first + self.rendered.len() < end {
-            match self.renderer.next() {
-                Some(audio) => {
-                    let audio = audio?;
+            match self.rendering.next()? {
+                Some(sound) => {
+                    let audio = sound.into_mono();
                     let skipped = self.lead.min(audio.len());
                     self.lead -= skipped;
                     self.resampler.push(&audio[skipped..], &mut self.rendered)?;
@@ -118,7 +123,7 @@ impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
                 None => {
                     self.resampler.finish(&mut self.rendered)?;
                     self.rendered_all = true;
-                    let total = self.renderer.source().total.unwrap_or(0);
+                    let total = self.given().total.unwrap_or(0);
                     // The last hop may lack a sample by rounding, or have some too many.
                     self.rendered.resize(self.plan.convention().samples(total).saturating_sub(self.first), 0.0);
                 }
@@ -143,20 +148,19 @@ impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
 
         let mut x = self.rendered[..stop - self.first].to_vec();
         let fade = hop.min(self.known.len());
-        // The rendering is near already: half of what the model's own projection is given at last.
-        let iterations = self.renderer.settings().final_iterations / 2;
-        let given = &self.renderer.source().given;
+        let given = self.given();
         // Frames that lie in the window, and those that the file's own ends are reflected for.
         let inside = |t: &usize| {
             let start = self.plan.convention().frame_start(*t);
             let ends = start + n_fft as isize <= stop as isize || is_last;
             (start >= self.first as isize || self.first == 0) && ends
         };
-        let mut frames = given.range().filter(inside).peekable();
+        let mut frames = given.frames.range().filter(inside).peekable();
         let first_frame = frames.peek().copied().unwrap_or(0);
-        let frames = (first_frame, frames.map(|t| given.frame(t)));
+        let frames = (first_frame, frames.map(|t| given.frames.frame(t)));
         let past = Past { audio: &self.known, fade };
-        self.plan.project(&mut x, self.first, frames, past, iterations, self.network.threads());
+        self.plan.project(&mut x, self.first, frames, past, self.iterations, self.vocoder.threads());
+        drop(given);
 
         let begin = self.known.len() - fade;
         if is_last {
@@ -180,27 +184,26 @@ impl<'n, N: Network, S: MelSource> ForeignRenderer<'n, N, S> {
         self.rendered.drain(..old);
         self.known.drain(..old);
         self.first += old;
-        let given = &mut self.renderer.source().given;
-        let needed = given.range().find(|&t| convention.frame_start(t) >= self.first as isize - 1);
-        given.forget(needed.unwrap_or(given.end()));
+        let frames = &mut self.given.lock().unwrap_or_else(PoisonError::into_inner).frames;
+        let needed = frames.range().find(|&t| convention.frame_start(t) >= self.first as isize - 1);
+        frames.forget(needed.unwrap_or(frames.end()));
     }
 }
 
-impl<N: Network, S: MelSource> Iterator for ForeignRenderer<'_, N, S> {
-    type Item = Result<Vec<f32>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Rendering for Converted {
+    /// At the given convention's rate.
+    fn next(&mut self) -> Result<Option<Sound>> {
         if self.finished {
-            return None;
+            return Ok(None);
         }
-        match self.chunk() {
-            Ok(audio) if audio.is_empty() => None,
-            Ok(audio) => Some(Ok(audio)),
-            Err(error) => {
-                self.finished = true;
-                Some(Err(error))
-            }
-        }
+        let audio = self.chunk()?;
+        Ok((!audio.is_empty()).then(|| Sound::mono(audio, self.plan.convention().sample_rate)))
+    }
+
+    fn set_effort(&mut self, effort: &Effort) -> Result<()> {
+        self.rendering.set_effort(effort)?;
+        self.iterations = self.vocoder.projection_iterations(effort);
+        Ok(())
     }
 }
 
@@ -212,15 +215,25 @@ mod tests {
         mel::{self, convert::REACH, presets},
         model::GriffinLim,
     };
-    use std::cell::Cell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn speech(rate: u32) -> Vec<f32> {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-synthetic.wav");
         audio::read_at(&path, rate).unwrap().samples
     }
 
-    fn settings() -> SamplerSettings {
-        SamplerSettings { start_iterations: 0, steps: 1, iterations: 8, final_iterations: 16, seed: 0 }
+    fn converted(source: Box<dyn MelSource>, c: &MelConvention, chunk: Option<usize>) -> Converted {
+        let effort = Some(Effort::new([("final_iterations", 16)]));
+        let options = RenderOptions { effort, chunk, ..RenderOptions::default() };
+        Converted::new(Arc::new(GriffinLim::new(1).unwrap()), source, c, &options).unwrap()
+    }
+
+    fn all(mut rendering: Converted) -> Vec<f32> {
+        let mut audio = vec![];
+        while let Some(sound) = rendering.next().unwrap() {
+            audio.extend(sound.into_mono());
+        }
+        audio
     }
 
     /// A source that gives no more than `at_once` frames a call.
@@ -233,10 +246,7 @@ mod tests {
     }
 
     fn render(mel: &MelSpectrogram, c: &MelConvention, at_once: usize) -> Vec<f32> {
-        let network = GriffinLim::new(1).unwrap();
-        let source = Slowly(WholeMel::new(mel.clone()), at_once);
-        let renderer = ForeignRenderer::new(&network, source, c, settings(), ChunkLayout::default()).unwrap();
-        renderer.map(Result::unwrap).collect::<Vec<_>>().concat()
+        all(converted(Box::new(Slowly(WholeMel::new(mel.clone()), at_once)), c, None))
     }
 
     #[test]
@@ -267,12 +277,12 @@ mod tests {
     }
 
     /// A source that counts what was taken.
-    struct Counted<'a>(WholeMel, &'a Cell<usize>);
+    struct Counted(WholeMel, Arc<AtomicUsize>);
 
-    impl MelSource for Counted<'_> {
+    impl MelSource for Counted {
         fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
             let mel = self.0.read(frames)?;
-            self.1.set(self.1.get() + mel.frames());
+            self.1.fetch_add(mel.frames(), Ordering::Relaxed);
             Ok(mel)
         }
     }
@@ -281,19 +291,18 @@ mod tests {
     fn sound_waits_for_a_chunk_and_what_is_looked_ahead_at_and_no_longer() {
         let c = presets::named("hifigan-22k").unwrap();
         let mel = mel::extract(&speech(c.sample_rate).repeat(4), c).unwrap();
-        let (network, taken) = (GriffinLim::new(1).unwrap(), Cell::new(0));
-        let layout = ChunkLayout { chunk: 48, ..ChunkLayout::default() };
-        let renderer =
-            ForeignRenderer::new(&network, Counted(WholeMel::new(mel), &taken), c, settings(), layout).unwrap();
-        let model_frames = (layout.chunk + layout.ahead) as f64 * 256.0 / 24_000.0;
-        let context = renderer.plan.context();
+        let (chunk, ahead) = (48, 12);
+        let taken = Arc::<AtomicUsize>::default();
+        let mut rendering = converted(Box::new(Counted(WholeMel::new(mel), taken.clone())), c, Some(chunk));
+        let model_frames = (chunk + ahead) as f64 * 256.0 / 24_000.0;
+        let context = rendering.plan.context();
         // And some for the fade, for frames that lie half inside, and for the delay of the resampler; a piece more would be 44.
         let longest = model_frames * f64::from(c.sample_rate) / c.hop as f64 + (context + REACH + 10) as f64;
         let (mut emitted, mut most) = (0, 0.0f64);
-        for piece in renderer {
+        while let Some(piece) = rendering.next().unwrap() {
             // The oldest sample of the piece waited longest.
-            most = most.max(taken.get() as f64 - emitted as f64 / c.hop as f64);
-            emitted += piece.unwrap().len();
+            most = most.max(taken.load(Ordering::Relaxed) as f64 - emitted as f64 / c.hop as f64);
+            emitted += piece.len();
         }
         println!("{most:.1} frames, at most {longest:.1}");
         assert!(most <= longest, "{most} frames, {longest} expected");

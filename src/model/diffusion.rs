@@ -10,27 +10,32 @@ use super::{
 };
 use crate::{
     Error, Result,
-    diffusion::{Encoded, Grid, Network},
+    card::{self, Effort},
+    diffusion::{Encoded, Grid, Network, SamplerSettings, ladder, rendering},
     dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram, refinement::Refinement},
+    source::MelSource,
+    vocoder::{Identity, MelRefiner, RenderOptions, Rendering, Vocoder},
 };
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 use tch::{Device, Kind, Tensor};
 
 /// Encoder and denoiser with trained weights, on one device, in one number type.
-pub struct Vocoder {
+pub struct Diffusion {
     network: VocoderNetwork,
     /// The same weights for the CPU's passes; `None` on other devices.
     cpu: Option<CpuNetwork>,
     card: ModelCard,
-    id: String,
+    /// The card as models of every family have it.
+    common: card::ModelCard,
+    identity: Identity,
     device: Device,
     kind: Kind,
 }
 
 // SAFETY: libtorch allows any number of threads to read a tensor at once; the weights are never written after loading,
 // and the only other state that changes lies behind a mutex.
-unsafe impl Sync for Vocoder {}
+unsafe impl Sync for Diffusion {}
 
 /// A window's conditioning, ready for each block.
 pub struct Condition(Blocks);
@@ -42,7 +47,7 @@ enum Blocks {
     Torch(Vec<Tensor>),
 }
 
-impl Vocoder {
+impl Diffusion {
     /// The model that lies in the program.
     ///
     /// # Errors
@@ -74,17 +79,17 @@ impl Vocoder {
         if cpu.is_none() && kind == Kind::BFloat16 {
             store.bfloat16();
         }
-        let id = format!("{}-{}", model.card.name, &blake3::hash(bytes).to_hex()[..16]);
-        Ok(Self { network, cpu, card: model.card, id, device, kind })
+        let precision = if kind == Kind::Float { Precision::F32 } else { Precision::Bf16 };
+        let identity = Identity {
+            weights: format!("{}-{}", model.card.name, &blake3::hash(bytes).to_hex()[..16]),
+            arithmetic: format!("{precision} on {}", if device.is_cuda() { "cuda" } else { "cpu" }),
+        };
+        Ok(Self { network, cpu, common: model.card.common(), card: model.card, identity, device, kind })
     }
 
-    pub fn card(&self) -> &ModelCard {
+    /// With the family's own numbers.
+    pub fn diffusion_card(&self) -> &ModelCard {
         &self.card
-    }
-
-    /// Name and hash of the weights, for manifests.
-    pub fn id(&self) -> &str {
-        &self.id
     }
 
     pub fn device(&self) -> Device {
@@ -97,7 +102,7 @@ impl Vocoder {
     }
 }
 
-impl Network for Vocoder {
+impl Network for Diffusion {
     type Condition = Condition;
 
     fn convention(&self) -> &MelConvention {
@@ -124,24 +129,6 @@ impl Network for Vocoder {
         self.card.sampler.momentum
     }
 
-    fn refiner_reach(&self) -> usize {
-        self.network.refiner.as_ref().map_or(0, Refiner::reach)
-    }
-
-    fn refine(&self, rows: &[f32]) -> Result<Option<Vec<f32>>> {
-        let _guard = tch::no_grad_guard();
-        match (&self.cpu, &self.network.refiner) {
-            (Some(cpu), _) => cpu.refine(rows),
-            (None, Some(refiner)) => {
-                let shape = [1, -1, Refinement::width(self.card.mel.n_mels) as i64];
-                let rows = Tensor::from_slice(rows).view(shape).to_device(self.device);
-                // In single precision as on the CPU: what it corrects is finer than bf16.
-                flat(&refiner.forward(&rows, Kind::Float)).map(Some)
-            }
-            (None, None) => Ok(None),
-        }
-    }
-
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Condition>> {
         let _guard = tch::no_grad_guard();
         let up = self.card.mel.hop / self.card.denoiser.hop;
@@ -166,6 +153,66 @@ impl Network for Vocoder {
                 flat(&self.network.denoise(&spectrum, blocks, &t, self.kind))
             }
             (Blocks::Cpu(_), None) => unreachable!("a condition is used by the vocoder that made it"),
+        }
+    }
+}
+
+impl Vocoder for Diffusion {
+    fn card(&self) -> &card::ModelCard {
+        &self.common
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn render(self: Arc<Self>, source: Box<dyn MelSource>, options: &RenderOptions) -> Result<Box<dyn Rendering>> {
+        rendering(self, source, options)
+    }
+
+    fn adjusted(&self, effort: &Effort, given: &Effort) -> Result<Effort> {
+        Ok(SamplerSettings::of_effort(&effort.with(given), 0)?.effort())
+    }
+
+    fn describe(&self, effort: &Effort) -> String {
+        SamplerSettings::of_effort(effort, 0).map_or_else(|_| effort.to_string(), |settings| settings.to_string())
+    }
+
+    fn ladder(&self, from: &Effort) -> Vec<(Effort, f64)> {
+        ladder(from)
+    }
+
+    fn refiner(&self) -> Option<&dyn MelRefiner> {
+        self.network.refiner.is_some().then_some(self)
+    }
+
+    /// The rendering is near already: half of what the last step is given.
+    fn projection_iterations(&self, effort: &Effort) -> usize {
+        effort.get("final_iterations").unwrap_or(0) / 2
+    }
+
+    fn threads(&self) -> &Threads {
+        Network::threads(self)
+    }
+}
+
+impl MelRefiner for Diffusion {
+    fn reach(&self) -> usize {
+        self.network.refiner.as_ref().map_or(0, Refiner::reach)
+    }
+
+    fn refine(&self, rows: &[f32]) -> Result<Vec<f32>> {
+        let _guard = tch::no_grad_guard();
+        match (&self.cpu, &self.network.refiner) {
+            // A model without a refiner has nothing to add.
+            (Some(cpu), _) => Ok(cpu.refine(rows)?.unwrap_or_default()),
+            (None, Some(refiner)) => {
+                let shape = [1, -1, Refinement::width(self.card.mel.n_mels) as i64];
+                let rows = Tensor::from_slice(rows).view(shape).to_device(self.device);
+                // In single precision as on the CPU: what it corrects is finer than bf16.
+                flat(&refiner.forward(&rows, Kind::Float))
+            }
+            (None, None) => Ok(vec![]),
         }
     }
 }

@@ -2,14 +2,18 @@
 
 use crate::{
     Result,
-    diffusion::{MelSource, Network},
     mel::{
         MelSpectrogram,
         convert::{Conversion, REACH},
         refinement::Refinement,
     },
+    source::MelSource,
+    vocoder::{MelRefiner, Vocoder},
 };
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Frames from absolute frame `first` on; older ones were dropped.
 #[derive(Default)]
@@ -44,16 +48,24 @@ impl Frames {
     }
 }
 
-/// A source of the model's mel that reads another convention's, and keeps what was given for the projection.
-pub struct ConvertedSource<'n, N, S> {
-    network: &'n N,
-    source: S,
-    conversion: Conversion,
-    refinement: Refinement,
+/// What the source was given, for the projection on it.
+#[derive(Default)]
+pub struct Given {
     /// Stored values as they were read; whoever projects on them drops them.
-    pub given: Frames,
+    pub frames: Frames,
     /// How many there are in all, once the source has ended.
     pub total: Option<usize>,
+}
+
+/// A source of the model's mel that reads another convention's, and keeps what was given.
+pub struct ConvertedSource {
+    vocoder: Arc<dyn Vocoder>,
+    source: Box<dyn MelSource>,
+    conversion: Conversion,
+    refinement: Refinement,
+    given: Arc<Mutex<Given>>,
+    /// Of given frames, once the source has ended.
+    total: Option<usize>,
     /// Log spectra of the given frames, and their mel in the model's bands.
     spectra: Frames,
     mels: Frames,
@@ -65,15 +77,20 @@ pub struct ConvertedSource<'n, N, S> {
     n_mels: usize,
 }
 
-impl<'n, N: Network, S: MelSource> ConvertedSource<'n, N, S> {
-    pub fn new(network: &'n N, source: S, conversion: Conversion) -> Self {
+impl ConvertedSource {
+    pub fn new(
+        vocoder: Arc<dyn Vocoder>,
+        source: Box<dyn MelSource>,
+        conversion: Conversion,
+        given: Arc<Mutex<Given>>,
+    ) -> Self {
         Self {
-            n_mels: network.convention().n_mels,
-            network,
+            n_mels: vocoder.card().mel.n_mels,
+            vocoder,
             source,
             refinement: Refinement::new(&conversion),
             conversion,
-            given: Frames::default(),
+            given,
             total: None,
             spectra: Frames::default(),
             mels: Frames::default(),
@@ -87,12 +104,14 @@ impl<'n, N: Network, S: MelSource> ConvertedSource<'n, N, S> {
     fn fill(&mut self, wanted: usize) -> Result<usize> {
         while self.spectra.end() <= wanted && self.total.is_none() {
             let more = self.source.read(wanted + 1 - self.spectra.end())?;
+            let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
             if more.frames() == 0 {
                 self.total = Some(self.spectra.end());
+                given.total = self.total;
             }
             for t in 0..more.frames() {
                 let spectrum = self.conversion.log_spectrum(more.frame(t));
-                self.given.push(more.frame(t).to_vec());
+                given.frames.push(more.frame(t).to_vec());
                 self.mels.push(self.conversion.model_mel(&spectrum));
                 self.spectra.push(spectrum);
             }
@@ -125,10 +144,10 @@ impl<'n, N: Network, S: MelSource> ConvertedSource<'n, N, S> {
     }
 }
 
-impl<N: Network, S: MelSource> MelSource for ConvertedSource<'_, N, S> {
+impl MelSource for ConvertedSource {
     fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
         // Of the network, and a frame more whose refined values are compared with.
-        let reach = self.network.refiner_reach() + 1;
+        let reach = self.vocoder.refiner().map_or(0, MelRefiner::reach) + 1;
         while self.converted.end() < self.next + frames + reach && self.convert()? {}
         let read = self.next..(self.next + frames).min(self.converted.end());
         if read.is_empty() {
@@ -137,8 +156,9 @@ impl<N: Network, S: MelSource> MelSource for ConvertedSource<'_, N, S> {
         let seen = read.start.saturating_sub(reach)..(read.end + reach).min(self.converted.end());
         let rows: Vec<f32> = seen.clone().flat_map(|t| self.rows.frame(t)).copied().collect();
         let mut known: Vec<Vec<f32>> = seen.clone().map(|t| self.converted.frame(t).to_vec()).collect();
-        let values = match self.network.refine(&rows)? {
-            Some(correction) => {
+        let values = match self.vocoder.refiner() {
+            Some(refiner) => {
+                let correction = refiner.refine(&rows)?;
                 for (frame, correction) in known.iter_mut().zip(correction.chunks_exact(self.n_mels)) {
                     self.refinement.apply(frame, correction);
                 }

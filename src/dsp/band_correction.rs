@@ -1,9 +1,9 @@
 //! Magnitudes that are made to have the bands that were given.
 
-use crate::dsp::banded::BandedMatrix;
+use super::banded::BandedMatrix;
 
 /// A filter bank, there and back.
-pub(super) struct BandCorrection {
+pub struct BandCorrection {
     bank: BandedMatrix,
     transposed: BandedMatrix,
     /// [F]: sum of the bands' weights at each bin.
@@ -11,7 +11,7 @@ pub(super) struct BandCorrection {
 }
 
 /// What [`BandCorrection::correct`] needs, so that nothing is allocated a frame.
-pub(super) struct BandScratch {
+pub struct BandScratch {
     bands: Vec<f32>,
     gain: Vec<f32>,
 }

@@ -3,13 +3,11 @@
 //! numbers.
 
 use crate::{
-    diffusion::{
-        Noise, SeededNoise,
-        band_correction::{BandCorrection, BandScratch},
-    },
     dsp::{
+        band_correction::{BandCorrection, BandScratch},
         banded::BandedMatrix,
         griffin_lim::{FastGriffinLim, Magnitudes, Past},
+        noise::{Noise, SeededNoise},
         stft::{Edge, Stft},
         threads::Threads,
     },
@@ -20,11 +18,14 @@ use rustfft::num_complex::Complex32;
 /// Steps of the noise generator belong to the sampler; this one is far from all of them.
 const NOISE_STEP: usize = 1 << 20;
 
+/// Of fast Griffin-Lim.
+const MOMENTUM: f32 = 0.99;
+
 /// Share of the model's rate up to which its audio can be trusted: the resampler's edge begins there.
 const HEARD: f64 = 0.455;
 
 /// The constants of the projection for one convention.
-pub struct ForeignPlan {
+pub struct GivenMelPlan {
     convention: MelConvention,
     stft: Stft,
     /// Each row divided by its peak, so that the numerics are those of triangles of height 1.
@@ -33,7 +34,6 @@ pub struct ForeignPlan {
     scale: Vec<f64>,
     /// First bin that the model cannot reach and a band covers.
     unheard: Option<usize>,
-    momentum: f32,
     noise: SeededNoise,
 }
 
@@ -41,9 +41,9 @@ pub struct ForeignPlan {
 /// number, but for values that were floored or clipped.
 type Bounds = Vec<(f32, f32)>;
 
-impl ForeignPlan {
+impl GivenMelPlan {
     /// For a rendering whose samples were `clock` a second before it was brought to the convention's rate.
-    pub fn new(convention: &MelConvention, clock: u32, momentum: f32, seed: u64) -> Self {
+    pub fn new(convention: &MelConvention, clock: u32, seed: u64) -> Self {
         let bins = convention.bins();
         let mut dense = filterbank(convention);
         let mut scale = Vec::with_capacity(convention.n_mels);
@@ -60,7 +60,6 @@ impl ForeignPlan {
             convention: convention.clone(),
             bands,
             scale,
-            momentum,
             noise: SeededNoise { seed },
         }
     }
@@ -140,8 +139,7 @@ impl ForeignPlan {
         }
         let edge = self.convention.edge();
         let local_start = self.convention.frame_start(first_frame) - start as isize;
-        let griffin_lim =
-            FastGriffinLim::new(&self.stft, edge, local_start, bounds.len(), x.len(), self.momentum, past);
+        let griffin_lim = FastGriffinLim::new(&self.stft, edge, local_start, bounds.len(), x.len(), MOMENTUM, past);
         let noise = self.noise(first_frame, &bounds);
         let target = Target { bands: &self.bands, power: self.convention.power as f32, bounds, noise };
         griffin_lim.run(x, &target, iterations, threads);

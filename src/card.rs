@@ -1,0 +1,107 @@
+//! Everything about a model that is not weights.
+
+use crate::{
+    Error, Fault, Result,
+    diffusion::ChunkLayout,
+    mel::MelConvention,
+    model::{Licenses, Provenance, Quality},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a model says of itself, whatever its family.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    pub name: String,
+    /// `diffusion`, `griffin-lim` …: who reads `architecture` and the weights.
+    pub family: String,
+    /// The mel that the model takes.
+    pub mel: MelConvention,
+    pub channels: Channels,
+    pub efforts: Efforts,
+    /// How the mel is cut.
+    pub streaming: ChunkLayout,
+    /// Sizes and tuned numbers, for the family alone.
+    pub architecture: serde_json::Value,
+    pub training: Provenance,
+    pub licenses: Licenses,
+}
+
+/// What the channels of a model's mel mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channels {
+    /// One; each channel of a stereo mel is rendered for itself.
+    #[default]
+    Mono,
+    LeftRight,
+    MidSide,
+}
+
+/// The work behind each quality.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Efforts {
+    pub draft: Effort,
+    pub standard: Effort,
+    pub best: Effort,
+}
+
+impl Efforts {
+    pub fn of(&self, quality: Quality) -> &Effort {
+        match quality {
+            Quality::Draft => &self.draft,
+            Quality::Standard => &self.standard,
+            Quality::Best => &self.best,
+        }
+    }
+}
+
+/// How much work goes into a second of sound: whole numbers that a family has names for, such as `steps`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Effort(pub BTreeMap<String, usize>);
+
+impl Effort {
+    pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, usize)>) -> Self {
+        Self(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// Those entries that have a value.
+    pub fn given<'a>(entries: impl IntoIterator<Item = (&'a str, Option<usize>)>) -> Self {
+        Self::new(entries.into_iter().filter_map(|(name, value)| Some((name, value?))))
+    }
+
+    pub fn get(&self, name: &str) -> Option<usize> {
+        self.0.get(name).copied()
+    }
+
+    /// These entries in place of those of the same names.
+    pub fn with(&self, entries: &Self) -> Self {
+        let mut changed = self.clone();
+        changed.0.extend(entries.0.iter().map(|(name, value)| (name.clone(), *value)));
+        changed
+    }
+
+    /// # Errors
+    /// [`Error::Settings`] names the first entry that is not among `known`.
+    pub fn only(&self, known: &[&str]) -> Result<()> {
+        match self.0.keys().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let expected =
+                    if known.is_empty() { "none: there is nothing to choose".into() } else { known.join(", ") };
+                Err(Error::Settings(
+                    Fault::new(name.replace('_', " "), "means nothing to this model").expected(expected),
+                ))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Effort {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let entries: Vec<String> =
+            self.0.iter().map(|(name, value)| format!("{} {value}", name.replace('_', " "))).collect();
+        f.write_str(&entries.join(", "))
+    }
+}

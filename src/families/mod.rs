@@ -1,0 +1,33 @@
+//! Models by family. The only place that names all of them.
+
+use crate::{
+    Result,
+    model::{Diffusion, GriffinLim, RuntimeOptions},
+    vocoder::Vocoder,
+};
+use std::{path::Path, sync::Arc};
+
+/// The model that lies in the program.
+///
+/// # Errors
+/// [`Error::Settings`](crate::Error::Settings) where the device is not there.
+pub fn builtin(options: &RuntimeOptions) -> Result<Arc<dyn Vocoder>> {
+    Ok(Arc::new(Diffusion::builtin(options)?))
+}
+
+/// A model file.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) or [`Error::Model`](crate::Error::Model) where the file cannot be used,
+/// [`Error::Settings`](crate::Error::Settings) where the device is not there.
+pub fn open(path: &Path, options: &RuntimeOptions) -> Result<Arc<dyn Vocoder>> {
+    Ok(Arc::new(Diffusion::load(path, options)?))
+}
+
+/// The baseline without a network; `threads` share the work on one window.
+///
+/// # Errors
+/// [`Error::Torch`](crate::Error::Torch) where libtorch cannot invert the filter bank.
+pub fn griffin_lim(threads: usize) -> Result<Arc<dyn Vocoder>> {
+    Ok(Arc::new(GriffinLim::new(threads)?))
+}

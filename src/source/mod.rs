@@ -1,0 +1,65 @@
+//! Where a mel comes from: frames in order, from memory, a file, or another process that is still writing.
+
+use crate::{Result, mel::MelSpectrogram};
+use std::sync::Arc;
+
+/// Frames of one convention, in order.
+pub trait MelSource: Send {
+    /// Up to `frames` more frames, fewer only at the end; nothing when there are no more. Blocks while a live source has
+    /// not yet written them.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn read(&mut self, frames: usize) -> Result<MelSpectrogram>;
+
+    /// Channels whose bands lie side by side in a frame: [T, C M].
+    fn channels(&self) -> usize {
+        1
+    }
+}
+
+impl<S: MelSource + ?Sized> MelSource for Box<S> {
+    fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
+        (**self).read(frames)
+    }
+
+    fn channels(&self) -> usize {
+        (**self).channels()
+    }
+}
+
+/// A mel that is there as a whole.
+pub struct WholeMel {
+    mel: Arc<MelSpectrogram>,
+    next: usize,
+    channels: usize,
+}
+
+impl WholeMel {
+    pub fn new(mel: impl Into<Arc<MelSpectrogram>>) -> Self {
+        Self { mel: mel.into(), next: 0, channels: 1 }
+    }
+
+    /// Without the frames before `frame`.
+    pub fn from_frame(self, frame: usize) -> Self {
+        Self { next: frame, ..self }
+    }
+
+    /// Of a mel whose frames hold the bands of `channels` channels.
+    pub fn of_channels(self, channels: usize) -> Self {
+        Self { channels, ..self }
+    }
+}
+
+impl MelSource for WholeMel {
+    fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
+        let end = self.next.saturating_add(frames).min(self.mel.frames());
+        let out = self.mel.slice(self.next.min(end)..end);
+        self.next = end;
+        Ok(out)
+    }
+
+    fn channels(&self) -> usize {
+        self.channels
+    }
+}

@@ -87,7 +87,7 @@ impl FileRenderer {
 
     /// Hz, of the output that `source` becomes.
     pub fn rate_of(&self, source: &Source) -> u32 {
-        self.settings.rate.unwrap_or(source.convention.sample_rate)
+        self.settings.rate.unwrap_or(source.convention.rendered_rate())
     }
 
     /// Reads an item's input.

@@ -43,7 +43,7 @@ pub fn run(
     // Frames that are still to come prove nothing: what is not said is the model's.
     let convention = settings.source.convention.as_ref().unwrap_or(&renderer.vocoder.card().mel);
     let mel = LiveMel::new(io::stdin(), format.into(), settings.source.layout, convention, "standard input");
-    let rate = settings.rate.unwrap_or(convention.sample_rate);
+    let rate = settings.rate.unwrap_or(convention.rendered_rate());
     let mut sink = Sink::open(renderer, output, rate, terminal)?;
     // A stream has nothing to tidy up; a file is given up between two chunks.
     let stop = match output {

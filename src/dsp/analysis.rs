@@ -8,7 +8,7 @@ use realfft::{RealFftPlanner, RealToComplex};
 use rustfft::num_complex::Complex64;
 use std::sync::Arc;
 
-/// A plan, its periodic Hann window of `win_length` samples in the middle of `n_fft`, and its buffers.
+/// A plan, its Hann window of `win_length` samples in the middle of `n_fft`, and its buffers.
 pub struct Analysis {
     window: Vec<f64>,
     plan: Arc<dyn RealToComplex<f64>>,
@@ -18,12 +18,14 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    pub fn new(n_fft: usize, win_length: usize) -> Self {
+    /// The window is periodic, or `symmetric`: then its last sample is its first.
+    pub fn new(n_fft: usize, win_length: usize, symmetric: bool) -> Self {
         let plan = RealFftPlanner::new().plan_fft_forward(n_fft);
         let mut window = vec![0.0; n_fft];
         let left = (n_fft - win_length) / 2;
+        let period = if symmetric { win_length - 1 } else { win_length };
         for (i, w) in window[left..left + win_length].iter_mut().enumerate() {
-            *w = 0.5 - 0.5 * (2.0 * std::f64::consts::PI * i as f64 / win_length as f64).cos();
+            *w = 0.5 - 0.5 * (2.0 * std::f64::consts::PI * i as f64 / period as f64).cos();
         }
         Self {
             window,

@@ -2,7 +2,7 @@
 
 use crate::mel::{
     MelConvention, MelScale,
-    filterbank::{filterbank, to_hz, to_mel},
+    filterbank::{edge_hz, filterbank, to_mel},
 };
 use serde::Serialize;
 use std::ops::Range;
@@ -32,10 +32,7 @@ pub struct Region {
 
 impl Bands {
     pub fn of(convention: &MelConvention) -> Self {
-        let scale = convention.scale;
-        let (low, high) = (to_mel(scale, convention.f_min), to_mel(scale, convention.f_max));
-        let step = (high - low) / (convention.n_mels + 1) as f64;
-        let centres: Vec<f64> = (1..=convention.n_mels).map(|m| to_hz(scale, low + step * m as f64)).collect();
+        let centres: Vec<f64> = (1..=convention.n_mels).map(|i| edge_hz(convention, i)).collect();
         let bins = convention.bins();
         let mut weights = filterbank(convention);
         for (row, centre) in weights.chunks_exact_mut(bins).zip(&centres) {

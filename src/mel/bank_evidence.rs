@@ -119,7 +119,7 @@ impl BankEvidence {
 /// [NOISE_FRAMES][F]: windowed white noise, of mean magnitude about 1.
 fn white_noise(c: &MelConvention) -> Vec<Vec<f32>> {
     let mut generator = ChaCha8Rng::seed_from_u64(0);
-    let mut analysis = Analysis::new(c.n_fft, c.win_length);
+    let mut analysis = Analysis::new(c.n_fft, c.win_length, c.symmetric_window);
     let scale = 1.7 / analysis.window_norm();
     (0..NOISE_FRAMES)
         .map(|_| {

@@ -8,7 +8,7 @@
 use super::{
     LogBase, MelConvention, MelSpectrogram,
     file::not_finite,
-    filterbank::{Filterbank, to_hz, to_mel},
+    filterbank::{Filterbank, edge_hz, silence},
 };
 use crate::{Error, Fault, Result};
 use std::fmt;
@@ -146,7 +146,8 @@ impl<'a> Comparison<'a> {
     fn new(subject: String, mel: &'a MelSpectrogram, convention: &'a MelConvention, origin: Origin) -> Self {
         let level = |m: usize, stored: f64| convention.linear(m, stored).ln() / convention.power;
         let held = |m: usize, value: f64| level(m, convention.stored(m, value));
-        let low: Vec<f64> = (0..mel.n_mels()).map(|m| held(m, 0.0)).collect();
+        // An epsilon under the square root may lie above the floor: silence then is what that gives.
+        let low: Vec<f64> = silence(convention).into_iter().enumerate().map(|(m, v)| held(m, v)).collect();
         let high: Vec<f64> = loudest_possible(convention).into_iter().enumerate().map(|(m, v)| held(m, v)).collect();
         let mut all = Self {
             subject,
@@ -207,17 +208,15 @@ impl<'a> Comparison<'a> {
 
     /// Whether stored values are logarithms and nothing else, so that 0 means a magnitude of 1.
     fn is_plain_log(&self) -> bool {
-        self.convention.affine.is_none() && self.convention.statistics.is_none()
+        let c = self.convention;
+        // Of a floor that is added, silence may be stored as 0.
+        let is_log = !matches!(c.log, LogBase::PowerLaw(_)) && c.added_floor < 0.1;
+        is_log && c.affine.is_none() && c.statistics.is_none()
     }
 
     /// How much the stored value of a plain logarithm changes for a factor of e in the magnitude.
     fn stored_per_nat(&self) -> f64 {
-        self.convention.power
-            * match self.convention.log {
-                LogBase::Natural => 1.0,
-                LogBase::Ten => std::f64::consts::LOG10_E,
-                LogBase::Decibel => 20.0 * std::f64::consts::LOG10_E,
-            }
+        self.convention.power * self.convention.log.per_nat()
     }
 
     /// Magnitudes, and mels normalised to a range: logarithms of audio have no edge at 0, and no three octaves of level.
@@ -317,6 +316,7 @@ impl<'a> Comparison<'a> {
             LogBase::Natural => "natural logarithms",
             LogBase::Ten => "log10",
             LogBase::Decibel => "decibels",
+            LogBase::PowerLaw(_) => "powers",
         };
         let log = if self.is_plain_log() { format!(" ({log})") } else { String::new() };
         let found = format!("{hint}, with values from {:.2} to {:.2}", self.min, self.max);
@@ -391,8 +391,7 @@ impl<'a> Comparison<'a> {
 
 /// Hz, where the highest triangle up to band `m` ends.
 fn upper_edge(c: &MelConvention, m: usize) -> f64 {
-    let (low, high) = (to_mel(c.scale, c.f_min), to_mel(c.scale, c.f_max));
-    to_hz(c.scale, low + (high - low) * (m + 2) as f64 / (c.n_mels + 1) as f64)
+    edge_hz(c, m + 2)
 }
 
 /// [M]: a bound on each band's value, before the logarithm, for any audio within ±1.

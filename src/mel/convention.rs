@@ -25,7 +25,7 @@ pub enum MelScale {
 }
 
 /// What the band values pass through before they are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogBase {
     Natural,
@@ -33,15 +33,19 @@ pub enum LogBase {
     Ten,
     /// 20 log10
     Decibel,
+    /// No logarithm but a power, below 1: a fourth root is `power_law = 0.25`.
+    PowerLaw(f64),
 }
 
 /// Where frame 0 lies, and how many frames there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Framing {
-    /// n_fft/2 samples reflected at both ends: frame k is centred on sample k hop, 1 + n/hop frames.
+    /// n_fft/2 samples of padding at both ends: frame k is centred on sample k hop, 1 + n/hop frames.
     Centred,
-    /// (n_fft - hop)/2 samples reflected at both ends: frame k is centred on sample (k + 1/2) hop, n/hop frames.
+    /// As `Centred`, without the last frame: n/hop frames.
+    CentredCut,
+    /// (n_fft - hop)/2 samples of padding at both ends: frame k is centred on sample (k + 1/2) hop, n/hop frames.
     HalfHop,
     /// No padding before, zeros after: frame k begins at sample k hop, ceil(n/hop) frames.
     PadEnd,
@@ -83,15 +87,26 @@ pub struct MelConvention {
     pub name: String,
     /// Hz
     pub sample_rate: u32,
+    /// Hz of the waveform that the program's own vocoder gives, where it is not `sample_rate`: the rate of the rendering
+    /// where none is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_rate: Option<u32>,
     pub n_fft: usize,
-    /// Samples of the periodic Hann window, centred in `n_fft`.
+    /// Samples of the Hann window, centred in `n_fft`.
     pub win_length: usize,
+    /// The window is symmetric, its first sample equal to its last, not periodic.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub symmetric_window: bool,
     pub hop: usize,
     pub n_mels: usize,
     /// Hz, lower edge of the lowest band.
     pub f_min: f64,
     /// Hz, upper edge of the highest band.
     pub f_max: f64,
+    /// Hz of the audio that the filters were built for, where it is not `sample_rate`: they are used bin by bin, so that
+    /// all their frequencies lie `sample_rate / filter_rate` times as high. `f_min` and `f_max` are where they lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter_rate: Option<u32>,
     pub scale: MelScale,
     /// Each triangle divided by half its width in Hz, so that all have the same area (Slaney's normalisation).
     pub area_norm: bool,
@@ -108,13 +123,29 @@ pub struct MelConvention {
     pub log: LogBase,
     /// Band values below it are raised to it before the logarithm.
     pub floor: f64,
+    /// Added to the band values before the logarithm (`ln(x + a)`); `floor` may be 0 then.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub added_floor: f64,
     pub framing: Framing,
+    /// What lies beyond the ends is silence, not the signal reflected.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub zero_padding: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affine: Option<Affine>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statistics: Option<BandStatistics>,
     pub layout: Layout,
+    /// Stored from the highest band to the lowest, as a picture's rows are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub falling_bands: bool,
 }
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What can be told of a band value under an added floor: float32 keeps a ten-thousandth of it, a network's guess less.
+const ADDED_FLOOR_REACH: f64 = 1e-3;
 
 impl MelConvention {
     /// The convention of the built-in model: F5-TTS's, and Vocos' but for the floor.
@@ -122,12 +153,15 @@ impl MelConvention {
         Self {
             name: "f5-tts".into(),
             sample_rate: 24_000,
+            output_rate: None,
             n_fft: 1024,
             win_length: 1024,
+            symmetric_window: false,
             hop: 256,
             n_mels: 100,
             f_min: 0.0,
             f_max: 12_000.0,
+            filter_rate: None,
             scale: MelScale::Htk,
             area_norm: false,
             power: 1.0,
@@ -136,10 +170,13 @@ impl MelConvention {
             window_norm: false,
             log: LogBase::Natural,
             floor: 1e-5,
+            added_floor: 0.0,
             framing: Framing::Centred,
+            zero_padding: false,
             affine: None,
             statistics: None,
             layout: Layout::BandsFirst,
+            falling_bands: false,
         }
     }
 
@@ -165,7 +202,7 @@ impl MelConvention {
     pub fn frames(&self, samples: usize) -> usize {
         match self.framing {
             Framing::Centred => 1 + samples / self.hop,
-            Framing::HalfHop => samples / self.hop,
+            Framing::CentredCut | Framing::HalfHop => samples / self.hop,
             Framing::PadEnd => samples.div_ceil(self.hop),
         }
     }
@@ -174,20 +211,30 @@ impl MelConvention {
     pub fn samples(&self, frames: usize) -> usize {
         match self.framing {
             Framing::Centred => frames.saturating_sub(1) * self.hop,
-            Framing::HalfHop | Framing::PadEnd => frames * self.hop,
+            Framing::CentredCut | Framing::HalfHop | Framing::PadEnd => frames * self.hop,
         }
     }
 
     /// What lies before the first and after the last sample.
     pub fn edge(&self) -> Edge {
-        if self.framing == Framing::PadEnd { Edge::Zero } else { Edge::Reflect }
+        if self.zero_padding || self.framing == Framing::PadEnd { Edge::Zero } else { Edge::Reflect }
+    }
+
+    /// Hz, of a rendering for which no rate is asked.
+    pub fn rendered_rate(&self) -> u32 {
+        self.output_rate.unwrap_or(self.sample_rate)
+    }
+
+    /// The lowest band value that the stored numbers tell from nothing.
+    pub fn lowest_band_value(&self) -> f64 {
+        self.floor.max(self.added_floor * ADDED_FLOOR_REACH)
     }
 
     /// The first sample of frame `t`'s `n_fft` samples; the window lies in their middle.
     pub fn frame_start(&self, t: usize) -> isize {
         let begin = (t * self.hop) as isize;
         match self.framing {
-            Framing::Centred => begin - (self.n_fft / 2) as isize,
+            Framing::Centred | Framing::CentredCut => begin - (self.n_fft / 2) as isize,
             Framing::HalfHop => begin - ((self.n_fft - self.hop) / 2) as isize,
             // The window, not the transform, begins with the hop; where the zeros around it lie changes the phase alone.
             Framing::PadEnd => begin - ((self.n_fft - self.win_length) / 2) as isize,
@@ -196,7 +243,7 @@ impl MelConvention {
 
     /// The band value `value` as it is stored in band `m`: floored, its logarithm, mapped, clipped, standardised.
     pub fn stored(&self, m: usize, value: f64) -> f64 {
-        let mut v = self.log.of(value.max(self.floor));
+        let mut v = self.log.of((value + self.added_floor).max(self.floor));
         if let Some(affine) = &self.affine {
             v = affine.scale * v + affine.offset;
             if let Some([low, high]) = affine.clip {
@@ -218,17 +265,17 @@ impl MelConvention {
         if let Some(affine) = &self.affine {
             v = (v - affine.offset) / affine.scale;
         }
-        self.log.inverse(v)
+        let value = self.log.inverse(v);
+        if self.added_floor == 0.0 {
+            return value;
+        }
+        // A network's guess may lie below what is added; there it goes on falling, so that how far it is can be seen.
+        (value - self.added_floor).max(value * ADDED_FLOOR_REACH)
     }
 
     /// How much a stored value grows when the natural logarithm of the band value grows by 1 (before statistics).
     pub fn stored_slope(&self) -> f64 {
-        let per_nat = match self.log {
-            LogBase::Natural => 1.0,
-            LogBase::Ten => std::f64::consts::LOG10_E,
-            LogBase::Decibel => 20.0 * std::f64::consts::LOG10_E,
-        };
-        per_nat * self.affine.map_or(1.0, |a| a.scale)
+        self.log.per_nat() * self.affine.map_or(1.0, |a| a.scale)
     }
 
     /// Whether a mel can be computed by it at all.
@@ -246,6 +293,16 @@ impl MelConvention {
         if !(16..=LONGEST_TRANSFORM).contains(&self.n_fft) || !self.n_fft.is_multiple_of(2) {
             let range = format!("an even number from 16 to {LONGEST_TRANSFORM}");
             return fault("n_fft", self.n_fft.to_string(), &range);
+        }
+        if let Some(rate) = self.output_rate
+            && !(1000..=384_000).contains(&rate)
+        {
+            return fault("output_rate", format!("{rate} Hz"), "1000 to 384000 Hz");
+        }
+        if let Some(rate) = self.filter_rate
+            && !(1000..=384_000).contains(&rate)
+        {
+            return fault("filter_rate", format!("{rate} Hz"), "1000 to 384000 Hz");
         }
         if self.win_length < 2 || self.win_length > self.n_fft {
             return fault("win_length", self.win_length.to_string(), &format!("2 to n_fft ({})", self.n_fft));
@@ -274,7 +331,16 @@ impl MelConvention {
                 return fault(field, value.to_string(), "0 to 1");
             }
         }
-        if !(self.floor > 0.0 && self.floor < 1.0) {
+        if let LogBase::PowerLaw(exponent) = self.log
+            && !(0.05..=1.0).contains(&exponent)
+        {
+            return fault("log.power_law", exponent.to_string(), "an exponent from 0.05 to 1");
+        }
+        if !(0.0..=1.0).contains(&self.added_floor) {
+            return fault("added_floor", self.added_floor.to_string(), "0 to 1");
+        }
+        let may_be_0 = self.added_floor > 0.0 || matches!(self.log, LogBase::PowerLaw(_));
+        if !(self.floor > 0.0 && self.floor < 1.0 || self.floor == 0.0 && may_be_0) {
             return fault("floor", self.floor.to_string(), "above 0 (the logarithm of 0 is not finite) and below 1");
         }
         if let Some(Affine { scale, offset, clip }) = self.affine {
@@ -315,6 +381,7 @@ impl LogBase {
             Self::Natural => value.ln(),
             Self::Ten => value.log10(),
             Self::Decibel => 20.0 * value.log10(),
+            Self::PowerLaw(exponent) => value.powf(exponent),
         }
     }
 
@@ -324,6 +391,18 @@ impl LogBase {
             Self::Natural => log.exp(),
             Self::Ten => 10f64.powf(log),
             Self::Decibel => 10f64.powf(log / 20.0),
+            // What lies at or below 0 is a value too small to be stored.
+            Self::PowerLaw(exponent) => log.max(1e-3).powf(1.0 / exponent),
+        }
+    }
+
+    /// How much it grows when the natural logarithm of the band value grows by 1; of a power, at a band value of 1.
+    pub fn per_nat(self) -> f64 {
+        match self {
+            Self::Natural => 1.0,
+            Self::Ten => std::f64::consts::LOG10_E,
+            Self::Decibel => 20.0 * std::f64::consts::LOG10_E,
+            Self::PowerLaw(exponent) => exponent,
         }
     }
 }

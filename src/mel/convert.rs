@@ -50,6 +50,9 @@ pub fn exact(mel: &MelSpectrogram, from: &MelConvention, to: &MelConvention) -> 
         magnitude_epsilon: 0.0,
         power_floor: 0.0,
         layout: Layout::BandsFirst,
+        falling_bands: false,
+        output_rate: None,
+        added_floor: 0.0,
         ..c.clone()
     };
     if bare(from) != bare(to) {
@@ -166,14 +169,13 @@ impl Conversion {
 
     /// Natural log magnitude on the model's bins of one given frame: [M] -> [F].
     pub fn log_spectrum(&self, stored: &[f32]) -> Vec<f32> {
-        let factor = window_factor(&self.from);
+        let (factor, floor) = (window_factor(&self.from), self.from.lowest_band_value());
         let given: Vec<f32> = self
             .bands
             .iter()
             .map(|&m| {
                 let v = self.from.linear(m, f64::from(stored[m]));
-                let v =
-                    if v <= self.from.floor * 1.001 || self.is_clipped_low(stored[m]) { v * BELOW_FLOOR } else { v };
+                let v = if v <= floor * 1.001 || self.is_clipped_low(stored[m]) { v * BELOW_FLOOR } else { v };
                 (v * factor) as f32
             })
             .collect();
@@ -358,7 +360,7 @@ impl MelConvention {
     pub fn frame_centre(&self, t: usize) -> f64 {
         let begin = (t * self.hop) as f64;
         match self.framing {
-            Framing::Centred => begin,
+            Framing::Centred | Framing::CentredCut => begin,
             Framing::HalfHop => begin + self.hop as f64 / 2.0,
             Framing::PadEnd => begin + self.win_length as f64 / 2.0,
         }

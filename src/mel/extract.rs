@@ -27,7 +27,7 @@ impl Extractor {
     pub fn new(convention: &MelConvention) -> Result<Self> {
         convention.validate()?;
         Ok(Self {
-            analysis: Analysis::new(convention.n_fft, convention.win_length),
+            analysis: Analysis::new(convention.n_fft, convention.win_length, convention.symmetric_window),
             bank: Filterbank::new(convention),
             magnitude: vec![0.0; convention.bins()],
             bands: vec![0.0; convention.n_mels],

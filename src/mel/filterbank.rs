@@ -16,6 +16,7 @@ pub fn filterbank(c: &MelConvention) -> Vec<f32> {
 
 /// Gives each band's weights [F] to `take`, one band after the other: all of them at once are mostly zeros.
 fn each_band(c: &MelConvention, take: impl FnMut(&[f32])) {
+    let c = &as_built(c);
     match c.scale {
         MelScale::Htk => htk_single_precision(c, take),
         MelScale::Slaney | MelScale::HtkMelTriangles => exact(c, take),
@@ -46,6 +47,28 @@ fn exact(c: &MelConvention, mut take: impl FnMut(&[f32])) {
         }
         take(&row);
     }
+}
+
+/// The convention whose filters, bin by bin, are `c`'s: at the rate that they were built for.
+fn as_built(c: &MelConvention) -> MelConvention {
+    let rate = c.filter_rate.unwrap_or(c.sample_rate);
+    let ratio = f64::from(rate) / f64::from(c.sample_rate);
+    MelConvention { sample_rate: rate, filter_rate: None, f_min: c.f_min * ratio, f_max: c.f_max * ratio, ..c.clone() }
+}
+
+/// Hz of edge `i` of the bands: band `m` rises from edge `m`, peaks at `m + 1` and ends at `m + 2`.
+pub fn edge_hz(c: &MelConvention, i: usize) -> f64 {
+    let built = as_built(c);
+    let (low, high) = (to_mel(c.scale, built.f_min), to_mel(c.scale, built.f_max));
+    let hz = to_hz(c.scale, low + (high - low) * i as f64 / (c.n_mels + 1) as f64);
+    hz * f64::from(c.sample_rate) / f64::from(built.sample_rate)
+}
+
+/// [M]: the band values of digital silence, before floor and logarithm: what the epsilon under the square root gives.
+pub fn silence(c: &MelConvention) -> Vec<f64> {
+    let bin = c.magnitude_epsilon.max(c.power_floor).powf(c.power / 2.0);
+    let bank = Filterbank::new(c);
+    (0..c.n_mels).map(|m| bin * bank.row(m).1.iter().map(|&w| f64::from(w)).sum::<f64>()).collect()
 }
 
 /// torchaudio's `melscale_fbanks` in its own single precision. The difference to exact triangles is below 1e-5, but the

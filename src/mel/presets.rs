@@ -150,6 +150,137 @@ fn table() -> Vec<Preset> {
     };
     let coqui_lj = MelConvention { floor: 1e-8, ..named("coqui-lj", &tacotron2) };
 
+    let of_bigvgan = |name: &str, sample_rate: u32, n_fft: usize, hop: usize, n_mels: usize| MelConvention {
+        sample_rate,
+        n_fft,
+        win_length: n_fft,
+        hop,
+        n_mels,
+        f_max: f64::from(sample_rate) / 2.0,
+        ..named(name, &hifigan)
+    };
+    // stored = (x - low) / (high - low) * 2 - 1
+    let to_unit = |name: &str, base: &MelConvention, low: f64, high: f64| MelConvention {
+        affine: Some(Affine { scale: 2.0 / (high - low), offset: -2.0 * low / (high - low) - 1.0, clip: None }),
+        ..named(name, base)
+    };
+    let cosyvoice3 = of_bigvgan("cosyvoice3-24k", 24_000, 1920, 480, 80);
+    let cosyvoice2 = MelConvention { f_max: 8000.0, ..named("cosyvoice2-24k", &cosyvoice3) };
+    let vevo = MelConvention {
+        affine: Some(Affine { scale: 1.0 / 8.14f64.sqrt(), offset: 4.92 / 8.14f64.sqrt(), clip: None }),
+        layout: Layout::FramesFirst,
+        ..of_bigvgan("vevo-24k", 24_000, 1920, 480, 128)
+    };
+    let gpt_sovits_v3 = MelConvention { magnitude_epsilon: 1e-8, ..named("gpt-sovits-v3", &bigvgan_24k) };
+    let gpt_sovits_v4 = MelConvention {
+        output_rate: Some(48_000),
+        magnitude_epsilon: 1e-8,
+        ..of_bigvgan("gpt-sovits-v4", 32_000, 1280, 320, 100)
+    };
+    let nsf_hifigan = MelConvention {
+        f_min: 40.0,
+        f_max: 16_000.0,
+        magnitude_epsilon: 0.0,
+        layout: Layout::FramesFirst,
+        ..named("nsf-hifigan-44k", &bigvgan_44k)
+    };
+    let nsf_hifigan_log10 = MelConvention { log: LogBase::Ten, ..named("nsf-hifigan-44k-log10", &nsf_hifigan) };
+    let ace_step =
+        MelConvention { magnitude_epsilon: 1e-6, layout: Layout::BandsFirst, ..named("ace-step-44k", &nsf_hifigan) };
+    let firefly = MelConvention { magnitude_epsilon: 1e-6, ..named("firefly-44k", &bigvgan_44k) };
+    let tortoise =
+        MelConvention { framing: Framing::Centred, magnitude_epsilon: 0.0, ..named("tortoise-24k", &bigvgan_24k) };
+    let audioldm = MelConvention {
+        sample_rate: 16_000,
+        hop: 160,
+        n_mels: 64,
+        framing: Framing::CentredCut,
+        layout: Layout::FramesFirst,
+        ..named("audioldm-16k", &tacotron2)
+    };
+    let audiosr = MelConvention {
+        f_min: 20.0,
+        magnitude_epsilon: 0.0,
+        layout: Layout::FramesFirst,
+        ..of_bigvgan("audiosr-48k", 48_000, 2048, 480, 256)
+    };
+    let mmaudio_16k = MelConvention { log: LogBase::Ten, ..of_bigvgan("mmaudio-16k", 16_000, 1024, 256, 80) };
+    let auffusion = MelConvention { win_length: 1024, ..of_bigvgan("auffusion-16k", 16_000, 2048, 160, 256) };
+    // stored = (x - ln 1e-5) / (ln 200 - ln 1e-5)
+    let (low, high) = (1e-5f64.ln(), 200f64.ln());
+    let auffusion_picture = MelConvention {
+        affine: Some(Affine { scale: 1.0 / (high - low), offset: -low / (high - low), clip: Some([0.0, 1.0]) }),
+        falling_bands: true,
+        ..named("auffusion-picture", &auffusion)
+    };
+    let zipvoice = MelConvention {
+        affine: Some(Affine { scale: 0.1, offset: 0.0, clip: None }),
+        layout: Layout::FramesFirst,
+        ..named("zipvoice-24k", &vocos)
+    };
+    let speecht5 = MelConvention { sample_rate: 16_000, ..named("speecht5-16k", &pwg_lj) };
+    let nemo = MelConvention {
+        symmetric_window: true,
+        zero_padding: true,
+        framing: Framing::HalfHop,
+        ..named("nemo-22k", &tacotron2)
+    };
+    let nemo_44k = MelConvention {
+        sample_rate: 44_100,
+        n_fft: 2048,
+        win_length: 2048,
+        hop: 512,
+        f_max: 22_050.0,
+        ..named("nemo-44k", &nemo)
+    };
+    let nemo_fastpitch = MelConvention {
+        floor: 0.0,
+        added_floor: 1e-5,
+        framing: Framing::Centred,
+        ..named("nemo-fastpitch-22k", &nemo)
+    };
+    let nemo_log1p =
+        MelConvention { area_norm: false, floor: 0.0, added_floor: 1.0, ..named("nemo-44k-log1p", &nemo_44k) };
+    let styletts = MelConvention {
+        n_fft: 2048,
+        win_length: 1200,
+        hop: 300,
+        n_mels: 80,
+        filter_rate: Some(16_000),
+        power: 2.0,
+        floor: 0.0,
+        added_floor: 1e-5,
+        affine: Some(Affine { scale: 0.25, offset: 1.0, clip: None }),
+        ..named("styletts-24k", &f5)
+    };
+    let diffsinger = MelConvention {
+        sample_rate: 24_000,
+        n_fft: 512,
+        win_length: 512,
+        hop: 128,
+        f_min: 30.0,
+        f_max: 12_000.0,
+        log: LogBase::Ten,
+        floor: 1e-6,
+        zero_padding: true,
+        layout: Layout::FramesFirst,
+        ..named("diffsinger-24k", &tacotron2)
+    };
+    // stored = 1 - (32767 x / 30e6)^(1/4): its samples are whole numbers, and it takes the loudest for 30e6.
+    let riffusion = MelConvention {
+        sample_rate: 44_100,
+        n_fft: 17_640,
+        win_length: 4410,
+        hop: 441,
+        n_mels: 512,
+        f_max: 10_000.0,
+        log: LogBase::PowerLaw(0.25),
+        floor: 0.0,
+        affine: Some(Affine { scale: -(32_767.0f64 / 30e6).powf(0.25), offset: 1.0, clip: None }),
+        falling_bands: true,
+        ..named("riffusion", &f5)
+    };
+
     let magenta = MelConvention {
         sample_rate: 16_000,
         n_fft: 1024,
@@ -169,6 +300,7 @@ fn table() -> Vec<Preset> {
         ..named("magenta-scaled", &magenta)
     };
 
+    let (gpt_sovits_range, ace_step_range) = ((-12.0, 2.0), (-11.0, 3.0));
     vec![
         preset(
             &["f5", "native", "f5-tts-vocos"],
@@ -197,7 +329,7 @@ fn table() -> Vec<Preset> {
         preset(&["rfwave"], "RFWave at 24 kHz: vocos-24k in log10", "rfwave/feature_extractors.py", rfwave),
         preset(&[], "RFWave at 44.1 kHz, 100 bands, hop 512", "rfwave/feature_extractors.py", rfwave_44k),
         preset(
-            &["bigvgan", "bigvgan-24k", "bigvgan-v2-24khz-100band-256x"],
+            &["bigvgan", "bigvgan-24k", "bigvgan-v2-24khz-100band-256x", "univnet", "amphion"],
             "BigVGAN v2 at 24 kHz, 100 bands, hop 256",
             "meldataset.py",
             bigvgan_24k,
@@ -206,7 +338,7 @@ fn table() -> Vec<Preset> {
             &["bigvgan-44k", "bigvgan-44k-128-512x", "bigvgan-v2-44khz-128band-512x"],
             "BigVGAN v2 at 44.1 kHz, 128 bands, hop 512",
             "meldataset.py",
-            bigvgan_44k,
+            bigvgan_44k.clone(),
         ),
         preset(
             &["bigvgan-44k-256x", "bigvgan-v2-44khz-128band-256x"],
@@ -215,8 +347,18 @@ fn table() -> Vec<Preset> {
             bigvgan_44k_256x,
         ),
         preset(
-            &["hifigan", "hifi-gan", "hifi-gan-22k", "hifigan-v1", "hifigan-v2", "hifigan-v3"],
-            "HiFi-GAN V1 to V3, LJ Speech",
+            &[
+                "hifigan",
+                "hifi-gan",
+                "hifi-gan-22k",
+                "hifigan-v1",
+                "hifigan-v2",
+                "hifigan-v3",
+                "grad-tts",
+                "cosyvoice",
+                "cosyvoice-22k",
+            ],
+            "HiFi-GAN V1 to V3, LJ Speech; Grad-TTS, CosyVoice 1",
             "meldataset.py",
             hifigan.clone(),
         ),
@@ -239,8 +381,8 @@ fn table() -> Vec<Preset> {
             matcha_scaled("matcha-vctk-scaled", -6.630575, 2.482914),
         ),
         preset(
-            &["tacotron-2", "nvidia-tacotron2", "waveglow"],
-            "NVIDIA's Tacotron 2 and WaveGlow",
+            &["tacotron-2", "nvidia-tacotron2", "waveglow", "glow-tts", "fastpitch", "speechbrain"],
+            "NVIDIA's Tacotron 2 and WaveGlow; Glow-TTS, FastPitch, SpeechBrain's HiFi-GAN",
             "layers.py, stft.py",
             tacotron2,
         ),
@@ -284,6 +426,172 @@ fn table() -> Vec<Preset> {
             "Magenta's spectrogram diffusion, scaled to -1..1 for its model",
             "music_spectrogram_diffusion/audio_codecs.py",
             magenta_scaled,
+        ),
+        preset(
+            &["cosyvoice2", "cosyvoice-2", "chatterbox", "s3gen"],
+            "CosyVoice 2 and Chatterbox: bands up to 8 kHz, hop 480",
+            "examples/libritts/cosyvoice2/conf/cosyvoice2.yaml",
+            cosyvoice2,
+        ),
+        preset(
+            &["cosyvoice3", "cosyvoice-3"],
+            "CosyVoice 3: cosyvoice2-24k with bands up to 12 kHz",
+            "examples/libritts/cosyvoice3/conf/cosyvoice3.yaml",
+            cosyvoice3,
+        ),
+        preset(
+            &["vevo", "vevo-sing", "maskgct"],
+            "Amphion's Vevo: (x + 4.92) / sqrt(8.14), as its vocoder takes it",
+            "models/codec/melvqgan/melspec.py",
+            vevo,
+        ),
+        preset(
+            &["gpt-sovits"],
+            "GPT-SoVITS v3: bigvgan-24k-100 with another epsilon",
+            "GPT_SoVITS/module/mel_processing.py",
+            gpt_sovits_v3.clone(),
+        ),
+        preset(
+            &[],
+            "GPT-SoVITS v3 inside its model: -12 to 2 scaled to -1..1",
+            "GPT_SoVITS/inference_webui.py",
+            to_unit("gpt-sovits-v3-scaled", &gpt_sovits_v3, gpt_sovits_range.0, gpt_sovits_range.1),
+        ),
+        preset(
+            &[],
+            "GPT-SoVITS v4: a mel at 32 kHz, sound at 48 kHz",
+            "GPT_SoVITS/module/mel_processing.py",
+            gpt_sovits_v4.clone(),
+        ),
+        preset(
+            &[],
+            "GPT-SoVITS v4 inside its model: -12 to 2 scaled to -1..1",
+            "GPT_SoVITS/inference_webui.py",
+            to_unit("gpt-sovits-v4-scaled", &gpt_sovits_v4, gpt_sovits_range.0, gpt_sovits_range.1),
+        ),
+        preset(
+            &["nsf-hifigan", "openvpi", "diffsinger", "openutau", "so-vits-svc", "fish-diffusion", "ddsp-svc"],
+            "NSF-HiFiGAN of DiffSinger (openvpi), OpenUtau, so-vits-svc",
+            "modules/nsf_hifigan/nvSTFT.py",
+            nsf_hifigan.clone(),
+        ),
+        preset(
+            &[],
+            "NSF-HiFiGAN of DiffSinger before July 2024: log10",
+            "modules/nsf_hifigan/nvSTFT.py",
+            nsf_hifigan_log10,
+        ),
+        preset(
+            &[],
+            "DiffSinger (openvpi) inside its model: -12 to 0 scaled to -1..1",
+            "configs/acoustic.yaml",
+            to_unit("nsf-hifigan-44k-scaled", &nsf_hifigan, -12.0, 0.0),
+        ),
+        preset(
+            &["bigvgan-22k", "bigvgan-v2-22khz-80band-256x", "seed-vc", "indextts2", "index-tts2"],
+            "BigVGAN v2 at 22.05 kHz, 80 bands up to 11 kHz; Seed-VC, IndexTTS 2",
+            "meldataset.py",
+            of_bigvgan("bigvgan-22k-80", 22_050, 1024, 256, 80),
+        ),
+        preset(
+            &["ace-step"],
+            "ACE-Step 1, one channel of its [2, 128, T]",
+            "acestep/music_dcae/music_log_mel.py",
+            ace_step.clone(),
+        ),
+        preset(
+            &[],
+            "ACE-Step 1 inside its autoencoder: -11 to 3 scaled to -1..1",
+            "acestep/music_dcae/music_dcae_pipeline.py",
+            to_unit("ace-step-44k-scaled", &ace_step, ace_step_range.0, ace_step_range.1),
+        ),
+        preset(
+            &["firefly", "firefly-gan", "fish-vocoder"],
+            "Fish Audio's Firefly-GAN: bigvgan-44k-128 with another epsilon",
+            "fish_vocoder/data/transforms/spectrogram.py",
+            firefly,
+        ),
+        preset(
+            &["audioldm", "audioldm2", "tango", "tango2", "mustango"],
+            "AudioLDM 1 and 2, Tango, Mustango",
+            "audioldm/audio/stft.py",
+            audioldm,
+        ),
+        preset(&["audiosr", "audioldm-48k"], "AudioSR, AudioLDM at 48 kHz", "audiosr/utils.py", audiosr),
+        preset(
+            &["mmaudio"],
+            "MMAudio at 44.1 kHz: the same numbers as bigvgan-44k-128",
+            "mmaudio/ext/mel_converter.py",
+            named("mmaudio-44k", &bigvgan_44k),
+        ),
+        preset(&["make-an-audio"], "MMAudio at 16 kHz, Make-An-Audio", "mmaudio/ext/mel_converter.py", mmaudio_16k),
+        preset(
+            &["tortoise", "tortoise-tts"],
+            "Tortoise's diffusion, as its UnivNet takes it",
+            "tortoise/utils/audio.py",
+            tortoise.clone(),
+        ),
+        preset(
+            &[],
+            "Tortoise inside its diffusion, scaled to -1..1",
+            "tortoise/utils/audio.py",
+            to_unit("tortoise-24k-scaled", &tortoise, -11.512925148010254, 2.3143386840820312),
+        ),
+        preset(
+            &["zipvoice"],
+            "ZipVoice inside its model: vocos-24k, a tenth of it",
+            "zipvoice/utils/feature.py",
+            zipvoice,
+        ),
+        preset(
+            &["speecht5"],
+            "SpeechT5: pwg-lj at 16 kHz",
+            "transformers/models/speecht5/feature_extraction_speecht5.py",
+            speecht5,
+        ),
+        preset(
+            &["nemo", "nemo-hifigan"],
+            "NeMo's HiFi-GAN: zeros beyond the ends, symmetric window",
+            "nemo/collections/asr/parts/preprocessing/features.py",
+            nemo,
+        ),
+        preset(
+            &[],
+            "NeMo's HiFi-GAN at 44.1 kHz, 80 bands",
+            "nemo/collections/asr/parts/preprocessing/features.py",
+            nemo_44k,
+        ),
+        preset(
+            &["nemo-fastpitch"],
+            "NeMo's FastPitch: ln(x + 1e-5), centred",
+            "examples/tts/conf/fastpitch_align_v1.05.yaml",
+            nemo_fastpitch,
+        ),
+        preset(
+            &["nemo-log1p"],
+            "NeMo's newer recipes at 44.1 kHz: ln(x + 1)",
+            "examples/tts/conf/feature/feature_44100.yaml",
+            nemo_log1p,
+        ),
+        preset(
+            &["styletts", "starganv2-vc"],
+            "StyleTTS 1, StarGANv2-VC: filters built for 16 kHz, (ln(x + 1e-5) + 4) / 4",
+            "meldataset.py",
+            styletts,
+        ),
+        preset(
+            &["diffsinger-moon", "diffsinger-popcs", "diffsinger-opencpop"],
+            "DiffSinger (MoonInTheRiver), as its vocoder takes it",
+            "data_gen/tts/data_gen_utils.py",
+            diffsinger,
+        ),
+        preset(&["auffusion"], "Auffusion, as its vocoder takes it", "converter.py", auffusion),
+        preset(&[], "Auffusion's picture, as its model draws it", "converter.py", auffusion_picture),
+        preset(
+            &["riffusion-picture"],
+            "Riffusion's picture: a fourth root, the loudest taken for 30e6",
+            "riffusion/util/image_util.py",
+            riffusion,
         ),
     ]
 }

@@ -333,7 +333,7 @@ fn loudest(c: &MelConvention, bank: &Filterbank) -> Vec<f32> {
     let norm = if c.window_norm { window_energy.sqrt() } else { 1.0 };
     let weight = |m: usize| bank.row(m).1.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
     let power = (magnitude / norm).powf(c.power);
-    (0..c.n_mels).map(|m| c.stored(m, weight(m) * power + 1e-3 * c.floor) as f32).collect()
+    (0..c.n_mels).map(|m| c.stored(m, weight(m) * power + 1e-3 * c.lowest_band_value()) as f32).collect()
 }
 
 fn first_value(view: &View, is: impl Fn(usize, f32) -> bool) -> Option<(usize, f32)> {
@@ -445,7 +445,7 @@ fn bounds<'a>(c: &'a MelConvention, view: &'a View, t: usize) -> impl Iterator<I
     view.frame(t).iter().enumerate().map(move |(m, &v)| {
         let linear = c.linear(m, f64::from(v));
         let (mut low, mut high) = (linear * (1.0 - tolerance), linear * (1.0 + tolerance));
-        if v <= lowest + view.tolerance(lowest) || linear <= c.floor * (1.0 + tolerance) {
+        if v <= lowest + view.tolerance(lowest) || linear <= c.lowest_band_value() * (1.0 + tolerance) {
             low = 0.0;
         }
         if clip.is_some_and(|[_, top]| f64::from(v) >= top - 1e-4) {
@@ -471,7 +471,7 @@ fn imagined_contradictions(
         // As the file would hold it, read as `c`.
         let read = imagined.iter().enumerate().map(|(m, &v)| {
             let linear = c.linear(m, d.stored(m, v));
-            let low = if v <= d.floor { 0.0 } else { linear * (1.0 - BANK_TOLERANCE) };
+            let low = if v <= d.lowest_band_value() { 0.0 } else { linear * (1.0 - BANK_TOLERANCE) };
             (low, linear * (1.0 + BANK_TOLERANCE))
         });
         !tight.allows(read)
@@ -495,6 +495,7 @@ pub fn rendered_alike(a: &MelConvention, b: &MelConvention) -> bool {
         magnitude_epsilon: 0.0,
         power_floor: 0.0,
         layout: Layout::BandsFirst,
+        falling_bands: false,
         ..c.clone()
     };
     plain(a) == plain(b)

@@ -80,7 +80,8 @@ impl GivenMelPlan {
         let bound = |(m, &v): (usize, &f32)| {
             let linear = c.linear(m, f64::from(v));
             let exact = (linear * self.scale[m]) as f32;
-            let floored = linear <= c.floor * 1.001 || clip.is_some_and(|[low, _]| f64::from(v) <= low + 1e-6);
+            let floored =
+                linear <= c.lowest_band_value() * 1.001 || clip.is_some_and(|[low, _]| f64::from(v) <= low + 1e-6);
             let clipped = clip.is_some_and(|[_, high]| f64::from(v) >= high - 1e-6);
             (if floored { 0.0 } else { exact }, if clipped { f32::INFINITY } else { exact })
         };

@@ -8,7 +8,7 @@
 
 use audiodiff::{
     audio,
-    batch::{AUDIO_EXTENSIONS, Inputs},
+    batch::Inputs,
     diffusion::{Noise, Past, SeededNoise},
     dsp::{
         griffin_lim::{FastGriffinLim, Magnitudes},
@@ -131,11 +131,8 @@ fn main() {
     let (names, paths): (Vec<_>, Vec<_>) = arguments.partition(|argument| presets::find(argument).is_some());
     let (models, folders): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.ends_with(".safetensors"));
     let mut inputs = Inputs::default();
-    folders.iter().for_each(|folder| inputs.add(Path::new(folder), None));
-    let is_recording = |path: &PathBuf| {
-        path.extension().is_some_and(|e| AUDIO_EXTENSIONS.contains(&e.to_string_lossy().to_lowercase().as_str()))
-    };
-    let recordings: Vec<PathBuf> = inputs.found.into_iter().map(|found| found.input).filter(is_recording).collect();
+    folders.iter().for_each(|folder| inputs.add_recordings(Path::new(folder), None));
+    let recordings: Vec<PathBuf> = inputs.found.into_iter().map(|found| found.input).collect();
     if recordings.is_empty() {
         println!("give folders of speech: cargo bench --bench conventions -- FOLDER... [NAME...]");
         return;

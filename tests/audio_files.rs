@@ -16,6 +16,7 @@ use audiodiff::{
         self, AudioReader, FileSink, FileSinkSettings, SampleFormat, StreamHeader, StreamSink, StreamSinkSettings,
         WavMetadata, is_broken_pipe, read_metadata,
     },
+    data::explanations,
 };
 
 /// Counts what is allocated, so that a header's claim that is believed shows.
@@ -163,13 +164,120 @@ fn streamed_headers_are_read_to_the_end() {
     let whole = pcm16(&samples);
     let expected: Vec<f32> = samples.iter().map(|&sample| f32::from(sample) / 32768.0).collect();
     // RIFF and data sizes as streaming writers leave them: ours and ffmpeg's, a killed hound, SoX into a pipe.
-    for (riff, data) in [(u32::MAX, u32::MAX), (0, 0), (36, 0), (0x7FFF_F024, 0x7FFF_F000), (36 + 10_000, 10_000)] {
+    for (riff, data) in [(u32::MAX, u32::MAX), (0, 0), (36, 0), (0x7FFF_F024, 0x7FFF_F000), (36 + 10_000, 10_000)]
+        // arecord and others, stopped or into a pipe.
+        .into_iter()
+        .chain([(0x8000_0024, 0x8000_0000), (0x7FFF_FFFF, 0x7FFF_FFDB), (0xFFFF_FFFF, 0xFFFF_FFD3), (0, 0)])
+    {
         let mut bytes = whole.clone();
         bytes[4..8].copy_from_slice(&riff.to_le_bytes());
         bytes[40..44].copy_from_slice(&data.to_le_bytes());
         let path = written(folder.path(), "streamed.wav", &bytes);
         let recording = audio::read(&path).unwrap_or_else(|error| panic!("{riff:#x} {data:#x}: {error}"));
         assert_eq!(recording.samples, expected, "{riff:#x} {data:#x}");
+        let findings = explanations(&recording).unwrap().join("; ");
+        assert_eq!(findings.contains("does not say how long it is"), data != 10_000, "{riff:#x} {data:#x}: {findings}");
+    }
+}
+
+/// What phones, editors and old systems store, against the samples that the file was made of.
+#[test]
+fn formats_with_headers_of_their_own_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples: Vec<i16> = (0..5000).map(|n| (n % 1000) as i16 - 500).collect();
+    let expected: Vec<f32> = samples.iter().map(|&sample| f32::from(sample) / 32768.0).collect();
+    let le: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let be: Vec<u8> = samples.iter().flat_map(|sample| sample.to_be_bytes()).collect();
+    let format = &pcm16(&[])[20..36];
+
+    let chunk_rest = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a";
+    let w64 = |size: u64| {
+        let mut bytes = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0".to_vec();
+        bytes.extend((40 + 40 + 24 + le.len() as u64).to_le_bytes());
+        bytes.extend([&b"wave"[..], chunk_rest, b"fmt ", chunk_rest, &40u64.to_le_bytes(), format].concat());
+        bytes.extend([&b"data"[..], chunk_rest, &size.to_le_bytes(), &le].concat());
+        bytes
+    };
+    let au = |size: u32, encoding: u32, sound: &[u8]| {
+        let numbers = [24, size, encoding, 24_000, 1].map(u32::to_be_bytes).concat();
+        [&b".snd"[..], &numbers, sound].concat()
+    };
+    let floats: Vec<u8> = expected.iter().flat_map(|sample| sample.to_be_bytes()).collect();
+    let caf = {
+        let mut bytes = b"caff\0\x01\0\0desc".to_vec();
+        bytes.extend(32u64.to_be_bytes());
+        bytes.extend(24_000f64.to_be_bytes());
+        bytes.extend([&b"lpcm"[..], &[0, 2, 2, 1, 1, 16].map(u32::to_be_bytes).concat()].concat());
+        bytes.extend([&b"data"[..], &(4 + le.len() as u64).to_be_bytes(), &[0; 4], &le].concat());
+        bytes
+    };
+    for (name, bytes) in [
+        ("a.w64", w64(24 + le.len() as u64)),
+        ("open.w64", w64(u64::MAX)),
+        ("a.au", au(be.len() as u32, 3, &be)),
+        ("open.au", au(u32::MAX, 3, &be)),
+        ("float.au", au(floats.len() as u32, 6, &floats)),
+        ("a.caf", caf.clone()),
+        ("no-extension", pcm16(&samples)),
+    ] {
+        let recording = audio::read(written(folder.path(), name, &bytes)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((recording.sample_rate, recording.source.channels), (24_000, 1), "{name}");
+        assert_eq!(recording.samples.len(), expected.len(), "{name}");
+        assert!(worst(&recording.samples, &expected) < 1e-6, "{name}");
+        assert_eq!(recording.source.states_length, !name.starts_with("open"), "{name}");
+    }
+    for (name, whole) in
+        [("cut.w64", w64(24 + le.len() as u64)), ("cut.au", au(be.len() as u32, 3, &be)), ("cut.caf", caf)]
+    {
+        let text = message(audio::read(written(folder.path(), name, &whole[..whole.len() - 3000])));
+        assert!(text.contains("breaks off"), "{name}: {text}");
+    }
+}
+
+/// Speech of samples/, coded as phones and voice messages do.
+#[test]
+fn speech_in_opus_and_aac_is_the_speech_that_was_coded() {
+    let original = audio::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-en.wav")).unwrap().samples;
+    for (name, longest_lead) in [("speech.opus", 0), ("speech.m4a", 2200)] {
+        let decoded = audio::read_at(fixture(name), 24_000).unwrap_or_else(|error| panic!("{error}")).samples;
+        // Correlation at the best lag: AAC's encoder begins with up to 2112 samples of nothing, which the file does not say.
+        let correlation = |lag: usize| {
+            let pairs = || decoded[lag..].iter().zip(&original).map(|(&a, &b)| (f64::from(a), f64::from(b)));
+            let (aa, bb) = (pairs().map(|(a, _)| a * a).sum::<f64>(), pairs().map(|(_, b)| b * b).sum::<f64>());
+            pairs().map(|(a, b)| a * b).sum::<f64>() / (aa * bb).sqrt()
+        };
+        let best = (0..=longest_lead + 48).map(correlation).fold(0.0, f64::max);
+        // What 64 kbit/s leave of the waveform; another stretch of the speech has less than 0.3.
+        assert!(best > 0.95, "{name}: {best}");
+    }
+}
+
+/// For one of them, the whole file would be lowered to silence.
+#[test]
+fn a_number_that_no_sound_has_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    for (value, said) in
+        [(1e30, "sample 3 of channel 1 is 1e30"), (-32_768.0, "is -3.2768e4"), (1001.0, "none beyond 1000")]
+    {
+        let path = written(folder.path(), "broken.wav", &float32(&[0.0, 0.5, 0.1, value]));
+        let text = message(audio::read(path));
+        assert!(text.contains(said) && text.contains("broken.wav"), "{text}");
+    }
+    // Float files have head-room, and 40 dB of it are no reason to refuse one.
+    let path = written(folder.path(), "loud.wav", &float32(&[0.0, 100.0, -100.0]));
+    assert_eq!(audio::read(path).unwrap().samples, [0.0, 100.0, -100.0]);
+}
+
+#[test]
+fn a_format_that_is_not_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, start, said) in [
+        ("a.amr", &b"#!AMR\n\x3c\x08"[..], "is AMR"),
+        ("a.wma", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9", "is WMA"),
+        ("a.wv", b"wvpk\0\0\0\0", "is WavPack"),
+    ] {
+        let text = message(audio::read(written(folder.path(), name, &[start, &[0; 100]].concat())));
+        assert!(text.contains(said) && text.contains("convert it to WAV or FLAC"), "{text}");
     }
 }
 

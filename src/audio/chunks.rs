@@ -1,4 +1,4 @@
-//! Walks the chunks of WAV and AIFF files without believing what they say about sizes.
+//! Walks the chunks of WAV and AIFF files (and, with [`headers`](super::headers), of W64 and AU) without believing what they say about sizes.
 //!
 //! Programs that stream write a size of 0, 0xFFFFFFFF or another huge number, programs that are killed leave 0, copies
 //! that break off leave a size that the file no longer has. The decoder gets a fresh header that tells the truth, so
@@ -6,14 +6,16 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use super::headers::{scan_au, scan_w64};
+
 /// Far above every known `fmt ` or `COMM` chunk (MS ADPCM's has 50 bytes).
-const LONGEST_FORMAT: u32 = 4096;
+pub(super) const LONGEST_FORMAT: u32 = 4096;
 
 /// Far above what a metadata chunk of ours or of an audio editor holds.
 const LONGEST_INFO: u32 = 1 << 20;
 
 /// Real files have a handful; a crafted one could make us walk through millions of empty ones.
-const MOST_CHUNKS: usize = 10_000;
+pub(super) const MOST_CHUNKS: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Container {
@@ -93,7 +95,7 @@ impl<R: Read + Seek> Walker<R> {
     }
 }
 
-/// Reads the layout of a WAV (RIFF, RF64) or AIFF file; `None` for every other kind.
+/// Reads the layout of a WAV (RIFF, RF64), AIFF, W64 or AU file; `None` for every other kind.
 pub(crate) fn scan(mut file: impl Read + Seek) -> Result<Option<ChunkFile>, ChunkFault> {
     let file_len = file.seek(SeekFrom::End(0))?;
     if file_len < 12 {
@@ -106,6 +108,8 @@ pub(crate) fn scan(mut file: impl Read + Seek) -> Result<Option<ChunkFile>, Chun
         (b"RIFF" | b"RF64" | b"BW64", b"WAVE") => Container::Wave,
         (b"FORM", b"AIFF") => Container::Aiff { compressed: false },
         (b"FORM", b"AIFC") => Container::Aiff { compressed: true },
+        (b"riff", _) => return scan_w64(file, file_len),
+        (b".snd", _) => return scan_au(file, file_len),
         _ => return Ok(None),
     };
     let mut walker = Walker { file, file_len, big_endian: container != Container::Wave };
@@ -186,13 +190,14 @@ pub(crate) fn scan(mut file: impl Read + Seek) -> Result<Option<ChunkFile>, Chun
 
 /// Bytes that a WAV's data chunk promises, or `None` where its writer did not know or did not get to say.
 fn wave_data_size(size: u32, outer: u64, body: u64, file_len: u64) -> Option<u64> {
-    // What SoX writes into a pipe: the largest even size that leaves room for a header.
-    const SOX_UNKNOWN: u32 = 0x7FFF_F000;
     let size_of_file_unknown = outer == 0 || outer == u64::from(u32::MAX) || outer + 8 <= body;
+    let ends_behind_the_file = body + u64::from(size) > file_len;
     match size {
         u32::MAX => None,
         0 if size_of_file_unknown && file_len > body => None,
-        SOX_UNKNOWN if body + u64::from(size) > file_len => None,
+        // 2 or 4 GiB, less what a header and whole samples take: SoX, arecord and others write it into a pipe, and leave it
+        // where they are stopped.
+        0x7FFF_0000..=0x8000_0000 | 0xFFFF_0000.. if ends_behind_the_file => None,
         size => Some(u64::from(size)),
     }
 }

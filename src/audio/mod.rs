@@ -4,7 +4,11 @@
 pub mod adapt;
 mod chunks;
 pub mod device;
+pub mod format;
+mod headers;
 pub mod level;
+mod mix;
+mod opus;
 pub mod player;
 pub mod reader;
 pub mod sink;

@@ -1,4 +1,4 @@
-//! Recordings in, through symphonia: WAV, AIFF, FLAC, MP3 and Ogg Vorbis, mixed to mono, whole or not at all.
+//! Recordings in, through symphonia: [what is read](super::format), mixed to mono, whole or not at all.
 //!
 //! A file that ends before its header's promise is refused, with both numbers: half a sentence that is rendered
 //! without a word is worse than an error.
@@ -15,12 +15,15 @@ use symphonia::core::{
     codecs::audio::{AudioDecoder, AudioDecoderOptions},
     errors::Error as DecodeError,
     formats::{FormatOptions, FormatReader, TrackType, probe::Hint},
-    io::{MediaSourceStream, ReadOnlySource},
+    io::{MediaSource, MediaSourceStream, ReadOnlySource},
     meta::MetadataOptions,
 };
 
 use super::{
     chunks::{ChunkFault, ChunkFile, scan},
+    format::{self, Format},
+    mix::Mix,
+    opus::DECODERS,
     resample::StreamResampler,
 };
 use crate::{Error, Fault, Result};
@@ -33,10 +36,14 @@ const LONGEST: u64 = 1 << 31;
 /// More channels than this come from a broken header: WAV's channel mask has 32 bits.
 const MOST_CHANNELS: usize = 32;
 
+/// Of full scale: 60 dB over it, which no sound and no head-room of a float file reaches. Numbers beyond come from broken
+/// memory, or from 16-bit samples that were not divided, and the whole file would be lowered for them.
+const LOUDEST: f32 = 1000.0;
+
 /// A recording in memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
-    /// Mono, the mean of the channels, full scale 1.
+    /// Mono, full scale 1: the mean of the channels, or of surround by BS.775, see [`Mix`](super::mix).
     pub samples: Vec<f32>,
     /// Hz, of `samples`.
     pub sample_rate: u32,
@@ -61,6 +68,9 @@ pub struct SourceInfo {
     /// Mean square over all channels. The mix to mono has as much where the channels are alike, and nothing where one is
     /// the other upside down.
     pub mean_square: f64,
+    /// False where a WAV, W64 or AU leaves open where its sound ends, as after a pipe or a recording that was stopped: what
+    /// there is up to the end of the file was taken.
+    pub states_length: bool,
 }
 
 /// Full scale of 16 bits is 32767 upwards and 32768 downwards.
@@ -111,6 +121,7 @@ pub struct AudioReader {
     total: Option<u64>,
     source: SourceInfo,
     interleaved: Vec<f32>,
+    mix: Mix,
     /// For each channel, how many samples up to now are at full scale in a row.
     runs: Vec<u64>,
     /// Sum of the squares of all samples.
@@ -140,23 +151,33 @@ impl AudioReader {
         if let Some(layout) = &layout {
             check_presence(path, layout)?;
         }
-        guarded(path, || Self::probe(path, file, layout))
+        let mut start = Vec::new();
+        let rewound = file.seek(SeekFrom::Start(0));
+        rewound
+            .and_then(|_| (&mut file).take(format::START).read_to_end(&mut start))
+            .map_err(Error::io("cannot read", path))?;
+        let known = format::of_start(&start);
+        if let Some(Format::Foreign(name)) = known {
+            return Err(fault(path, &format!("is {name}, which is not read here"), format::NAMES, CONVERT));
+        }
+        guarded(path, || Self::probe(path, file, layout, known == Some(Format::Indexed)))
     }
 
-    fn probe(path: &Path, mut file: File, layout: Option<ChunkFile>) -> Result<Self> {
+    fn probe(path: &Path, mut file: File, layout: Option<ChunkFile>, is_indexed: bool) -> Result<Self> {
         let io_error = |source| Error::Io { path: path.into(), action: "cannot read", source };
         // Without seeking, symphonia never guesses an MP3's length from its first frames: what it then says is promised
         // by the file. It also reads Ogg to the end, where the last page must be marked as such.
-        let source: Box<ReadOnlySource<Box<dyn Read + Send + Sync>>> = Box::new(ReadOnlySource::new(match &layout {
+        let source: Box<dyn MediaSource> = match &layout {
             Some(layout) => {
                 file.seek(SeekFrom::Start(layout.data_start)).map_err(io_error)?;
-                Box::new(Cursor::new(layout.fresh_header(layout.present)).chain(file.take(layout.present)))
+                let header = Cursor::new(layout.fresh_header(layout.present));
+                Box::new(ReadOnlySource::new(header.chain(file.take(layout.present))))
             }
             None => {
                 file.seek(SeekFrom::Start(0)).map_err(io_error)?;
-                Box::new(file)
+                if is_indexed { Box::new(file) } else { Box::new(ReadOnlySource::new(file)) }
             }
-        }));
+        };
         let mut hint = Hint::new();
         if let Some(extension) = path.extension().and_then(|extension| extension.to_str()) {
             hint.with_extension(extension);
@@ -165,15 +186,17 @@ impl AudioReader {
         let format = symphonia::default::get_probe()
             .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|error| refused(path, error))?;
-        let nothing = || fault(path, "has no sound that can be decoded", "WAV, AIFF, FLAC, MP3 or Ogg Vorbis", "");
+        let nothing = || fault(path, "has no sound that can be decoded", format::NAMES, CONVERT);
         let track = format.default_track(TrackType::Audio).ok_or_else(nothing)?;
         let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or_else(nothing)?;
-        let decoder = symphonia::default::get_codecs()
+        let decoder = DECODERS
             .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
             .map_err(|error| refused(path, error))?;
         let promised = match &layout {
             // The chunks were counted by `scan`; symphonia's number is the same, in whole blocks.
             Some(_) => None,
+            // An index counts in units of its own, and its packets fill the last one up.
+            None if is_indexed => None,
             None => track.num_frames.filter(|&count| count > 0),
         };
         let total = layout.as_ref().and_then(ChunkFile::exact_frames);
@@ -185,12 +208,24 @@ impl AudioReader {
             full_scale_samples: 0,
             clipped_samples: 0,
             mean_square: 0.0,
+            states_length: layout.as_ref().is_none_or(|layout| layout.promised.is_some()),
         };
         let track = track.id;
         let path = path.to_path_buf();
-        let (interleaved, runs, energy, finished) = (Vec::new(), Vec::new(), 0.0, false);
-        let reader =
-            Self { path, format, decoder, track, promised, total, source, interleaved, runs, energy, finished };
+        let reader = Self {
+            path,
+            format,
+            decoder,
+            track,
+            promised,
+            total,
+            source,
+            interleaved: Vec::new(),
+            mix: Mix::Mean,
+            runs: Vec::new(),
+            energy: 0.0,
+            finished: false,
+        };
         // Vorbis and FLAC may leave the channels to the first packet; a rate is always known.
         reader.check_rate()?;
         Ok(reader)
@@ -238,6 +273,7 @@ impl AudioReader {
                 Err(error) => return Err(self.broken(error)),
             };
             let (channels, rate) = (decoded.spec().channels().count(), decoded.spec().rate());
+            self.mix = Mix::of(decoded.spec().channels());
             decoded.copy_to_vec_interleaved(&mut self.interleaved);
             if self.source.channels == 0 {
                 self.source.channels = channels;
@@ -264,15 +300,16 @@ impl AudioReader {
 
     fn mix(&mut self, channels: usize) -> Result<Vec<f32>> {
         let before = self.source.samples;
-        if let Some(at) = self.interleaved.iter().position(|sample| !sample.is_finite()) {
-            let index = before + (at / channels) as u64;
-            let found = format!("sample {index} of channel {} is {}", at % channels + 1, self.interleaved[at]);
-            return Err(fault(&self.path, &found, "finite samples", "repair or export it again"));
+        let is_sound = |sample: &f32| sample.abs() <= LOUDEST;
+        if let Some(at) = self.interleaved.iter().position(|sample| !is_sound(sample)) {
+            let (index, sample) = (before + (at / channels) as u64, self.interleaved[at]);
+            let sample = if sample.is_finite() { format!("{sample:e}") } else { sample.to_string() };
+            let found = format!("sample {index} of channel {} is {sample}", at % channels + 1);
+            let expected = format!("finite samples, full scale 1, none beyond {LOUDEST}");
+            return Err(fault(&self.path, &found, &expected, "repair or export it again"));
         }
         self.measure(channels);
-        let scale = 1.0 / channels as f32;
-        let mono: Vec<f32> =
-            self.interleaved.chunks_exact(channels).map(|all| all.iter().sum::<f32>() * scale).collect();
+        let mono = self.mix.mono(&self.interleaved, channels);
         self.source.samples += mono.len() as u64;
         self.source.mean_square = self.energy / (self.source.samples as f64 * channels as f64);
         let promised = self.promised.unwrap_or(LONGEST);
@@ -394,6 +431,9 @@ fn check_channels(path: &Path, channels: usize) -> Result<()> {
     Err(fault(path, &format!("has {channels} channels"), &format!("1 to {MOST_CHANNELS}"), ""))
 }
 
+/// What to do about a recording of another format.
+const CONVERT: &str = "convert it to WAV or FLAC, with ffmpeg -i for instance";
+
 /// Symphonia's readers report a number that makes no sense as an I/O error of kind `Other` or `InvalidData`.
 fn is_parse_error(error: &std::io::Error) -> bool {
     error.raw_os_error().is_none()
@@ -404,12 +444,10 @@ fn refused(path: &Path, error: DecodeError) -> Error {
         DecodeError::IoError(source) if !is_parse_error(&source) => {
             Error::Io { path: path.into(), action: "cannot read", source }
         }
-        DecodeError::IoError(_) => {
-            fault(path, "breaks off before its first sound", "WAV, AIFF, FLAC, MP3 or Ogg Vorbis", "")
-        }
+        DecodeError::IoError(_) => fault(path, "breaks off before its first sound", format::NAMES, ""),
         error => {
             let found = format!("is no recording that can be read ({error})");
-            fault(path, &found, "WAV, AIFF, FLAC, MP3 or Ogg Vorbis", "convert it to one of these")
+            fault(path, &found, format::NAMES, CONVERT)
         }
     }
 }

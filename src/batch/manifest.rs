@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Item;
-use crate::{Error, Fault, Result, json_lines::JsonLines};
+use crate::{Error, Fault, Result, json_lines::JsonLines, path_text};
 
 /// What an item is made with; the same recipe and the same input give the same samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,7 +42,9 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     pub status: Status,
+    #[serde(with = "path_text")]
     pub input: PathBuf,
+    #[serde(with = "path_text")]
     pub output: PathBuf,
     /// `None` where the input could not be read.
     #[serde(flatten, default)]
@@ -90,8 +92,7 @@ impl Entry {
     /// The entry as its line, without the line feed.
     pub fn to_line(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|error| {
-            let fault = Fault::new(self.input.display(), format!("cannot be written as JSON ({error})"));
-            Error::Manifest(fault.remedy("rename the file so that its name is valid Unicode"))
+            Error::Manifest(Fault::new(self.input.display(), format!("cannot be written as JSON ({error})")))
         })
     }
 }

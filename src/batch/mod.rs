@@ -14,9 +14,9 @@ mod schedule;
 mod source;
 
 pub use file_renderer::{FileRenderer, RenderSettings, streamed};
-pub use inputs::{AUDIO_EXTENSIONS, Found, Inputs, MEL_EXTENSIONS, Overrides, read_list};
+pub use inputs::{Found, Inputs, LeftOut, MEL_EXTENSIONS, Overrides, left_out, read_list};
 pub use manifest::{Entry, Fingerprint, Manifest, Recipe, Status};
 pub use plan::{Item, Plan, Target};
 pub use resume::{Existing, Remaining, resume};
 pub use schedule::{Event, RenderItem, Rendered, Ticket, hash_file, run, run_alone};
-pub use source::{Source, SourceSettings, recording_length};
+pub use source::{Source, SourceSettings, is_recording, recording_length};

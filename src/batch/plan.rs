@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Found, Inputs, Overrides};
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Result, path_text};
 
 /// Where results go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +97,7 @@ fn item(found: &Found, target: &Target, extension: &str) -> Item {
         (Target::Folder(folder), _) => folder.join(&name),
     };
     let parts: Vec<_> = name.components().filter(|part| *part != Component::CurDir).collect();
-    let key = parts.iter().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
+    let key = parts.iter().map(|part| path_text::to_text(part.as_ref())).collect::<Vec<_>>().join("/");
     Item { input: found.input.clone(), output, overrides: found.overrides.clone(), key }
 }
 
@@ -149,7 +149,7 @@ mod tests {
     }
 
     fn plan(found: Vec<Found>, target: Target) -> Result<Plan> {
-        Plan::new(&Inputs { found, unreadable: vec![], many: false }, &target, "wav")
+        Plan::new(&Inputs { found, ..Inputs::default() }, &target, "wav")
     }
 
     fn outputs(plan: &Plan) -> Vec<&str> {

@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use super::AUDIO_EXTENSIONS;
+use super::MEL_EXTENSIONS;
 use crate::{
     Error, Fault, Result,
-    audio::{self, reader::SourceInfo},
+    audio::{self, format, reader::SourceInfo},
     data,
     mel::{self, KnownMel, Layout, MelConvention, MelSpectrogram, Said, file, interpret, recognise::AudioLength},
 };
@@ -49,12 +49,7 @@ impl Source {
     /// # Errors
     /// [`Error::Mel`], [`Error::Audio`] or [`Error::Convention`] for what is broken or does not fit.
     pub fn open(path: &Path, settings: &SourceSettings, wanted: &MelConvention) -> Result<Self> {
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        if AUDIO_EXTENSIONS.contains(&extension.as_str()) {
-            Self::of_recording(path, wanted)
-        } else {
-            Self::of_mel_file(path, settings)
-        }
+        if is_recording(path)? { Self::of_recording(path, wanted) } else { Self::of_mel_file(path, settings) }
     }
 
     fn of_recording(path: &Path, wanted: &MelConvention) -> Result<Self> {
@@ -84,14 +79,28 @@ impl Source {
     }
 }
 
+/// By its name; by its first bytes where that says nothing.
+pub fn is_recording(path: &Path) -> Result<bool> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if format::is_recording(path) || MEL_EXTENSIONS.contains(&extension.as_str()) {
+        return Ok(format::is_recording(path));
+    }
+    let start = format::start_of(path).map_err(Error::io("cannot open", path))?;
+    Ok(format::of_start(&start).is_some())
+}
+
 /// The length of the recording that the mel at `mel` was made of: `recordings` itself, or the file of the mel's name in it.
 fn length_of(recordings: &Path, mel: &Path) -> Result<AudioLength> {
     let recording = if recordings.is_dir() {
-        let stem = mel.file_stem().unwrap_or_default().to_string_lossy();
-        let named = |extension: &&str| recordings.join(format!("{stem}.{extension}"));
-        let found = AUDIO_EXTENSIONS.iter().map(named).find(|path| path.is_file());
+        let stem = mel.file_stem().unwrap_or_default();
+        let named = |extension: &&str| {
+            let mut name = stem.to_owned();
+            name.push(format!(".{extension}"));
+            recordings.join(name)
+        };
+        let found = format::EXTENSIONS.iter().map(named).find(|path| path.is_file());
         found.ok_or_else(|| {
-            let fault = Fault::new(recordings.display(), format!("holds no recording named {stem}"));
+            let fault = Fault::new(recordings.display(), format!("holds no recording named {}", stem.display()));
             Error::Data(fault.expected(format!("one of the name of {}", mel.display())))
         })?
     } else {

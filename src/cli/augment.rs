@@ -13,7 +13,7 @@ use audiodiff::{
         Copies, CopySettings, Variation,
         augment::{
             AddedNoise, AugmentSettings, Augmenter, Bandwidth, Gain, Interval, Mix, NoiseColour, Pitch, Pool, Reverb,
-            Tempo, recordings,
+            Tempo,
         },
     },
     number_range::NumberRange,
@@ -35,7 +35,7 @@ use super::{
 /// each copy draws one.
 #[derive(Args, Debug)]
 pub struct AugmentFlags {
-    /// Folders, searched in every depth, or recordings (WAV FLAC MP3 OGG AIFF)
+    /// Folders, searched in every depth, or recordings
     #[arg(required = true, value_name = "DIR")]
     inputs: Vec<PathBuf>,
     /// The folder for the copies; what was found in a folder keeps its place below it
@@ -150,12 +150,14 @@ pub fn run(flags: AugmentFlags, terminal: &Terminal) -> Result<Outcome> {
     let mut unreadable = Vec::new();
     for input in &flags.inputs {
         match fs::metadata(input) {
-            Ok(_) => inputs.add(input, Some(&flags.output)),
+            Ok(_) => inputs.add_recordings(input, Some(&flags.output)),
             Err(error) => unreadable.push(Error::io("cannot open", input)(error)),
         }
     }
     unreadable.append(&mut inputs.unreadable);
-    let found = recordings(inputs);
+    inputs.keep_one_of_each_name(0);
+    terminal.left_out(&inputs.left_out);
+    let found = inputs.found;
     if found.is_empty() {
         let nothing = || wrong("DIR", "no recording there", "name recordings, or folders of these");
         return Err(unreadable.into_iter().next().unwrap_or_else(nothing));

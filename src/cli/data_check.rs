@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io, path::PathBuf};
 
 use audiodiff::{
     Error, Result,
-    data::{Concern, FileReport, FolderCheck, Spread, Summary, recordings},
+    data::{Concern, FileReport, FolderCheck, Recordings, Spread, Summary},
 };
 use clap::Args;
 use serde_json::json;
@@ -22,7 +22,7 @@ Looked for: broken files, clipping, silence, DC offset, hum of 50 or 60 Hz, mate
 low-passes of lossy formats, channels that cancel, noise, outliers of loudness, copies (also in another \
 format, at another rate or gain). Exit code 3 where something must be fixed before a model is trained on it.")]
 pub struct CheckFlags {
-    /// Folders, searched in every depth, or recordings (WAV FLAC MP3 OGG AIFF)
+    /// Folders, searched in every depth, or recordings
     #[arg(required = true, value_name = "DIR")]
     paths: Vec<PathBuf>,
     /// Print a JSON object for each file and one for all of them
@@ -34,7 +34,8 @@ pub struct CheckFlags {
 }
 
 pub fn run(flags: &CheckFlags, terminal: &Terminal) -> Result<Outcome> {
-    let (files, unreadable) = recordings(&flags.paths);
+    let Recordings { files, unreadable, left_out } = Recordings::of(&flags.paths);
+    terminal.left_out(&left_out);
     unreadable.iter().for_each(|error| terminal.error(error));
     if files.is_empty() {
         return Ok(Outcome::Failed);

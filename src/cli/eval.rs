@@ -10,6 +10,7 @@ use std::{
 
 use audiodiff::{
     Error, Fault, Result,
+    batch::left_out,
     eval::{
         Comparison, Evaluation, Event, FileScore, Folder, Metric, ModelSystem, RenderedFolder, Results, Summary, System,
     },
@@ -36,7 +37,7 @@ pub struct EvalFlags {
     /// Folders of renderings, called like the recordings but for the extension
     #[arg(value_name = "RENDERED")]
     rendered: Vec<PathBuf>,
-    /// Folder of the recordings (WAV FLAC MP3 OGG AIFF)
+    /// Folder of the recordings
     #[arg(short, long, required = true, visible_alias = "audio", value_name = "DIR")]
     reference: PathBuf,
     /// Render the recordings' mels with builtin, griffin-lim or the model in a file; may be given again
@@ -128,6 +129,9 @@ pub fn run(flags: &EvalFlags, terminal: &Terminal) -> Result<Outcome> {
             return Err(Error::Exists(output.clone()));
         }
     }
+    let named = flags.named.iter().map(|named| &named.folder);
+    let folders = std::iter::once(&flags.reference).chain(&flags.rendered).chain(named);
+    terminal.left_out(&left_out(folders.map(PathBuf::as_path)));
     let references = flags.references()?;
     let threads = flags.threads.map_or_else(cores, |threads| usize::try_from(threads).unwrap_or(1));
     let stop = interrupt::stop_flag();

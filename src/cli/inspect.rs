@@ -9,7 +9,7 @@ use std::{
 
 use audiodiff::{
     Error, Fault, Result, audio,
-    batch::{AUDIO_EXTENSIONS, Source},
+    batch::{Source, is_recording},
     diffusion::{Network, SamplerSettings, SeededNoise},
     eval::picture::FrequencyScale,
     inspect::{self, About, FolderOptions, Inspection, ModelReport, PictureFormat},
@@ -244,7 +244,7 @@ impl Window {
         let end = frames.min(first + frame(flags.window.seconds).max(1) + 1);
         let mel = mel.slice(first..end);
         let samples = (end - first - 1) * hop;
-        let recording = match is_recording(&flags.input) {
+        let recording = match is_recording(&flags.input)? {
             false => None,
             true => {
                 let mut all = audio::read_at(&flags.input, wanted.sample_rate)?.samples;
@@ -261,11 +261,6 @@ impl Window {
             notes: source.notes,
         })
     }
-}
-
-fn is_recording(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    AUDIO_EXTENSIONS.contains(&extension.as_str())
 }
 
 /// The content of a model file, nothing for the built-in model; `None` where the input is no model.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use audiodiff::{
-    Error, Result, audio,
+    Error, Fault, Result, audio,
     batch::recording_length,
     mel::{
         self, MelConvention,
@@ -31,7 +31,7 @@ use super::{
 pub struct MelFlags {
     #[command(subcommand)]
     action: Option<Action>,
-    /// A recording (WAV FLAC MP3 OGG AIFF); resampled to the convention's rate, mixed to mono
+    /// A recording; resampled to the convention's rate, mixed to mono
     #[arg(required = true, value_name = "AUDIO")]
     audio: Option<PathBuf>,
     /// The mel file, .npy or .safetensors (which keeps the convention too)
@@ -104,6 +104,16 @@ fn extract(
     let convention = convention.map_or_else(|| Ok(MelConvention::native()), resolve_name)?;
     let recording = audio::read_at(input, convention.sample_rate)?;
     let mel = mel::extract(&recording.samples, &convention)?;
+    if convention.samples(mel.frames()) == 0 {
+        // What render refuses to render.
+        let found = format!(
+            "{} samples at {} Hz give a mel of a single frame",
+            recording.samples.len(),
+            convention.sample_rate
+        );
+        let fault = Fault::new(input.display(), found);
+        return Err(Error::Audio(fault.expected("2 frames or more, the two ends of a hop of sound")));
+    }
     mel::file::write(output, &mel, &convention)?;
     let (frames, bands) = (mel.frames(), mel.n_mels());
     terminal.note(format_args!("{}: {bands} bands, {frames} frames, convention {}", output.display(), convention.name));

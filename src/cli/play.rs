@@ -43,7 +43,7 @@ use super::{
 /// Keys: space pauses, left and right seek by 2 s, up and down change the volume, q stops.
 #[derive(Args, Debug)]
 pub struct PlayFlags {
-    /// Mel files (.npy .npz .safetensors), recordings (WAV FLAC MP3 OGG), folders of these, or - for mel frames on standard
+    /// Mel files (.npy .npz .safetensors), recordings (WAV FLAC MP3 Opus M4A ...), folders of these, or - for mel frames on standard
     /// input as they come
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,

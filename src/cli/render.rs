@@ -10,9 +10,7 @@ use std::{
 use audiodiff::{
     Error, Result,
     audio::SampleFormat,
-    batch::{
-        Existing, FileRenderer, Inputs, Plan, RenderSettings, SourceSettings, Target, read_list, run_alone, streamed,
-    },
+    batch::{Existing, FileRenderer, Inputs, Plan, RenderSettings, SourceSettings, Target, run_alone, streamed},
     mel::{self, Layout},
     number_range::{GAIN_DB, LOUDNESS_LUFS},
 };
@@ -31,7 +29,7 @@ use super::{
 /// Render mel spectrograms, or the mels of recordings, to WAV files
 #[derive(Args, Debug)]
 pub struct RenderFlags {
-    /// Mel files (.npy .npz .safetensors), recordings (WAV FLAC MP3 OGG), folders of these, or - for a list on standard input
+    /// Mel files (.npy .npz .safetensors), recordings (WAV FLAC MP3 Opus M4A ...), folders of these, or - for a list on standard input
     /// (with --input-format: for mel frames)
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
@@ -202,6 +200,7 @@ pub fn run(flags: RenderFlags, terminal: &Terminal) -> Result<Outcome> {
         return live(&flags, format, destination, terminal);
     }
     let inputs = flags.find_inputs(&destination)?;
+    terminal.left_out(&inputs.left_out);
     match destination {
         Destination::Stream(name) => stream(&flags, inputs, name, terminal),
         Destination::Files(target) => files(&flags, &inputs, &target, terminal),
@@ -266,7 +265,7 @@ impl RenderFlags {
             if lists > 1 {
                 return Err(wrong("INPUT", "standard input can be read once only", "give - once"));
             }
-            inputs.add_list(read_list(io::stdin().lock(), "standard input")?, excluded);
+            inputs.add_standard_input(io::stdin().lock(), excluded)?;
         }
         if self.output.is_none() && inputs.many && inputs.found.iter().any(|found| found.output.is_none()) {
             return Err(wrong("--output", "is missing, and there are many inputs", "name a folder with -o"));

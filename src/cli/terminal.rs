@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use audiodiff::{
     Error, Result,
+    batch::LeftOut,
     printable::{Printable, printable},
 };
 use clap::{ArgAction, Args, builder::BoolishValueParser};
@@ -67,6 +68,11 @@ impl Terminal {
         if !self.quiet {
             self.line(format_args!("audiodiff: warning: {text}"));
         }
+    }
+
+    /// What of folders was not taken.
+    pub fn left_out(&self, left_out: &LeftOut) {
+        left_out.sentences().iter().for_each(|sentence| self.warn(sentence));
     }
 
     /// What was done.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use audiodiff::{
     Error, Result,
+    batch::left_out,
     model::{BUILTIN_NAME, DeviceChoice, ModelFile},
     number_range::NumberRange,
     train::{Event, Length, Phase, TrainFigures, TrainJob, TrainSettings, Trained, ValidationFigures, train},
@@ -21,7 +22,7 @@ use super::{
 /// Train a model on recordings, from new weights or from those of another model; the same command goes on after a crash
 #[derive(Args, Debug)]
 pub struct TrainFlags {
-    /// A folder of recordings of any format and rate (WAV FLAC MP3 OGG AIFF); may be given several times
+    /// A folder of recordings of any format and rate; may be given several times
     #[arg(long, required_unless_present = "print_config", num_args = 1.., value_name = "DIR")]
     data: Vec<PathBuf>,
     /// The folder for the models, the checkpoint, figures and curves
@@ -116,6 +117,7 @@ pub fn run(flags: TrainFlags, terminal: &Terminal) -> Result<Outcome> {
     }
     let json = flags.json;
     let job = flags.job(settings)?;
+    terminal.left_out(&left_out(job.data.iter().map(PathBuf::as_path)));
     let mut report = Report::new(terminal, json);
     let trained = train(&job, interrupt::stop_flag(), &mut |event| report.hear(event))?;
     report.end(&job, &trained)?;

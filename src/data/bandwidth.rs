@@ -25,7 +25,8 @@ pub(super) fn bandwidth(loud: &[f32], sample_rate: u32) -> f64 {
     // Indices of the bands between two frequencies.
     let between = |low: f64, high: f64| {
         let index = |hz: f64| ((hz / band_hz).round() as usize).min(bands.len());
-        index(low)..index(high)
+        // Nothing where they cross, as just below half of a low rate.
+        index(low)..index(high).max(index(low))
     };
     // The last band is half the filter's edge.
     let top = nyquist - band_hz;

@@ -6,7 +6,7 @@ use crate::{
     audio::{self, FileReport, FileSink, FileSinkSettings, SampleFormat, WavMetadata, read_metadata},
     batch::{Fingerprint, Found, Inputs, Item, Overrides, Plan, Recipe, RenderItem, Rendered, Target, Ticket},
     card::Effort,
-    mel,
+    mel, path_text,
     render::Renderer,
     source::WholeMel,
     vocoder::{RenderOptions, Vocoder},
@@ -74,10 +74,10 @@ impl Copies {
         for recording in recordings {
             for copy in 1..=settings.copies {
                 for variant in 0..settings.variants.max(1) {
-                    let name = recording.name.display().to_string();
+                    let name = path_text::to_text(&recording.name).into_owned();
                     let output = copy_name(&recording.name, copy, variant, settings);
                     let seed = seed_of(settings.seed, &name, copy);
-                    let key = output.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+                    let key = output.iter().map(|part| path_text::to_text(part.as_ref())).collect::<Vec<_>>().join("/");
                     tasks.insert(key, Task { name, seed, variant: variant as u64 });
                     let overrides = Overrides::default();
                     inputs.found.push(Found { output: Some(output), overrides, ..recording.clone() });

@@ -33,6 +33,8 @@ pub enum Concern {
     Quiet,
     /// Far from the loudness of the others.
     LoudnessOutlier,
+    /// Its header does not say where the sound ends.
+    NoLength,
     /// A low-pass at or above the end of the model's bands, as lossy formats have.
     LowPass,
 }
@@ -60,6 +62,7 @@ impl Concern {
             Self::LongSilence => "long silence",
             Self::Quiet => "quiet",
             Self::LoudnessOutlier => "loudness outlier",
+            Self::NoLength => "no length stated",
             Self::LowPass => "low-passed",
         }
     }
@@ -105,6 +108,10 @@ const FULL_BAND: f64 = 0.85;
 pub fn findings(measures: &Measures, source: Option<&SourceInfo>) -> Vec<Finding> {
     let mut all = Vec::new();
     let mut add = |concern, message: String| all.push(Finding::new(concern, message));
+    if source.is_some_and(|source| !source.states_length) {
+        let found = "its header does not say how long it is, as after a pipe or a recording that was stopped";
+        add(Concern::NoLength, format!("{found}; what the file holds is taken"));
+    }
     if let Some(left) = cancelled(measures, source) {
         add(
             Concern::ChannelsCancel,
@@ -206,9 +213,9 @@ pub(super) fn kilohertz(hz: u32) -> String {
 /// # Errors
 /// As [`measure`].
 pub fn explanations(recording: &Recording) -> Result<Vec<String>> {
-    use Concern::{BandLimited, ChannelsCancel, Clipped, DcOffset, Hum, Silent};
+    use Concern::{BandLimited, ChannelsCancel, Clipped, DcOffset, Hum, NoLength, Silent};
     let measures = measure(&recording.samples, recording.sample_rate)?;
     let found = findings(&measures, Some(&recording.source)).into_iter();
-    let explains = [BandLimited, ChannelsCancel, Clipped, DcOffset, Hum, Silent];
+    let explains = [BandLimited, ChannelsCancel, Clipped, DcOffset, Hum, NoLength, Silent];
     Ok(found.filter(|finding| explains.contains(&finding.concern)).map(|finding| finding.message).collect())
 }

@@ -7,9 +7,10 @@ use super::{
     training_use::{is_silent, is_too_short},
 };
 use crate::{
-    Error, Fault, Result,
+    Error, Result,
     audio::{AudioReader, reader::SourceInfo},
-    batch::{AUDIO_EXTENSIONS, Inputs},
+    batch::{Inputs, LeftOut},
+    path_text,
 };
 use serde::Serialize;
 use std::{
@@ -24,6 +25,7 @@ use std::{
 /// What was found in one file.
 #[derive(Debug, Clone, Serialize)]
 pub struct FileReport {
+    #[serde(with = "path_text")]
     pub file: PathBuf,
     /// Channels of the file; 0 where it could not be opened.
     pub channels: usize,
@@ -34,6 +36,7 @@ pub struct FileReport {
     /// Why training leaves it out; empty where it takes it.
     pub dropped: Vec<DropReason>,
     /// An earlier file with the same sound.
+    #[serde(with = "path_text::option")]
     pub duplicate_of: Option<PathBuf>,
     #[serde(skip)]
     content: Option<blake3::Hash>,
@@ -56,40 +59,25 @@ pub struct FolderCheck {
     pub jobs: usize,
 }
 
-/// What lies in `paths`: recordings as they are named, and those in folders, in every depth, sorted. The second part
-/// says which paths could not be read or hold none.
-pub fn recordings(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Error>) {
-    let mut files = Vec::new();
-    let mut unreadable = Vec::new();
-    for path in paths {
+/// What lies in some paths.
+pub struct Recordings {
+    /// Recordings as they are named, and those in folders, in every depth, sorted.
+    pub files: Vec<PathBuf>,
+    /// Paths that could not be read or hold none.
+    pub unreadable: Vec<Error>,
+    pub left_out: LeftOut,
+}
+
+impl Recordings {
+    pub fn of(paths: &[PathBuf]) -> Self {
         let mut inputs = Inputs::default();
-        inputs.add(path, None);
-        let is_folder = inputs.many;
-        let found = inputs.found.into_iter().map(|found| found.input);
-        // Training data may lie beside its mels.
-        let mut found: Vec<PathBuf> = found.filter(|file| !is_folder || is_audio(file)).collect();
-        if found.is_empty() && (inputs.unreadable.is_empty() || is_nothing_found(&inputs.unreadable)) {
-            let fault = Fault::new(path.display(), "no recording in this folder");
-            unreadable.push(Error::Data(fault.expected(format!(".{}", AUDIO_EXTENSIONS.join(" .")))));
-        } else {
-            unreadable.append(&mut inputs.unreadable);
-        }
-        files.append(&mut found);
+        paths.iter().for_each(|path| inputs.add_recordings(path, None));
+        let mut files: Vec<PathBuf> = inputs.found.into_iter().map(|found| found.input).collect();
+        // A folder and one within it may both be named.
+        let mut seen = std::collections::HashSet::new();
+        files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
+        Self { files, unreadable: inputs.unreadable, left_out: inputs.left_out }
     }
-    // A folder and one within it may both be named.
-    let mut seen = std::collections::HashSet::new();
-    files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
-    (files, unreadable)
-}
-
-fn is_audio(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    AUDIO_EXTENSIONS.contains(&extension.as_str())
-}
-
-/// The search itself says so in its own words, which speak of mels.
-fn is_nothing_found(errors: &[Error]) -> bool {
-    matches!(errors, [Error::Mel(_)])
 }
 
 impl FolderCheck {

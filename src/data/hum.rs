@@ -3,7 +3,7 @@
 //! A line is told from a low voice or a bass by what it does not do: it never stops and never moves. So the levels that
 //! the bins keep even in the quieter fifth of the time are looked at, at a resolution of about 1.5 Hz.
 
-use super::level_histogram::LevelHistogram;
+use super::{frame_cutter::FrameCutter, level_histogram::LevelHistogram};
 use crate::dsp::stft::{Edge, FrameBuffers, Stft};
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ pub(super) struct HumDetector {
     bin_hz: f64,
     bins: usize,
     levels: LevelHistogram,
-    pending: Vec<f32>,
+    cutter: FrameCutter,
 }
 
 impl HumDetector {
@@ -46,17 +46,17 @@ impl HumDetector {
         let bin_hz = f64::from(sample_rate) / n_fft as f64;
         let bins = (f64::from(60 * HARMONICS + 40) / bin_hz) as usize;
         let bins = bins.min(stft.bins());
-        Self { buffers: stft.buffers(), stft, bin_hz, bins, levels: LevelHistogram::new(bins), pending: vec![] }
+        let cutter = FrameCutter::new(n_fft, n_fft / 2);
+        Self { buffers: stft.buffers(), stft, bin_hz, bins, levels: LevelHistogram::new(bins), cutter }
     }
 
-    pub fn push(&mut self, samples: &[f32]) {
-        self.pending.extend_from_slice(samples);
-        while self.pending.len() >= self.stft.n_fft() {
-            self.stft.analyse(&self.pending, 0, Edge::Zero, &mut self.buffers);
+    pub fn push(&mut self, mut samples: &[f32]) {
+        while self.cutter.fill(&mut samples) {
+            self.stft.analyse(self.cutter.frame(), 0, Edge::Zero, &mut self.buffers);
             let full = self.stft.n_fft() as f32 / 4.0;
             let level = |s: &rustfft::num_complex::Complex32| 20.0 * (s.norm() / full + 1e-9).log10();
             self.levels.push(self.buffers.spectrum[..self.bins].iter().map(level));
-            self.pending.drain(..self.stft.hop());
+            self.cutter.advance();
         }
     }
 

@@ -4,14 +4,18 @@ use super::{
     bandwidth::{bandwidth, material_rate},
     clipping::{Clipping, ClippingDetector},
     fingerprint::{Fingerprint, Fingerprinter},
+    frame_cutter::FrameCutter,
     hum::{Hum, HumDetector},
     level_histogram::LevelHistogram,
     loudness_frames::LoudnessFrames,
 };
 use crate::{
-    Result,
+    Error, Fault, Result,
     audio::level::{LevelMeter, from_db, to_db},
-    dsp::stft::{Edge, FrameBuffers, Stft},
+    dsp::{
+        resample::SAMPLE_RATES,
+        stft::{Edge, FrameBuffers, Stft},
+    },
 };
 use serde::Serialize;
 
@@ -78,7 +82,7 @@ pub struct Meter {
 struct SpectrumMeter {
     stft: Stft,
     buffers: FrameBuffers,
-    pending: Vec<f32>,
+    cutter: FrameCutter,
     powers: Vec<f32>,
     levels: LevelHistogram,
     fingerprinter: Fingerprinter,
@@ -97,8 +101,13 @@ const DIGITAL_SILENCE_DB: f64 = -120.0;
 
 impl Meter {
     /// # Errors
-    /// [`crate::Error::Settings`] for a rate that no recording has.
+    /// [`Error::Settings`] for a rate outside of [`SAMPLE_RATES`].
     pub fn new(sample_rate: u32) -> Result<Self> {
+        if !SAMPLE_RATES.contains(&sample_rate) {
+            let expected = format!("{} to {} Hz", SAMPLE_RATES.start(), SAMPLE_RATES.end());
+            let fault = Fault::new("sample rate", format!("{sample_rate} Hz"));
+            return Err(Error::Settings(fault.expected(expected)));
+        }
         Ok(Self {
             sample_rate,
             samples: 0,
@@ -180,7 +189,7 @@ impl SpectrumMeter {
         let bin_hz = f64::from(sample_rate) / n_fft as f64;
         Self {
             buffers: stft.buffers(),
-            pending: vec![],
+            cutter: FrameCutter::new(n_fft, n_fft / 2),
             powers: vec![0.0; stft.bins()],
             levels: LevelHistogram::new(stft.bins()),
             fingerprinter: Fingerprinter::new(bin_hz, 0.5 / bin_hz),
@@ -189,19 +198,15 @@ impl SpectrumMeter {
         }
     }
 
-    fn push(&mut self, samples: &[f32]) {
-        self.pending.extend_from_slice(samples);
-        let (n_fft, hop) = (self.stft.n_fft(), self.stft.hop());
-        let mut start = 0;
-        while start + n_fft <= self.pending.len() {
-            self.frame(start);
-            start += hop;
+    fn push(&mut self, mut samples: &[f32]) {
+        while self.cutter.fill(&mut samples) {
+            self.frame();
+            self.cutter.advance();
         }
-        self.pending.drain(..start);
     }
 
-    fn frame(&mut self, start: usize) {
-        self.stft.analyse(&self.pending, start as isize, Edge::Zero, &mut self.buffers);
+    fn frame(&mut self) {
+        self.stft.analyse(self.cutter.frame(), 0, Edge::Zero, &mut self.buffers);
         // A full-scale sine comes to n_fft / 4.
         let scale = (4.0 / self.stft.n_fft() as f32).powi(2);
         for (power, s) in self.powers.iter_mut().zip(&self.buffers.spectrum) {
@@ -214,7 +219,7 @@ impl SpectrumMeter {
 
     fn finish(mut self) -> Spectrum {
         if self.levels.moments() == 0 {
-            self.frame(0);
+            self.frame();
         }
         let quiet = self.levels.percentile(QUIET_MOMENTS);
         let noise: f64 =
@@ -296,6 +301,22 @@ mod tests {
         }
         let silence = measure(&[0.0; 100_000], 24_000).unwrap();
         assert!(silence.silent && silence.silence_share == 1.0 && silence.noise_floor_dbfs.is_none());
-        assert!(measure(&[0.0; 10], 1).is_err());
+        for rate in [0, 1, 20, 999, 768_001] {
+            let text = measure(&[0.0; 10], rate).unwrap_err().to_string();
+            assert!(text.contains(&format!("{rate} Hz, expected 1000 to 768000 Hz")), "{text}");
+        }
+    }
+
+    /// Bands, frames and filters depend on the rate; heart sounds are kept at 4 kHz, bats' at 384.
+    #[test]
+    fn every_rate_is_measured() {
+        let noise = uniform(20_000);
+        // Every hertz where a band more or less lies between the lowest cliff and the end, and then in steps of 3 %.
+        let usual = [1_000, 2_000, 11_025, 44_100, 48_000, 96_000, 192_000, 384_000, 768_000];
+        let geometric = std::iter::successors(Some(1_000), |rate| Some(rate + rate / 33)).take_while(|r| *r < 768_000);
+        for rate in (3_900..4_700).step_by(3).chain(geometric).chain(usual) {
+            let measures = measure(&noise, rate).unwrap();
+            assert!(measures.bandwidth_hz <= f64::from(rate) / 2.0 && measures.bandwidth_hz > 0.0, "{rate}");
+        }
     }
 }

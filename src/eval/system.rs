@@ -3,8 +3,8 @@
 use super::Sound;
 use crate::{
     Error, Fault, Result, audio,
-    batch::{AUDIO_EXTENSIONS, Inputs, hash_file},
-    mel,
+    batch::{Inputs, hash_file},
+    mel, path_text,
     render::Renderer,
     source::WholeMel,
     vocoder::{Identity, RenderOptions, Vocoder},
@@ -30,17 +30,13 @@ impl Folder {
     /// [`Error::Io`] where the folder cannot be read, [`Error::Data`] where it holds no recordings, or two of one name.
     pub fn open(path: &Path) -> Result<Self> {
         let mut inputs = Inputs::default();
-        inputs.add(path, None);
+        inputs.add_recordings(path, None);
         if let Some(error) = inputs.unreadable.into_iter().next() {
             return Err(error);
         }
-        let is_recording = |path: &Path| {
-            let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-            AUDIO_EXTENSIONS.contains(&extension.as_str())
-        };
         let mut files = BTreeMap::new();
-        for found in inputs.found.into_iter().filter(|found| is_recording(&found.input)) {
-            let name = found.name.with_extension("").to_string_lossy().replace('\\', "/");
+        for found in inputs.found {
+            let name = path_text::to_text(&found.name.with_extension("")).replace('\\', "/");
             if let Some(other) = files.insert(name.clone(), found.input.clone()) {
                 let fault = Fault::new(
                     path.display(),
@@ -48,11 +44,6 @@ impl Folder {
                 );
                 return Err(Error::Data(fault.remedy(format!("move one of the two {name} away"))));
             }
-        }
-        if files.is_empty() {
-            return Err(Error::Data(
-                Fault::new(path.display(), "no recordings").expected("WAV, FLAC, MP3, OGG or AIFF files"),
-            ));
         }
         Ok(Self { files })
     }

@@ -10,6 +10,7 @@
 use super::{
     Layout, LogBase, MelConvention,
     bank_evidence::{BankEvidence, Bounds},
+    file::squeezed,
     filterbank::Filterbank,
     presets,
 };
@@ -94,7 +95,7 @@ impl Ranking {
     }
 }
 
-/// Ranks the presets for an array in C order. Leading axes of length 1 are no matter; of a batch every item is looked at.
+/// Ranks the presets for an array in C order. Axes of length 1 are no matter; of a batch every item is looked at.
 ///
 /// Never fails: an array that no preset can have made gives candidates that are all impossible, or none.
 pub fn recognise(shape: &[usize], values: &[f32], length: Option<AudioLength>) -> Ranking {
@@ -112,7 +113,8 @@ pub fn recognise_in(shape: &[usize], values: &[f32], known: Option<Layout>, leng
         notes.push("this is no array of two axes with finite numbers".into());
         return Ranking { summary, candidates: vec![], certain: 0, notes };
     }
-    let [rows, columns] = [shape[shape.len() - 2], shape[shape.len() - 1]];
+    let axes = squeezed(shape);
+    let [rows, columns] = [axes[axes.len() - 2], axes[axes.len() - 1]];
     let items = values.len() / (rows * columns);
     if items > 1 {
         notes.push(format!("the array holds {items} items of [{rows}, {columns}]; render takes one at a time"));

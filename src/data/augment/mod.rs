@@ -20,7 +20,7 @@ mod reverb;
 mod settings;
 mod stretch;
 
-pub use pool::{Pool, recordings};
+pub use pool::Pool;
 pub use settings::{AddedNoise, AugmentSettings, Bandwidth, Gain, Interval, Mix, NoiseColour, Pitch, Reverb, Tempo};
 
 use crate::{Result, dsp::convolution::Convolver};

@@ -2,8 +2,9 @@
 //! augments while it runs never waits for a disk.
 
 use crate::{
-    Error, Fault, Result, audio,
-    batch::{AUDIO_EXTENSIONS, Found, Inputs},
+    Result, audio,
+    batch::{Found, Inputs},
+    path_text,
 };
 use std::path::Path;
 
@@ -25,32 +26,27 @@ impl Pool {
     /// All recordings of a folder, in every depth, resampled to `sample_rate`.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Audio`] for the first that cannot be read, [`Error::Data`] where there is none.
+    /// [`crate::Error::Io`] or [`crate::Error::Audio`] for the first that cannot be read, [`crate::Error::Data`] where there is none.
     pub fn of_folder(folder: &Path, sample_rate: u32) -> Result<Self> {
         let mut inputs = Inputs::default();
-        inputs.add(folder, None);
-        if let Some(error) = inputs.unreadable.pop() {
-            return Err(error);
+        inputs.add_recordings(folder, None);
+        match inputs.unreadable.pop() {
+            Some(error) => Err(error),
+            None => Self::of_files(&inputs.found, sample_rate),
         }
-        let files = recordings(inputs);
-        if files.is_empty() {
-            let fault = Fault::new(folder.display(), "no recording in this folder");
-            return Err(Error::Data(fault.expected(format!(".{}", AUDIO_EXTENSIONS.join(" .")))));
-        }
-        Self::of_files(&files, sample_rate)
     }
 
     /// These recordings, by their names.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Audio`] for the first that cannot be read.
+    /// [`crate::Error::Io`] or [`crate::Error::Audio`] for the first that cannot be read.
     pub fn of_files(files: &[Found], sample_rate: u32) -> Result<Self> {
         let share = (MOST_S * f64::from(sample_rate) / files.len().max(1) as f64) as usize;
         let read = |found: &Found| {
             let mut samples = audio::read_at(&found.input, sample_rate)?.samples;
             samples.truncate(share.max(1));
             samples.shrink_to_fit();
-            Ok((found.name.display().to_string(), samples))
+            Ok((path_text::to_text(&found.name).into_owned(), samples))
         };
         Ok(Self::of_clips(files.iter().map(read).collect::<Result<Vec<_>>>()?))
     }
@@ -79,13 +75,4 @@ impl Pool {
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.clips.iter().position(|(other, _)| other == name)
     }
-}
-
-/// What of the inputs found is a recording, by its name.
-pub fn recordings(inputs: Inputs) -> Vec<Found> {
-    let is_audio = |found: &Found| {
-        let extension = found.input.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        AUDIO_EXTENSIONS.contains(&extension.as_str())
-    };
-    inputs.found.into_iter().filter(is_audio).collect()
 }

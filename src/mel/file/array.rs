@@ -168,9 +168,9 @@ impl Axes {
         };
         let bands = self.n_mels.map_or("bands".into(), |n| n.to_string());
         let right = format!("[{bands}, frames], [frames, {bands}] or either as a batch of one");
-        let (a, b) = match *shape {
-            [a, b] | [1, a, b] => (a, b),
-            [batch, ..] if shape.len() == 3 => {
+        let (a, b) = match *squeezed(shape) {
+            [a, b] => (a, b),
+            [batch, _, _] => {
                 let found = format!("shape {shape:?} is a batch of {batch}");
                 return fault(found, right, "split it into a file for each: mel[0], mel[1], …");
             }
@@ -226,6 +226,17 @@ impl FoundAxes {
             Layout::FramesFirst => (index / self.n_mels, index % self.n_mels),
         }
     }
+}
+
+/// A shape without axes of length 1, from the first on, as long as more than two are left: they move no value.
+pub(in crate::mel) fn squeezed(shape: &[usize]) -> Vec<usize> {
+    let mut shape = shape.to_vec();
+    while shape.len() > 2
+        && let Some(axis) = shape.iter().position(|&length| length == 1)
+    {
+        shape.remove(axis);
+    }
+    shape
 }
 
 /// How much an array holds.
@@ -302,6 +313,10 @@ mod tests {
             (&[1, 100], FramesFirst, 1),
             (&[100, 1], BandsFirst, 1),
             (&[1, 1, 100], FramesFirst, 1),
+            (&[1, 1, 100, 9], BandsFirst, 9),
+            (&[7, 1, 100], FramesFirst, 7),
+            (&[100, 1, 7], BandsFirst, 7),
+            (&[100, 7, 1, 1], BandsFirst, 7),
         ] {
             let found = find(shape, Some(100), None).unwrap();
             assert_eq!(found, FoundAxes { layout, n_mels: 100, frames, note: None }, "{shape:?}");
@@ -332,7 +347,7 @@ mod tests {
         assert!(batch.contains("shape [4, 100, 9] is a batch of 4") && batch.contains("split it"), "{batch}");
         let turned = message(&[9, 100], Some(Layout::BandsFirst));
         assert!(turned.contains("has 9 bands, expected 100; leave --layout out"), "{turned}");
-        for shape in [&[][..], &[100], &[1, 1, 100, 9], &[100, 0], &[0, 100]] {
+        for shape in [&[][..], &[100], &[2, 2, 100, 9], &[100, 0], &[0, 100]] {
             find(shape, Some(100), None).unwrap_err();
         }
         assert!(find(&[9, 12], None, None).unwrap_err().to_string().contains("give --layout"));

@@ -10,7 +10,7 @@ mod npz;
 mod safetensors;
 
 pub use array::RawArray;
-pub(super) use array::{Axes, FoundAxes, not_finite};
+pub(super) use array::{Axes, FoundAxes, not_finite, squeezed};
 pub(super) use encoding::{Encoding, read_up_to};
 pub(super) use npy::{Header as NpyHeader, read_header as read_npy_header, read_numbers as read_npy_numbers};
 pub(super) use npz::refuse_decoys;
@@ -56,6 +56,14 @@ pub struct MelFile {
 /// is not finite; `Error::Convention` where it declares an impossible one.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<MelFile> {
     read_array(path, options.tensor.as_deref())?.into_mel(options)
+}
+
+/// Whether a file that begins with `start` is one of the three kinds.
+pub fn is_start(start: &[u8]) -> bool {
+    let magics: [&[u8]; 3] = [npy::MAGIC, npz::MAGIC, npz::EMPTY_MAGIC];
+    // No header comes near 16 MB; more than text would say begins with.
+    let claims_header = start.get(..8).is_some_and(|length| length[3..] == [0; 5]) && start.get(8) == Some(&b'{');
+    magics.iter().any(|magic| start.starts_with(magic)) || claims_header
 }
 
 /// Reads one array, whatever its shape and values: `tensor`, or the only one, or the one named `mel`.

@@ -195,26 +195,33 @@ fn several_inputs_are_played_in_order_and_kept_as_rendered() {
     assert_one_sentence(&text(&again.stderr));
 }
 
+/// What is kept is render's file byte for byte, at the rate of the mel's own convention; the device's resampler comes after.
 #[test]
 fn a_mel_of_another_program_is_heard_as_it_is_rendered() {
-    let Some(server) = SoundServer::start(44_100, "float32le") else { return };
-    let [mel_file, kept, rendered] = ["hifi.npy", "kept.wav", "rendered.wav"].map(|name| server.folder().join(name));
-    let convention = mel::presets::named("hifigan-22k").unwrap();
-    let recorded = audio::read_at(sample(SHORT), convention.sample_rate).unwrap().samples;
-    mel::file::write(&mel_file, &mel::extract(&recorded, convention).unwrap(), convention).unwrap();
-    // Whatever is played goes to the device at one rate, the model's.
-    let settings = ["--convention", "hifigan-22k", "--format", "float32"];
-    let recording = server.record();
-    let output =
-        play(&server).arg(&mel_file).args(settings).args(["--json", "--also-write"]).arg(&kept).output().unwrap();
-    let (left, _) = recording.stop();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let mut render = server.command(PROGRAM);
-    render.args(["render", "--quality", "draft", "--rate", "24000", "-o"]).arg(&rendered).arg(&mel_file).args(settings);
-    assert!(render.status().unwrap().success());
-    let kept = audio::read(kept).unwrap();
-    assert!(kept.samples == audio::read(rendered).unwrap().samples, "the file kept is what render writes");
-    assert_heard(&left, &audio::resample(&kept.samples, 24_000, 44_100).unwrap(), 44_100, 0.9999);
+    for name in ["hifigan-22k", "bigvgan-44k-128", "vocos-24k"] {
+        let Some(server) = SoundServer::start(48_000, "float32le") else { return };
+        let [mel_file, kept, rendered] = ["mel.npy", "kept.wav", "rendered.wav"].map(|name| server.folder().join(name));
+        let convention = mel::presets::named(name).unwrap();
+        let rate = convention.sample_rate;
+        let recorded = audio::read_at(sample(SHORT), rate).unwrap().samples;
+        mel::file::write(&mel_file, &mel::extract(&recorded, convention).unwrap(), convention).unwrap();
+        let settings = ["--convention", name, "--format", "float32"];
+        let recording = server.record();
+        let output =
+            play(&server).arg(&mel_file).args(settings).args(["--json", "--also-write"]).arg(&kept).output().unwrap();
+        let (left, _) = recording.stop();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let mut render = server.command(PROGRAM);
+        render.args(["render", "--quality", "draft", "-o"]).arg(&rendered).arg(&mel_file).args(settings);
+        assert!(render.status().unwrap().success());
+        assert!(
+            fs::read(&kept).unwrap() == fs::read(&rendered).unwrap(),
+            "{name}: the file kept is what render writes"
+        );
+        let kept = audio::read(kept).unwrap();
+        assert_eq!(kept.sample_rate, rate);
+        assert_heard(&left, &audio::resample(&kept.samples, rate, 48_000).unwrap(), 48_000, 0.9999);
+    }
 }
 
 /// Bare frames of a sample's mel.

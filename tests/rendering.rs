@@ -5,7 +5,10 @@ use audiodiff::{
     diffusion::*,
     mel::{MelConvention, MelSpectrogram, extract},
     model::{Diffusion, GriffinLim, Precision, RuntimeOptions},
+    render,
+    vocoder::{RenderOptions, Vocoder},
 };
+use std::sync::Arc;
 
 fn sample(name: &str) -> Vec<f32> {
     audiodiff::audio::read(format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap().samples
@@ -49,6 +52,30 @@ fn the_length_is_one_hop_a_frame_but_the_first() {
         let audio = render(&network, WholeMel::new(mel(frames)), settings, LAYOUT);
         assert_eq!(audio.len(), frames.saturating_sub(1) * 256, "{frames} frames");
         assert!(audio.iter().all(|x| x.is_finite()), "{frames} frames");
+    }
+}
+
+/// 100 frames of 80 bands are as many numbers as 80 frames of 100.
+#[test]
+fn a_mel_of_other_bands_is_an_error() {
+    let network = GriffinLim::new(1).unwrap();
+    let native = network.convention();
+    let tacotron = audiodiff::mel::presets::named("tacotron2").unwrap();
+    for bands in [20, 128] {
+        let mel = || WholeMel::new(MelSpectrogram::new(vec![-5.0; 100 * bands], bands));
+        let mut renderer = Renderer::new(&network, mel(), QUICK, LAYOUT).unwrap();
+        let error = renderer.next().unwrap().unwrap_err().to_string();
+        assert_eq!(error, format!("mel: {bands} bands, expected 100 by the convention f5-tts (its n_mels)"));
+        assert!(renderer.next().is_none());
+        for convention in [native, tacotron] {
+            let vocoder: Arc<dyn Vocoder> = Arc::new(GriffinLim::new(1).unwrap());
+            let options = RenderOptions::default();
+            let mut renderer = render::Renderer::new(vocoder, Box::new(mel()), convention, &options).unwrap();
+            let error = renderer.next().unwrap().unwrap_err().to_string();
+            assert!(error.contains(&format!("{bands} bands, expected {}", convention.n_mels)), "{error}");
+        }
+        assert!(network.encode(&MelSpectrogram::new(vec![-5.0; 10 * bands], bands)).is_err());
+        assert!(vocoder().encode(&MelSpectrogram::new(vec![-5.0; 10 * bands], bands)).is_err());
     }
 }
 

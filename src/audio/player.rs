@@ -46,7 +46,7 @@ const POLL: Duration = Duration::from_millis(3);
 /// How sound is to be played.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlayerSettings {
-    /// Hz of what is pushed.
+    /// Hz of what is pushed, until [`Feed::set_sample_rate`] says otherwise.
     pub sample_rate: u32,
     /// Amplitude factor.
     pub volume: f32,
@@ -140,16 +140,68 @@ pub struct Feeder {
     ring: Consumer<f32>,
     shared: Arc<Shared>,
     state: State,
-    /// The volume as it is heard; it follows the wanted one in `FADE_S`.
-    gain: f32,
+    /// The volume as it is heard.
+    glide: Glide,
     /// Samples of the fade at an underrun.
     fade: usize,
+    /// An underrun has begun: the ring is played to what was its end.
+    fade_out: Option<FadeOut>,
     /// Samples of the fade-in that are still to come.
     fade_in: usize,
     /// The last sound ended in an underrun: the next one is faded in.
     after_gap: bool,
     /// Samples of silence before the sound starts again.
     cushion: usize,
+}
+
+/// A gain that goes to its target in a straight line and in the same time, wherever the device's blocks end.
+#[derive(Debug, Clone, Copy)]
+struct Glide {
+    gain: f32,
+    target: f32,
+    /// What a sample adds, and for how many more.
+    step: f32,
+    left: usize,
+    /// Samples of the whole way.
+    length: usize,
+}
+
+impl Glide {
+    fn resting_at(gain: f32, length: usize) -> Self {
+        Self { gain, target: gain, step: 0.0, left: 0, length }
+    }
+
+    fn go_to(&mut self, target: f32) {
+        if target != self.target {
+            let step = (target - self.gain) / self.length as f32;
+            *self = Self { target, step, left: self.length, ..*self };
+        }
+    }
+
+    /// The gain of the next sample.
+    fn next(&mut self) -> f32 {
+        if self.left > 0 {
+            self.left -= 1;
+            self.gain = self.target - self.step * self.left as f32;
+        }
+        self.gain
+    }
+}
+
+/// The last samples of a ring that runs empty.
+#[derive(Debug, Clone, Copy)]
+struct FadeOut {
+    /// Samples that are still to be given; the last `length` of them are faded.
+    left: usize,
+    length: usize,
+}
+
+impl FadeOut {
+    /// The gain of the next sample.
+    fn next(&mut self) -> f32 {
+        self.left -= 1;
+        if self.left < self.length { self.left as f32 / self.length as f32 } else { 1.0 }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,8 +215,10 @@ impl Feeder {
     fn new(ring: Consumer<f32>, shared: Arc<Shared>, cushion_s: f64) -> Self {
         let samples = |seconds: f64| (seconds * f64::from(shared.rate)).round() as usize;
         let (fade, cushion) = (samples(UNDERRUN_FADE_S).max(1), samples(cushion_s));
-        let gain = f32::from_bits(shared.volume.load(Ordering::Relaxed));
-        Self { ring, shared, state: State::Waiting, gain, fade, fade_in: 0, after_gap: false, cushion }
+        let volume = f32::from_bits(shared.volume.load(Ordering::Relaxed));
+        let glide = Glide::resting_at(volume, samples(FADE_S).max(1));
+        let state = State::Waiting;
+        Self { ring, shared, state, glide, fade, fade_out: None, fade_in: 0, after_gap: false, cushion }
     }
 
     /// Fills a mono buffer. Everything that the callback does, but for the conversion to the device's format.
@@ -179,16 +233,19 @@ impl Feeder {
         let target = if quiet { 0.0 } else { f32::from_bits(shared.volume.load(Ordering::Relaxed)) };
         let available = self.ring.slots();
 
-        if quiet && (self.gain == 0.0 || self.state == State::Waiting) {
+        if self.state == State::Playing {
+            self.glide.go_to(target);
+        }
+        if quiet && (self.glide.left == 0 || self.state == State::Waiting) {
             output.fill(0.0);
-            if self.state == State::Playing || stopping || flush {
-                self.gain = 0.0;
+            if stopping || flush {
+                self.glide = Glide::resting_at(0.0, self.glide.length);
             }
             if flush {
                 self.discard(available);
                 self.shared.played_here.store(0, Ordering::Relaxed);
                 self.state = State::Waiting;
-                (self.fade_in, self.after_gap) = (0, false);
+                (self.fade_out, self.fade_in, self.after_gap) = (None, 0, false);
                 self.shared.flush.store(false, Ordering::Release);
             }
             if stopping {
@@ -202,8 +259,11 @@ impl Feeder {
             self.shared.filled.store(available, Ordering::Relaxed);
             return;
         }
-        let taken = self.take(output, available, ended, !quiet);
-        self.shape(&mut output[..taken], target);
+        self.glide.go_to(target);
+        // What comes after the fade is for later.
+        let wanted = if quiet { output.len().min(self.glide.left) } else { output.len() };
+        let taken = self.take(&mut output[..wanted], available, ended, !quiet);
+        self.shape(&mut output[..taken]);
         output[taken..].fill(0.0);
         self.account(&output[..taken]);
     }
@@ -231,42 +291,37 @@ impl Feeder {
     /// Moves samples from the ring; fewer than asked for at the end and at an underrun, which it fades and counts.
     fn take(&mut self, output: &mut [f32], available: usize, ended: bool, audible: bool) -> usize {
         let wanted = output.len();
-        let count = wanted.min(available);
+        // As long as more is to come, a fade's worth stays in the ring: what is needed to end without a click.
+        if self.fade_out.is_none() && !ended && available < wanted + self.fade {
+            self.fade_out = Some(FadeOut { left: available, length: self.fade.min(available) });
+            let waiting = self.shared.waiting_for_input.load(Ordering::Relaxed);
+            let counter = if waiting { &self.shared.input_gaps } else { &self.shared.underruns };
+            // In the fade of a stop or a seek, nobody hears the difference.
+            counter.fetch_add(u64::from(audible), Ordering::Relaxed);
+        }
+        let count = wanted.min(self.fade_out.map_or(available, |fade_out| fade_out.left));
         let (taken, _) = self.ring.pop_partial_slice(&mut output[..count]);
         let taken = taken.len();
-        if ended {
-            if available <= wanted {
+        let Some(fade_out) = &mut self.fade_out else {
+            if ended && available <= wanted {
                 self.shared.drained.store(true, Ordering::Release);
             }
             return taken;
+        };
+        output[..taken].iter_mut().for_each(|sample| *sample *= fade_out.next());
+        if fade_out.left == 0 {
+            self.fade_out = None;
+            self.state = State::Waiting;
+            self.after_gap = true;
+            self.cushion = (CUSHION_AFTER_UNDERRUN_S * f64::from(self.shared.rate)) as usize;
         }
-        // As long as more is to come, a fade's worth stays in the ring: what is needed to end without a click.
-        if available >= wanted + self.fade {
-            return taken;
-        }
-        let fade = self.fade.min(taken);
-        for (n, sample) in output[taken - fade..taken].iter_mut().rev().enumerate() {
-            *sample *= n as f32 / fade as f32;
-        }
-        let waiting = self.shared.waiting_for_input.load(Ordering::Relaxed);
-        let counter = if waiting { &self.shared.input_gaps } else { &self.shared.underruns };
-        // In the fade of a stop or a seek, nobody hears the difference.
-        counter.fetch_add(u64::from(audible), Ordering::Relaxed);
-        self.state = State::Waiting;
-        self.after_gap = true;
-        self.cushion = (CUSHION_AFTER_UNDERRUN_S * f64::from(self.shared.rate)) as usize;
         taken
     }
 
-    /// Volume, as a slope where it changes, and the fade after an underrun.
-    fn shape(&mut self, samples: &mut [f32], target: f32) {
-        let slope = self.gain.max(target).max(1e-3) / (FADE_S as f32 * self.shared.rate as f32);
+    /// The volume, and the fade after an underrun.
+    fn shape(&mut self, samples: &mut [f32]) {
         for sample in samples {
-            if self.gain != target {
-                let distance = target - self.gain;
-                self.gain = if distance.abs() <= slope { target } else { self.gain + slope.copysign(distance) };
-            }
-            *sample *= self.gain;
+            *sample *= self.glide.next();
             if self.fade_in > 0 {
                 *sample *= 1.0 - self.fade_in as f32 / self.fade as f32;
                 self.fade_in -= 1;
@@ -351,6 +406,8 @@ pub struct Feed {
     ring: Producer<f32>,
     shared: Arc<Shared>,
     resampler: StreamResampler,
+    /// Hz of what is pushed.
+    sample_rate: u32,
     resampled: Vec<f32>,
 }
 
@@ -372,6 +429,22 @@ impl Feed {
         let pushed = self.put(&resampled, go_on);
         self.resampled = resampled;
         Ok(pushed)
+    }
+
+    /// What is pushed from here on has this rate, in Hz.
+    ///
+    /// # Errors
+    /// `Error::Settings` for a rate that nothing has.
+    pub fn set_sample_rate(&mut self, sample_rate: u32, go_on: impl Fn() -> bool) -> Result<()> {
+        if sample_rate != self.sample_rate {
+            let mut rest = Vec::new();
+            self.resampler.finish(&mut rest)?;
+            // Where this is interrupted, so is all that follows.
+            self.put(&rest, go_on);
+            self.resampler = StreamResampler::new(sample_rate, self.shared.rate)?;
+            self.sample_rate = sample_rate;
+        }
+        Ok(())
     }
 
     /// Nothing more will come. The resampler's rest goes out, then the device may run dry.
@@ -496,7 +569,8 @@ impl Player {
             let (producer, consumer) = RingBuffer::new(capacity);
             (Feeder::new(consumer, shared.clone(), settings.cushion_s), producer)
         })?;
-        let feed = Feed { ring, shared: shared.clone(), resampler, resampled: Vec::new() };
+        let feed =
+            Feed { ring, shared: shared.clone(), resampler, sample_rate: settings.sample_rate, resampled: Vec::new() };
         let seen = (0, Instant::now());
         Ok((Self { shared, stream: Some(stream), device: device.name().to_owned(), capacity, seen }, feed))
     }
@@ -508,7 +582,8 @@ impl Player {
         let shared = Arc::new(Shared::new(rate, settings.volume));
         let (ring, consumer) = RingBuffer::new(capacity);
         let feeder = Feeder::new(consumer, shared.clone(), settings.cushion_s);
-        let feed = Feed { ring, shared: shared.clone(), resampler, resampled: Vec::new() };
+        let feed =
+            Feed { ring, shared: shared.clone(), resampler, sample_rate: settings.sample_rate, resampled: Vec::new() };
         let seen = (0, Instant::now());
         Ok((Self { shared, stream: None, device: "no device".into(), capacity, seen }, feed, feeder))
     }
@@ -732,6 +807,84 @@ mod tests {
         assert!(player.status().done);
         // A renderer that waits for room comes back.
         assert_eq!(feed.push(&vec![0.5; 480_000], || true).unwrap(), Pushed::Interrupted);
+    }
+
+    /// Devices ask for blocks of any size.
+    const BLOCKS: [usize; 7] = [64, 128, 256, 441, 480, 1024, 2048];
+
+    fn pull_blocks(feeder: &mut Feeder, block: usize, samples: usize) -> Vec<f32> {
+        let mut all = Vec::new();
+        while all.len() < samples {
+            let mut output = vec![f32::NAN; block];
+            feeder.fill(&mut output);
+            all.extend(output);
+        }
+        all
+    }
+
+    #[test]
+    fn pause_takes_ten_milliseconds_and_loses_nothing_in_blocks_of_any_size() {
+        for block in BLOCKS {
+            let (player, mut feed, mut feeder) = detached(SETTINGS);
+            // Each sample tells its number.
+            let sound: Vec<f32> = (0..96_000).map(|n| 0.25 + n as f32 / 524_288.0).collect();
+            feed.push(&sound, || true).unwrap();
+            let before = pull_blocks(&mut feeder, block, 4800);
+            player.set_paused(true);
+            let pause = pull_blocks(&mut feeder, block, 9600);
+            assert_eq!(pause.iter().rposition(|&sample| sample != 0.0), Some(478), "blocks of {block}: 480 steps to 0");
+            assert!(largest_jump(&pause) < 0.3 / 480.0 * 1.1, "blocks of {block}");
+            player.set_paused(false);
+            let after = pull_blocks(&mut feeder, block, 4800);
+            let resumed = before.len() + 480;
+            assert_eq!(after[479..], sound[resumed + 479..resumed + after.len()], "blocks of {block}");
+            assert!((after[0] - sound[resumed] / 480.0).abs() < 1e-6, "blocks of {block}");
+        }
+    }
+
+    #[test]
+    fn volume_changes_and_stops_take_ten_milliseconds_in_blocks_of_any_size() {
+        for block in BLOCKS {
+            let (player, mut feed, mut feeder) = detached(SETTINGS);
+            feed.push(&vec![0.5; 96_000], || true).unwrap();
+            pull_blocks(&mut feeder, block, 4800);
+            player.set_volume(0.2);
+            let quieter = pull_blocks(&mut feeder, block, 4800);
+            assert_eq!(quieter.iter().position(|&sample| sample == 0.1), Some(479), "blocks of {block}");
+            player.stop();
+            let stopped = pull_blocks(&mut feeder, block, 4800);
+            assert_eq!(stopped.iter().position(|&sample| sample == 0.0), Some(479), "blocks of {block}");
+            assert!(player.status().done);
+        }
+    }
+
+    /// A ring that runs empty is faded over the whole 5 ms, however short the device's blocks are.
+    #[test]
+    fn an_underrun_is_faded_in_blocks_of_any_size() {
+        for block in BLOCKS {
+            let (player, mut feed, mut feeder) = detached(SETTINGS);
+            feed.push(&[0.5; 4800], || true).unwrap();
+            let heard = pull_blocks(&mut feeder, block, 9600);
+            assert_eq!(heard.iter().filter(|&&sample| sample == 0.5).count(), 4800 - 240, "blocks of {block}");
+            let fade = &heard[heard.iter().position(|&sample| sample == 0.5).unwrap()..];
+            assert!(largest_jump(fade) <= 0.5 / 240.0 + 1e-6, "blocks of {block}");
+            assert_eq!((player.status().underruns, player.status().played_s), (1, 0.1), "blocks of {block}");
+        }
+    }
+
+    #[test]
+    fn what_is_pushed_may_change_its_rate() {
+        let (_player, mut feed, mut feeder) = detached(SETTINGS);
+        let sound = ramp(4800);
+        feed.push(&sound, || true).unwrap();
+        feed.set_sample_rate(24_000, || true).unwrap();
+        feed.push(&sound, || true).unwrap();
+        feed.set_sample_rate(RATE, || true).unwrap();
+        feed.push(&sound, || true).unwrap();
+        feed.end(|| true).unwrap();
+        let heard = pull(&mut feeder, 41);
+        let slower = super::super::resample(&sound, 24_000, RATE).unwrap();
+        assert_eq!(heard[..19_200], [&sound[..], &slower, &sound].concat());
     }
 
     #[test]

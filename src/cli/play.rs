@@ -16,13 +16,14 @@ use std::{
 use audiodiff::{
     Error, Result,
     audio::{
-        FileSink, FileSinkSettings, SampleFormat, WavMetadata,
+        FileSink, FileSinkSettings, SampleFormat, StreamResampler, WavMetadata,
         device::{DeviceRequest, OutputDevice},
         player::{Player, PlayerSettings, PlayerStatus},
     },
     batch::{FileRenderer, Fingerprint, Inputs, Overrides, Recipe, RenderItem as _, RenderSettings, streamed},
     card::{Effort, ModelCard},
-    live::{Event, LiveFormat, LiveMel, Session, SessionInput, SessionSettings},
+    live::{Event, LiveFormat, LiveMel, LiveStatus, Session, SessionInput, SessionSettings},
+    mel::MelConvention,
     number_range::NumberRange,
     vocoder::Vocoder,
 };
@@ -167,13 +168,7 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
         (device, loading.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     // Without a device, nothing else is worth a word.
-    let (device, mut renderer) = (device?, renderer?);
-    if let ([file], Some(path)) = (files.as_slice(), &flags.also_write) {
-        // Everything is played at the model's rate; render would take the mel's own.
-        let rate = renderer.vocoder.card().mel.sample_rate;
-        let source = renderer.open(&streamed(file.clone(), path, Overrides::default()));
-        renderer.settings.rate = source.ok().filter(|source| source.convention.sample_rate != rate).map(|_| rate);
-    }
+    let (device, renderer) = (device?, renderer?);
     let kept = flags.also_write.as_ref().map(|path| Kept::create(path, &renderer, &files, flags.format)).transpose()?;
     let convention = renderer.vocoder.card().mel.clone();
     let chunk_s = renderer.chunk_s();
@@ -205,7 +200,7 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
         terminal,
         line: Line::new(terminal),
         seekable: !live && kept.is_none(),
-        live,
+        live: live_status.clone(),
         kept,
         volume: flags.volume as f32,
         ends_s: Vec::new(),
@@ -362,7 +357,8 @@ struct Playing<'t> {
     terminal: &'t Terminal,
     line: Line,
     seekable: bool,
-    live: bool,
+    /// Of mel frames that come on standard input.
+    live: Option<LiveStatus>,
     kept: Option<Kept>,
     volume: f32,
     /// Where the inputs that were opened so far end, in seconds; none for live ones.
@@ -390,6 +386,9 @@ impl Playing<'_> {
         loop {
             while let Ok(event) = session.events.try_recv() {
                 self.hear(event)?;
+            }
+            for note in self.live.iter().flat_map(LiveStatus::take_notes) {
+                self.terminal.warn(note);
             }
             player.check()?;
             let status = player.status();
@@ -437,10 +436,10 @@ impl Playing<'_> {
                     self.terminal.warn(format_args!("{}: {note}", input.display()));
                 }
             }
-            Event::Rendered { samples, speed } => {
+            Event::Rendered { samples, sample_rate, speed } => {
                 self.speed = speed;
                 if let Some(kept) = &mut self.kept {
-                    kept.pending.extend_from_slice(&samples);
+                    kept.push(&samples, sample_rate)?;
                 }
             }
             Event::Adapted { effort, cheaper } => self.say_adapted(effort, cheaper),
@@ -499,6 +498,9 @@ impl Playing<'_> {
 /// The file of --also-write. What is rendered waits here until it was played, so that a stop leaves no more than that.
 struct Kept {
     sink: FileSink,
+    /// To the file's rate, from that of the input that is heard.
+    resampler: StreamResampler,
+    from: u32,
     pending: Vec<f32>,
     written: u64,
     rate: u32,
@@ -521,13 +523,37 @@ impl Kept {
             }
             _ => as_value(&recipe),
         };
-        let rate = renderer.vocoder.card().mel.sample_rate;
+        let rate = Self::rate(renderer, files, path);
         let settings = FileSinkSettings {
             seed: renderer.settings.seed,
             metadata: Some(WavMetadata::new(made_of)),
             ..FileSinkSettings::new(SampleFormat::from(format), rate)
         };
-        Ok(Self { sink: FileSink::create(path, settings)?, pending: Vec::new(), written: 0, rate, recipe })
+        let (sink, resampler) = (FileSink::create(path, settings)?, StreamResampler::new(rate, rate)?);
+        Ok(Self { sink, resampler, from: rate, pending: Vec::new(), written: 0, rate, recipe })
+    }
+
+    /// Hz: that of render for a single input. Several may have different ones, and get the model's.
+    fn rate(renderer: &FileRenderer, files: &[PathBuf], path: &Path) -> u32 {
+        let model = renderer.vocoder.card().mel.sample_rate;
+        match files {
+            [] => renderer.settings.source.convention.as_ref().map_or(model, MelConvention::rendered_rate),
+            // One that cannot be opened is said when its turn comes.
+            [file] => {
+                let item = streamed(file.clone(), path, Overrides::default());
+                renderer.open(&item).map_or(model, |source| renderer.rate_of(&source))
+            }
+            _ => model,
+        }
+    }
+
+    fn push(&mut self, samples: &[f32], sample_rate: u32) -> Result<()> {
+        if sample_rate != self.from {
+            self.resampler.finish(&mut self.pending)?;
+            self.resampler = StreamResampler::new(sample_rate, self.rate)?;
+            self.from = sample_rate;
+        }
+        self.resampler.push(samples, &mut self.pending)
     }
 
     fn write_played(&mut self, played_s: f64) -> Result<()> {
@@ -537,6 +563,7 @@ impl Kept {
     }
 
     fn write_all(&mut self) -> Result<()> {
+        self.resampler.finish(&mut self.pending)?;
         self.write(self.pending.len())
     }
 
@@ -671,7 +698,7 @@ impl Summary<'_> {
             "times_adapted": self.playing.adapted,
             "wanted": self.playing.wanted,
             "at_the_end": self.playing.present,
-            "live": self.playing.live,
+            "live": self.playing.live.is_some(),
             "errors": self.playing.errors,
             "device": {
                 "name": self.device.name(),

@@ -43,6 +43,8 @@ pub fn run(
     // Frames that are still to come prove nothing: what is not said is the model's.
     let convention = settings.source.convention.as_ref().unwrap_or(&renderer.vocoder.card().mel);
     let mel = LiveMel::new(io::stdin(), format.into(), settings.source.layout, convention, "standard input");
+    let status = mel.status();
+    let say_notes = || status.take_notes().into_iter().for_each(|note| terminal.warn(note));
     let rate = settings.rate.unwrap_or(convention.rendered_rate());
     let mut sink = Sink::open(renderer, output, rate, terminal)?;
     // A stream has nothing to tidy up; a file is given up between two chunks.
@@ -58,11 +60,13 @@ pub fn run(
             render(renderer.vocoder.clone(), mel, &settings.options(), rate, |sound| {
                 samples += sound.len() as u64;
                 sink.write(&sound.into_mono())?;
+                say_notes();
                 if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
             })
         });
         work.join().unwrap_or_else(|_| Err(Error::Settings(Fault::new("rendering", "ended in a panic"))))
     });
+    say_notes();
     // A fault in a stream comes after the sound before it; a file is whole or not there.
     let fault = match (rendered, output) {
         (Err(error @ (Error::Mel(_) | Error::Convention(_))), Output::Stream { .. }) => Some(error),

@@ -159,6 +159,7 @@ impl<N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<N, S, Z, O> {
         let wanted = state.start + layout.chunk + layout.ahead + 2;
         while !state.source_ended && state.first_frame + state.mel.len() / n_mels < wanted {
             let more = self.source.read(wanted - state.first_frame - state.mel.len() / n_mels)?;
+            more.require_bands_of(self.network.convention(), 1)?;
             state.source_ended = more.frames() == 0;
             state.mel.extend_from_slice(more.values());
         }

@@ -12,6 +12,7 @@ use crate::{
     diffusion::MelSource,
     mel::{
         Layout, MelConvention, MelSpectrogram,
+        bounds::Bounds,
         stream::{F32leFrames, FrameReader, NpyBlocks},
     },
 };
@@ -35,7 +36,12 @@ const NPY_MAGIC: &[u8; 6] = b"\x93NUMPY";
 pub struct LiveMel {
     frames: Frames,
     convention: MelConvention,
+    bounds: Bounds,
+    subject: String,
     status: LiveStatus,
+    /// A value below the floor, or a frame of padding, was said.
+    said_below: bool,
+    said_padding: bool,
     /// Told while there is nothing to read.
     waiting: Option<WaitingFlag>,
 }
@@ -46,7 +52,6 @@ enum Frames {
         source: Box<dyn Read + Send>,
         format: LiveFormat,
         layout: Option<Layout>,
-        subject: String,
     },
     Open(Box<dyn FrameReader + Send>),
     /// The good frames before the fault have been given.
@@ -63,6 +68,7 @@ struct Arrived {
     frames: u64,
     first: Option<Instant>,
     waited: Duration,
+    notes: Vec<String>,
     error: Option<Error>,
 }
 
@@ -85,6 +91,11 @@ impl LiveStatus {
         self.lock().waited
     }
 
+    /// What was assumed or looked odd since the last call, a sentence each. The same is said once in a stream.
+    pub fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().notes)
+    }
+
     /// Why the mel ended before its source did.
     pub fn take_error(&self) -> Option<Error> {
         self.lock().error.take()
@@ -100,8 +111,16 @@ impl LiveMel {
         convention: &MelConvention,
         subject: impl Into<String>,
     ) -> Self {
-        let frames = Frames::Unopened { source: Box::new(source), format, layout, subject: subject.into() };
-        Self { frames, convention: convention.clone(), status: LiveStatus::default(), waiting: None }
+        Self {
+            frames: Frames::Unopened { source: Box::new(source), format, layout },
+            convention: convention.clone(),
+            bounds: Bounds::new(convention),
+            subject: subject.into(),
+            status: LiveStatus::default(),
+            said_below: false,
+            said_padding: false,
+            waiting: None,
+        }
     }
 
     pub fn status(&self) -> LiveStatus {
@@ -124,14 +143,9 @@ impl LiveMel {
         match &mut self.frames {
             Frames::Open(reader) => {
                 let mel = reader.read_frames(most)?;
-                match check_range(&mel, &self.convention, self.status.frames()) {
-                    Ok(()) => Ok(mel),
-                    Err((0, error)) => Err(error),
-                    Err((good, error)) => {
-                        self.frames = Frames::Broken(error);
-                        Ok(mel.slice(0..good))
-                    }
-                }
+                let notes = reader.take_notes();
+                self.status.lock().notes.extend(notes);
+                self.admit(mel)
             }
             Frames::Broken(_) => match std::mem::replace(&mut self.frames, Frames::Ended) {
                 Frames::Broken(error) => Err(error),
@@ -141,13 +155,57 @@ impl LiveMel {
         }
     }
 
+    /// The frames as the renderer may have them, up to the first with a value that no sound has: rendered, it would be noise.
+    /// Padding becomes silence; values below the floor are rendered as the floor.
+    fn admit(&mut self, mel: MelSpectrogram) -> Result<MelSpectrogram> {
+        let (first, n_mels) = (self.status.frames(), mel.n_mels());
+        let mut values = Vec::with_capacity(mel.values().len());
+        for (t, frame) in mel.values().chunks_exact(n_mels).enumerate() {
+            let number = first + t as u64;
+            if self.bounds.is_padding(frame) {
+                let found = format!("frame {number} is {} throughout", frame[0]);
+                let said = std::mem::replace(&mut self.said_padding, true);
+                self.note(said, format!("{found}; padding, rendered as silence, like all such frames"));
+                values.extend(self.bounds.silence());
+                continue;
+            }
+            if let Some(band) = self.bounds.impossible(frame) {
+                let fault =
+                    Fault::new("live mel", format!("the value {:.3} at frame {number}, band {band}", frame[band]));
+                let ((lowest, highest), name) = (self.bounds.stored(band), &self.convention.name);
+                let expected = format!("{lowest:.2} to {highest:.2}, as mels of the convention {name} have");
+                let error = Error::Convention(fault.expected(expected));
+                if t == 0 {
+                    return Err(error);
+                }
+                self.frames = Frames::Broken(error);
+                break;
+            }
+            if let Some(band) = self.bounds.below(frame) {
+                let found = format!("the value {:.3} at frame {number}, band {band}", frame[band]);
+                let said = std::mem::replace(&mut self.said_below, true);
+                let floor = format!("the floor of {} ({:.2})", self.convention.name, self.bounds.stored(band).0);
+                self.note(
+                    said,
+                    format!("{found} lies below {floor} and is rendered as the floor, like all such values"),
+                );
+            }
+            values.extend_from_slice(frame);
+        }
+        Ok(MelSpectrogram::new(values, n_mels))
+    }
+
+    fn note(&self, said: bool, text: String) {
+        if !said {
+            self.status.lock().notes.push(format!("{}: {text}", self.subject));
+        }
+    }
+
     fn open(&mut self) -> Result<()> {
-        let Frames::Unopened { mut source, format, layout, subject } =
-            std::mem::replace(&mut self.frames, Frames::Ended)
-        else {
+        let Frames::Unopened { mut source, format, layout } = std::mem::replace(&mut self.frames, Frames::Ended) else {
             return Ok(());
         };
-        let n_mels = self.convention.n_mels;
+        let (n_mels, subject) = (self.convention.n_mels, self.subject.clone());
         let mut start = [0; NPY_MAGIC.len()];
         let read = if format == LiveFormat::Auto { read_start(&mut source, &mut start, &subject)? } else { 0 };
         let npy = format == LiveFormat::Npy || start == *NPY_MAGIC;
@@ -208,29 +266,6 @@ impl MelSource for LiveMel {
     }
 }
 
-/// Refuses values that no sound has in this convention: rendered, they would be noise. The bounds are those for files.
-/// With the error comes the number of good frames before it.
-fn check_range(mel: &MelSpectrogram, convention: &MelConvention, first: u64) -> Result<(), (usize, Error)> {
-    // Statistics give each band bounds of its own.
-    let bounds =
-        |band: usize| (convention.stored(band, 0.0) - 0.01, convention.stored(band, 4.0 * convention.n_fft as f64));
-    let bounds: Vec<(f64, f64)> = (0..mel.n_mels()).map(bounds).collect();
-    let fits = |(i, &value): (usize, &f32)| {
-        let (lowest, highest) = bounds[i % mel.n_mels()];
-        (lowest..=highest).contains(&f64::from(value))
-    };
-    match mel.values().iter().enumerate().position(|value| !fits(value)) {
-        None => Ok(()),
-        Some(at) => {
-            let (frame, band) = (at / mel.n_mels(), at % mel.n_mels());
-            let (lowest, highest) = bounds[band];
-            let found = format!("the value {:.3} at frame {}, band {band}", mel.values()[at], first + frame as u64);
-            let expected = format!("{lowest:.2} to {highest:.2}, as mels of the convention {} have", convention.name);
-            Err((frame, Error::Convention(Fault::new("live mel", found).expected(expected))))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +313,67 @@ mod tests {
             let mut mel = live(stream.clone(), format);
             let frames = mel.read(100).unwrap().frames();
             assert_eq!((frames, mel.status().take_error().map(|error| error.to_string())), (8, None));
+        }
+    }
+
+    fn stream(frames: &[Vec<f32>]) -> Vec<u8> {
+        frames.concat().iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn speech(frames: usize) -> Vec<Vec<f32>> {
+        (0..frames).map(|t| (0..100).map(|m| -5.0 - ((t * 7 + m * 3) % 11) as f32 / 2.0).collect()).collect()
+    }
+
+    /// A network's guess misses the floor here and there; a file with such values is rendered as well.
+    #[test]
+    fn stray_values_below_the_floor_are_said_once() {
+        let mut frames = speech(30);
+        for (t, value) in [(4, -11.813), (9, -12.5), (20, -18.0), (25, -11.52)] {
+            frames[t][50] = value;
+        }
+        let mut mel = live(stream(&frames), LiveFormat::F32le);
+        let read = mel.read(100).unwrap();
+        assert_eq!((read.frames(), mel.status().take_error().is_none()), (30, true));
+        let notes = mel.status().take_notes();
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].starts_with("standard input: the value -11.813 at frame 4, band 50"), "{notes:?}");
+        // The same values in a file.
+        let whole = MelSpectrogram::new(frames.concat(), 100);
+        assert!(crate::mel::check("d1.npy", &whole, &convention()).is_ok());
+    }
+
+    #[test]
+    fn padding_is_silence_and_said_once() {
+        let mut frames = speech(10);
+        frames[8..].fill(vec![0.0; 100]);
+        let mut mel = live(stream(&frames), LiveFormat::F32le);
+        let read = mel.read(100).unwrap();
+        assert!(read.frame(7) == frames[7] && read.frame(8) == vec![1e-5f64.ln() as f32; 100]);
+        assert_eq!(read.frame(8), read.frame(9));
+        let notes = mel.status().take_notes();
+        assert_eq!(
+            notes,
+            ["standard input: frame 8 is 0 throughout; padding, rendered as silence, like all such frames"]
+        );
+    }
+
+    /// Powers go twice as far up as magnitudes, in files and here.
+    #[test]
+    fn the_upper_bound_is_the_files() {
+        let powers = MelConvention { power: 2.0, floor: 1e-10, ..convention() };
+        let loud: Vec<f32> = (0..24_000).map(|i| ((i * i) as f32 * 0.7).sin().signum()).collect();
+        for convention in [convention(), powers] {
+            let mel = crate::mel::extract(&loud, &convention).unwrap();
+            let highest = mel.values().iter().copied().fold(f32::MIN, f32::max);
+            let by = |added: f32| {
+                let values: Vec<f32> = mel.values().iter().map(|v| v + added).collect();
+                let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+                let mut live = LiveMel::new(Cursor::new(bytes), LiveFormat::F32le, None, &convention, "standard input");
+                let file = crate::mel::check("x.npy", &MelSpectrogram::new(values, 100), &convention);
+                (live.read(1000).unwrap().frames() == mel.frames(), file.is_ok())
+            };
+            assert_eq!(by(0.0), (true, true), "{highest}");
+            assert_eq!(by(20.0), (false, false), "{highest}");
         }
     }
 

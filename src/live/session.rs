@@ -57,8 +57,8 @@ pub enum SessionInput {
 pub enum Event {
     /// An input was read and is next. `ends_s` counts from the start of the first.
     Opened { input: PathBuf, ends_s: f64, notes: Vec<String> },
-    /// A chunk was rendered, `speed` times faster than it plays.
-    Rendered { samples: Vec<f32>, speed: f64 },
+    /// A chunk was rendered, `speed` times faster than it plays; `sample_rate` is that of its samples, in Hz.
+    Rendered { samples: Vec<f32>, sample_rate: u32, speed: f64 },
     /// The settings for the chunks to come changed.
     Adapted { effort: Effort, cheaper: bool },
     /// An input cannot be rendered, or not further; the others are.
@@ -311,9 +311,8 @@ impl Work {
         spans: &mut Vec<Span>,
         adapter: &mut Option<Adapter>,
     ) -> Result<(Outcome, Span)> {
-        // Played at the model's rate; the mel's frames lie on its own.
-        let rate = vocoder.card().mel.sample_rate;
         let MelConvention { sample_rate: own_rate, hop, .. } = source.convention;
+        let rate = source.convention.rendered_rate();
         let total = resampled_len(source.samples, source.rate, rate);
         let seconds = |samples: u64| samples as f64 / f64::from(rate);
         let (span, into_s) = start.unwrap_or_else(|| {
@@ -335,7 +334,7 @@ impl Work {
         Ok((outcome, span))
     }
 
-    /// Renders `mel`, which is of `convention`, and gives it to the player.
+    /// Renders `mel`, which is of `convention`, at that one's rate as render does, and gives it to the player.
     fn render(
         &mut self,
         vocoder: &Arc<dyn Vocoder>,
@@ -348,26 +347,26 @@ impl Work {
         let SessionSettings { effort, seed, chunk, .. } = &self.settings;
         let effort = adapter.as_ref().map_or(effort, Adapter::effort).clone();
         let options = RenderOptions { effort: Some(effort), seed: *seed, chunk: *chunk, start: begin };
-        let rate = vocoder.card().mel.sample_rate;
-        let mut renderer = Renderer::new(vocoder.clone(), mel, convention, &options)?.at_rate(rate)?;
-        let rate = f64::from(rate);
+        let sample_rate = convention.rendered_rate();
+        let mut renderer = Renderer::new(vocoder.clone(), mel, convention, &options)?.at_rate(sample_rate)?;
+        let control = self.control.clone();
+        self.feed.set_sample_rate(sample_rate, || control.undisturbed())?;
         let waited = || live.map_or(Duration::ZERO, LiveStatus::waited);
         loop {
             let (begun, waited_before) = (Instant::now(), waited());
             let Some(chunk) = renderer.next() else { return Ok(Outcome::Done) };
             let mut chunk = chunk?.into_mono();
             let compute_s = begun.elapsed().saturating_sub(waited() - waited_before).as_secs_f64();
-            let audio_s = chunk.len() as f64 / rate;
+            let audio_s = chunk.len() as f64 / f64::from(sample_rate);
             let dropped = skipped.min(chunk.len());
             skipped -= dropped;
             chunk.drain(..dropped);
             chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             left -= chunk.len() as u64;
 
-            let control = self.control.clone();
             let pushed = self.feed.push(&chunk, || control.undisturbed())?;
             let samples = if self.settings.keep_sound { chunk } else { Vec::new() };
-            self.tell(Event::Rendered { samples, speed: audio_s / compute_s.max(1e-9) });
+            self.tell(Event::Rendered { samples, sample_rate, speed: audio_s / compute_s.max(1e-9) });
             if let Some(target) = control.take_seek() {
                 return Ok(Outcome::Seek(target));
             }
@@ -415,5 +414,68 @@ impl Work {
         let mut rendering = vocoder.clone().render(Box::new(WholeMel::new(mel)), &options)?;
         while rendering.next()?.is_some() {}
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        audio::player::{Player, PlayerSettings},
+        mel::{self, presets},
+        model::GriffinLim,
+    };
+
+    /// Plays `file` on no device and gives the pieces that are kept, with their rates.
+    fn kept(vocoder: &Arc<dyn Vocoder>, file: PathBuf, settings: SessionSettings) -> Vec<(u32, Vec<f32>)> {
+        let playing = PlayerSettings { sample_rate: 24_000, volume: 1.0, cushion_s: 0.0 };
+        let (_player, feed, mut feeder) = Player::detached(48_000, playing).unwrap();
+        let session = Session::start(vocoder.clone(), SessionInput::Files(vec![file]), settings, feed).unwrap();
+        let mut pieces: Vec<(u32, Vec<f32>)> = Vec::new();
+        loop {
+            feeder.fill(&mut [0.0; 480]);
+            match session.events.try_recv() {
+                Ok(Event::Rendered { samples, sample_rate, .. }) => match pieces.last_mut() {
+                    Some((rate, piece)) if *rate == sample_rate => piece.extend(samples),
+                    _ => pieces.push((sample_rate, samples)),
+                },
+                Ok(Event::Failed { error, .. }) => panic!("{error}"),
+                Ok(Event::Ended) => break,
+                _ => thread::sleep(Duration::from_micros(200)),
+            }
+        }
+        session.finish(Duration::from_secs(10));
+        pieces
+    }
+
+    /// Sample for sample what a rendering gives that nobody listens to, whatever rate the mel was made at.
+    #[test]
+    fn what_is_kept_is_the_rendering_at_the_mels_own_rate() {
+        let folder = tempfile::tempdir().unwrap();
+        let vocoder: Arc<dyn Vocoder> = Arc::new(GriffinLim::new(1).unwrap());
+        let few = Effort::new([("final_iterations", 2)]);
+        let effort = vocoder.adjusted(&vocoder.card().efforts.draft, &few).unwrap();
+        for name in ["hifigan-22k", "bigvgan-44k-128", "f5-tts"] {
+            let convention = presets::named(name).unwrap();
+            let tone: Vec<f32> = (0..convention.sample_rate).map(|i| (i as f32 * 0.05).sin() * 0.3).collect();
+            let mel = mel::extract(&tone, convention).unwrap();
+            let file = folder.path().join(format!("{name}.npy"));
+            mel::file::write(&file, &mel, convention).unwrap();
+            let settings = SessionSettings {
+                effort: effort.clone(),
+                seed: 3,
+                chunk: Some(24),
+                source: SourceSettings { convention: Some(convention.clone()), ..SourceSettings::default() },
+                adapt: false,
+                repeat: false,
+                keep_sound: true,
+            };
+            let pieces = kept(&vocoder, file, settings);
+            let options = RenderOptions { effort: Some(effort.clone()), seed: 3, chunk: Some(24), start: 0 };
+            let source = Box::new(WholeMel::new(mel));
+            let renderer = Renderer::new(vocoder.clone(), source, convention, &options).unwrap();
+            let rendered: Vec<f32> = renderer.flat_map(|sound| sound.unwrap().into_mono()).collect();
+            assert!(pieces == [(convention.sample_rate, rendered)], "{name}");
+        }
     }
 }

@@ -7,8 +7,9 @@
 
 use super::{
     LogBase, MelConvention, MelSpectrogram,
+    bounds::Bounds,
     file::not_finite,
-    filterbank::{Filterbank, edge_hz, silence},
+    filterbank::{Filterbank, edge_hz},
 };
 use crate::{Error, Fault, Result};
 use std::fmt;
@@ -37,7 +38,7 @@ pub enum Concern {
     Quiet,
     /// Loudest and softest lie so close that it may be another kind of logarithm.
     NarrowRange,
-    /// The last frames hold one value that is not the floor, as the padding of a batch does.
+    /// Frames hold one value that is not the floor, as the padding of a batch does.
     Padded,
 }
 
@@ -48,13 +49,15 @@ impl fmt::Display for Finding {
 }
 
 /// Natural logarithms of magnitudes that separate certain from odd. float16 and bfloat16 round by up to 0.03.
-mod nats {
+pub(super) mod nats {
     /// Rounding, and what a network's guess may differ by without a word.
     pub const ROUNDING: f64 = 0.1;
     /// A value this far below the floor is no network's guess, where it isn't rare …
     pub const FAR_BELOW: f64 = 2.0;
     /// … and this far not even once.
     pub const TOO_FAR_BELOW: f64 = 8.0;
+    /// A frame that holds one value is silence where that lies as near to the floor.
+    pub const NEAR_FLOOR: f64 = 1.0;
     /// 12 dB over full scale: clipped or float recordings and a network's guesses go that far.
     pub const HEADROOM: f64 = 1.386;
     /// 50 dB.
@@ -113,7 +116,28 @@ pub fn check_as(
         let count = mel.values().iter().filter(|v| !v.is_finite()).count();
         return Err(not_finite(&subject, (i / mel.n_mels(), i % mel.n_mels()), mel.values()[i], count));
     }
-    Comparison::new(subject, mel, convention, origin).run()
+    let bounds = Bounds::new(convention);
+    let padding = bounds.padding(mel);
+    let sound = (0..mel.frames()).filter(|t| padding.binary_search(t).is_err()).flat_map(|t| mel.frame(t));
+    let sound = MelSpectrogram::new(sound.copied().collect(), mel.n_mels());
+    let findings = Comparison::new(subject.clone(), &sound, convention, bounds, origin).run()?;
+    let padded = (!padding.is_empty()).then(|| Finding {
+        concern: Concern::Padded,
+        message: format!("{subject}: {}; padding, rendered as silence", placed(&padding, mel)),
+    });
+    Ok(findings.into_iter().chain(padded).collect())
+}
+
+/// Where frames of one value lie: `the last 100 of 229 frames are 0 throughout`.
+fn placed(padding: &[usize], mel: &MelSpectrogram) -> String {
+    let (first, count, frames) = (padding[0], padding.len(), mel.frames());
+    let value = mel.frame(first)[0];
+    match count {
+        1 if first + 1 == frames => format!("the last of {frames} frames is {value} throughout"),
+        _ if first + count == frames => format!("the last {count} of {frames} frames are {value} throughout"),
+        1 => format!("frame {first} of {frames} is {value} throughout"),
+        _ => format!("{count} of {frames} frames, from frame {first} on, are {value} throughout"),
+    }
 }
 
 /// A mel beside what a convention can hold. Levels are natural logarithms of magnitudes, whatever is stored.
@@ -122,9 +146,7 @@ struct Comparison<'a> {
     mel: &'a MelSpectrogram,
     convention: &'a MelConvention,
     origin: Origin,
-    /// [M]: what the convention stores for nothing, and for the loudest that a band can be for audio within ±1.
-    low: Vec<f64>,
-    high: Vec<f64>,
+    bounds: Bounds,
     /// Lowest and highest stored value.
     min: f32,
     max: f32,
@@ -143,20 +165,20 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn new(subject: String, mel: &'a MelSpectrogram, convention: &'a MelConvention, origin: Origin) -> Self {
-        let level = |m: usize, stored: f64| convention.linear(m, stored).ln() / convention.power;
-        let held = |m: usize, value: f64| level(m, convention.stored(m, value));
-        // An epsilon under the square root may lie above the floor: silence then is what that gives.
-        let low: Vec<f64> = silence(convention).into_iter().enumerate().map(|(m, v)| held(m, v)).collect();
-        let high: Vec<f64> = loudest_possible(convention).into_iter().enumerate().map(|(m, v)| held(m, v)).collect();
+    fn new(
+        subject: String,
+        mel: &'a MelSpectrogram,
+        convention: &'a MelConvention,
+        bounds: Bounds,
+        origin: Origin,
+    ) -> Self {
         let mut all = Self {
             subject,
             mel,
             convention,
             origin,
-            loudest: vec![f64::NEG_INFINITY; low.len()],
-            low,
-            high,
+            loudest: vec![f64::NEG_INFINITY; mel.n_mels()],
+            bounds,
             min: f32::INFINITY,
             max: f32::NEG_INFINITY,
             lowest_level: f64::INFINITY,
@@ -172,8 +194,8 @@ impl<'a> Comparison<'a> {
         for (t, frame) in mel.values().chunks_exact(mel.n_mels()).enumerate() {
             let is_inner = inner.contains(&t);
             for (m, &stored) in frame.iter().enumerate() {
-                let level = level(m, f64::from(stored));
-                let (under, over) = (all.low[m] - level, level - all.high[m]);
+                let level = all.bounds.level(m, stored);
+                let (under, over) = (all.bounds.low()[m] - level, level - all.bounds.high()[m]);
                 all.min = all.min.min(stored);
                 all.max = all.max.max(stored);
                 if is_inner {
@@ -247,7 +269,7 @@ impl<'a> Comparison<'a> {
     /// Values that were cut off elsewhere: the lowest one comes again and again.
     fn another_floor(&self) -> Result<Option<Finding>> {
         let bands = self.mel.n_mels();
-        let floor = self.low.iter().copied().fold(f64::INFINITY, f64::min);
+        let floor = self.bounds.low().iter().copied().fold(f64::INFINITY, f64::min);
         if (self.lowest_level - floor).abs() < 0.5 || self.convention.statistics.is_some() {
             return Ok(None);
         }
@@ -311,7 +333,7 @@ impl<'a> Comparison<'a> {
             let stored = levels.iter().enumerate().map(|(m, level)| c.stored(m, (level * c.power).exp()));
             stored.reduce(pick).unwrap_or_default()
         };
-        let (low, high) = (held(&self.low, f64::min), held(&self.high, f64::max));
+        let (low, high) = (held(self.bounds.low(), f64::min), held(self.bounds.high(), f64::max));
         let log = match c.log {
             LogBase::Natural => "natural logarithms",
             LogBase::Ten => "log10",
@@ -340,7 +362,7 @@ impl<'a> Comparison<'a> {
             let text = format!("{} of {values} values are louder than audio within -1 to 1 can be", self.above);
             findings.push(self.finding(Concern::AboveFullScale, text));
         }
-        let is_empty = |m: usize| self.loudest[m] < (self.low[m] + 1.0).max(loudest - nats::EMPTY);
+        let is_empty = |m: usize| self.loudest[m] < (self.bounds.low()[m] + 1.0).max(loudest - nats::EMPTY);
         let top = (0..self.loudest.len()).rev().find(|m| !is_empty(*m)).unwrap_or(0);
         if top < self.loudest.len() / 2 {
             let text =
@@ -361,27 +383,7 @@ impl<'a> Comparison<'a> {
             let text = format!("its values span only {decibels:.0} dB by {}; log10 mels do, and plain noise", c.name);
             findings.push(self.finding(Concern::NarrowRange, text));
         }
-        let padding = self.padding();
-        if padding > 1 {
-            let (last, frames) = (self.mel.values().last().copied().unwrap_or_default(), self.mel.frames());
-            let text =
-                format!("the last {padding} of {frames} frames are {last} throughout, padding that will be heard");
-            findings.push(self.finding(Concern::Padded, text));
-        }
         findings
-    }
-
-    /// Frames at the end that are one value throughout, but not the floor.
-    fn padding(&self) -> usize {
-        let Some(&last) = self.mel.values().last() else { return 0 };
-        let is_padding = |frame: &[f32]| frame.iter().all(|v| *v == last);
-        let level = self.convention.linear(self.low.len() - 1, f64::from(last)).ln() / self.convention.power;
-        match self.low.last() {
-            Some(low) if level > low + 1.0 && last > self.min => {
-                self.mel.values().rchunks_exact(self.mel.n_mels()).take_while(|frame| is_padding(frame)).count()
-            }
-            _ => 0,
-        }
     }
 
     fn finding(&self, concern: Concern, text: String) -> Finding {
@@ -398,7 +400,7 @@ fn upper_edge(c: &MelConvention, m: usize) -> f64 {
 ///
 /// No bin exceeds the window's sum. All bins together hold at most N times the window's energy (Parseval), each of the
 /// half-spectrum's twice but for the first and last; by Cauchy and Schwarz a wide band can't have all its bins at that.
-fn loudest_possible(c: &MelConvention) -> Vec<f64> {
+pub(super) fn loudest_possible(c: &MelConvention) -> Vec<f64> {
     let (sum, energy) = window(c);
     let bank = Filterbank::new(c);
     let added = c.magnitude_epsilon + c.power_floor;
@@ -688,6 +690,7 @@ mod tests {
         let findings = check("x.npy", &MelSpectrogram::new(values, 100), &native).unwrap();
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert!(findings[0].message.contains("the last 5 of "), "{}", findings[0]);
+        assert!(findings[0].message.ends_with("are 0 throughout; padding, rendered as silence"), "{}", findings[0]);
     }
 
     #[test]

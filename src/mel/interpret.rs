@@ -3,6 +3,7 @@
 
 use super::{
     Layout, MelConvention, MelSpectrogram,
+    bounds::without_padding,
     check::{Origin, check_as},
     file::{RawArray, ReadOptions},
     recognise::{AudioLength, Candidate, Ranking, recognise_in, rendered_alike},
@@ -94,6 +95,7 @@ fn known(
         return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));
     }
     let findings = check_as(subject, &mel, &convention, origin)?;
+    let mel = without_padding(&mel, &convention).unwrap_or(mel);
     let notes = file.notes.into_iter().chain(findings.into_iter().map(|finding| finding.message)).collect();
     Ok(KnownMel { mel, convention, notes })
 }

@@ -1,6 +1,7 @@
 //! Mel spectrograms: what their numbers mean, how they are made from audio, and how they are kept in files.
 
 mod bank_evidence;
+pub mod bounds;
 pub mod check;
 mod convention;
 pub mod convert;

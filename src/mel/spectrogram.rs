@@ -1,6 +1,7 @@
 //! A mel spectrogram in memory: the values, and the convention by which they were made.
 
 use super::MelConvention;
+use crate::{Error, Fault, Result};
 
 /// Log-mel values, frame after frame: `values[t * n_mels + m]`. In the native convention, natural logarithms of
 /// mel magnitudes.
@@ -26,6 +27,17 @@ impl MelSpectrogram {
 
     pub fn frames(&self) -> usize {
         self.values.len() / self.n_mels
+    }
+
+    /// # Errors
+    /// [`Error::Mel`] where it has other bands than `channels` mels of `convention`; without a frame it fits any.
+    pub fn require_bands_of(&self, convention: &MelConvention, channels: usize) -> Result<()> {
+        let MelConvention { n_mels, name, .. } = convention;
+        if self.values.is_empty() || self.n_mels == n_mels * channels {
+            return Ok(());
+        }
+        let fault = Fault::new("mel", format!("{} bands", self.n_mels));
+        Err(Error::Mel(fault.expected(format!("{n_mels} by the convention {name} (its n_mels)"))))
     }
 
     /// [M] of frame `t`.

@@ -27,6 +27,11 @@ pub trait FrameReader {
     /// `Error::Mel` with the frame's number where a value is not finite or the source ends within a frame; `Error::Io`.
     fn read_frames(&mut self, most: usize) -> Result<MelSpectrogram>;
 
+    /// What was assumed since the last call; a sentence each, for the user.
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Waits for `count` frames; fewer only at the end.
     fn read_exactly(&mut self, count: usize) -> Result<MelSpectrogram> {
         let mut values = Vec::new();
@@ -118,11 +123,6 @@ impl<R: Read> NpyBlocks<R> {
         }
     }
 
-    /// What was assumed since the last call; a sentence each, for the user.
-    pub fn take_notes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notes)
-    }
-
     /// The next block's header; `None` at the end of the source.
     fn begin(&mut self) -> Result<Option<Block>> {
         let mut first = [0];
@@ -168,6 +168,10 @@ impl<R: Read> NpyBlocks<R> {
 impl<R: Read> FrameReader for NpyBlocks<R> {
     fn n_mels(&self) -> usize {
         self.n_mels
+    }
+
+    fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     fn read_frames(&mut self, most: usize) -> Result<MelSpectrogram> {

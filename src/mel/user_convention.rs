@@ -73,9 +73,10 @@ fn from_fields(mut fields: Map<String, Value>, stem: String, path: &Path) -> Res
     all.insert("name".into(), stem.into());
     all.extend(fields);
     serde_json::from_value(Value::Object(all)).map_err(|e| {
-        Error::Convention(Fault::new(path.display(), e.to_string()).remedy(
-            "`audiodiff mel conventions --show f5-tts` prints a complete one; base = \"PRESET\" fills the rest",
-        ))
+        Error::Convention(
+            Fault::new(path.display(), e.to_string())
+                .remedy("`audiodiff mel conventions --json` prints complete ones; base = \"PRESET\" fills the rest"),
+        )
     })
 }
 

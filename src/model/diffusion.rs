@@ -131,6 +131,7 @@ impl Network for Diffusion {
 
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Condition>> {
         let _guard = tch::no_grad_guard();
+        mel.require_bands_of(&self.card.mel, 1)?;
         let up = self.card.mel.hop / self.card.denoiser.hop;
         if let Some(cpu) = &self.cpu {
             let (blocks, log_magnitude) = cpu.encode(&self.network.encoder, mel.values(), mel.n_mels(), up)?;

@@ -99,6 +99,7 @@ impl Network for GriffinLim {
     }
 
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<()>> {
+        mel.require_bands_of(&self.card.mel, 1)?;
         let bins = self.card.mel.bins();
         let mut log_magnitude = Vec::with_capacity(mel.frames() * bins);
         // In double precision: between loud bands the products cancel almost to nothing.

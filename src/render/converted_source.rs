@@ -104,6 +104,7 @@ impl ConvertedSource {
     fn fill(&mut self, wanted: usize) -> Result<usize> {
         while self.spectra.end() <= wanted && self.total.is_none() {
             let more = self.source.read(wanted + 1 - self.spectra.end())?;
+            more.require_bands_of(self.conversion.from(), self.source.channels())?;
             let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
             if more.frames() == 0 {
                 self.total = Some(self.spectra.end());

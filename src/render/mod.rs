@@ -188,6 +188,7 @@ struct Mapped {
 impl MelSource for Mapped {
     fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
         let mel = self.source.read(frames)?;
+        mel.require_bands_of(&self.from, self.source.channels())?;
         Ok(mapped(&mel, &self.from, &self.to).unwrap_or(mel))
     }
 }

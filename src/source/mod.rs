@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// Frames of one convention, in order.
 pub trait MelSource: Send {
     /// Up to `frames` more frames, fewer only at the end; nothing when there are no more. Blocks while a live source has
-    /// not yet written them.
+    /// not yet written them. Other bands than the convention has end a rendering with an error.
     ///
     /// # Errors
     /// Those of reading.

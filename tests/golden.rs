@@ -1,11 +1,15 @@
 //! Every stage against the values of the reference implementation; `golden/README.md` gives their tolerances.
 
 use audiodiff::{
+    card::{Effort, ModelCard},
     diffusion::*,
     dsp::threads::Threads,
-    mel::{MelConvention, MelSpectrogram, extract, filterbank::filterbank},
+    mel::{MelConvention, MelSpectrogram, extract, filterbank::filterbank, presets},
     model::{DeviceChoice, Diffusion, Precision, RuntimeOptions},
+    render,
+    vocoder::{Identity, MelRefiner, RenderOptions, Rendering, Vocoder},
 };
+use std::sync::Arc;
 
 const N_FRAMES: usize = 65;
 
@@ -82,43 +86,100 @@ impl Observer for Keep {
 const REFERENCE: SamplerSettings =
     SamplerSettings { start_iterations: 0, steps: 4, iterations: 8, final_iterations: 16, seed: 0 };
 
-/// The reference weighs an estimate's own magnitude by a half at every step.
-struct EvenBlend(Diffusion);
+/// The built-in model with numbers of its sampler mapped to others.
+struct Altered {
+    vocoder: Diffusion,
+    /// Of the weight that an estimate's own magnitude has.
+    blend: fn(f32) -> f32,
+    entry: fn(f32) -> f32,
+    momentum: fn(f32) -> f32,
+    /// Of what the refiner adds to a converted mel.
+    refinement: fn(f32) -> f32,
+}
 
-impl Network for EvenBlend {
+impl Altered {
+    fn not_at_all(vocoder: Diffusion) -> Self {
+        Self { vocoder, blend: |own| own, entry: |own| own, momentum: |own| own, refinement: |own| own }
+    }
+}
+
+impl Network for Altered {
     type Condition = <Diffusion as Network>::Condition;
 
     fn convention(&self) -> &MelConvention {
-        self.0.convention()
+        self.vocoder.convention()
     }
 
     fn grid(&self) -> Grid {
-        self.0.grid()
+        self.vocoder.grid()
     }
 
     fn threads(&self) -> &Threads {
-        self.0.threads()
+        Network::threads(&self.vocoder)
     }
 
-    fn blend(&self, _t: f32) -> f32 {
-        0.5
+    fn blend(&self, t: f32) -> f32 {
+        (self.blend)(self.vocoder.blend(t))
+    }
+
+    fn entry(&self) -> f32 {
+        (self.entry)(self.vocoder.entry())
     }
 
     fn momentum(&self) -> f32 {
-        self.0.momentum()
+        (self.momentum)(self.vocoder.momentum())
     }
 
     fn encode(&self, mel: &MelSpectrogram) -> audiodiff::Result<Encoded<Self::Condition>> {
-        self.0.encode(mel)
+        self.vocoder.encode(mel)
     }
 
     fn denoise(&self, whitened: &[f32], condition: &Self::Condition, t: f32) -> audiodiff::Result<Vec<f32>> {
-        self.0.denoise(whitened, condition, t)
+        self.vocoder.denoise(whitened, condition, t)
+    }
+}
+
+impl Vocoder for Altered {
+    fn card(&self) -> &ModelCard {
+        self.vocoder.card()
+    }
+
+    fn identity(&self) -> &Identity {
+        self.vocoder.identity()
+    }
+
+    fn render(
+        self: Arc<Self>,
+        source: Box<dyn MelSource>,
+        options: &RenderOptions,
+    ) -> audiodiff::Result<Box<dyn Rendering>> {
+        let settings = SamplerSettings::of_effort(options.effort(self.card()), options.seed)?;
+        Ok(Box::new(Renderer::new(self, source, settings, ChunkLayout::default())?))
+    }
+
+    fn refiner(&self) -> Option<&dyn MelRefiner> {
+        Some(self)
+    }
+
+    fn projection_iterations(&self, effort: &Effort) -> usize {
+        self.vocoder.projection_iterations(effort)
+    }
+}
+
+impl MelRefiner for Altered {
+    fn reach(&self) -> usize {
+        self.vocoder.reach()
+    }
+
+    fn refine(&self, rows: &[f32]) -> audiodiff::Result<Vec<f32>> {
+        Ok(self.vocoder.refine(rows)?.into_iter().map(self.refinement).collect())
     }
 }
 
 fn render(layout: ChunkLayout, threads: usize) -> (Vec<f32>, Keep) {
-    let (network, noise) = (EvenBlend(vocoder(threads)), GoldenNoise::load());
+    // The reference weighs an estimate's own magnitude by a half at every step.
+    let network = Altered { blend: |_| 0.5, ..Altered::not_at_all(vocoder(threads)) };
+    let noise = GoldenNoise::load();
     let source = WholeMel::new(mel());
     let mut renderer = Renderer::with(&network, source, REFERENCE, layout, noise, Keep::default()).unwrap();
     let audio = renderer.by_ref().map(|chunk| chunk.unwrap()).collect::<Vec<_>>().concat();
@@ -209,11 +270,62 @@ fn chunks() {
     assert!(mean <= 0.02, "log-mel off by {mean} on average");
 }
 
+/// Renderings of `golden/shipped`: 110 frames, which are two chunks, of three mels.
+const SHIPPED: [(&str, &str); 3] = [("speech", "f5-tts"), ("music", "f5-tts"), ("foreign", "hifigan-22k")];
+
+/// By quality, of the first samples and of the log mel: see golden/README.md.
+const SHIPPED_TOLERANCES: [(&str, f64, f64); 2] = [("draft", 0.015, 0.01), ("standard", 0.04, 0.02)];
+
+/// How far a rendering is from the golden one: the root of the mean square of what the first 16,384 samples differ by, over
+/// that of the samples, and the mean difference of the log mels in nats.
+fn from_shipped(vocoder: Arc<dyn Vocoder>, (name, convention): (&str, &str), quality: &str) -> (f64, f64) {
+    let convention = presets::named(convention).unwrap();
+    let mel = MelSpectrogram::from_band_major(&values(&format!("shipped/{name}")), convention.n_mels);
+    let efforts = &vocoder.card().efforts;
+    let effort = Some(if quality == "draft" { efforts.draft.clone() } else { efforts.standard.clone() });
+    let options = RenderOptions { effort, ..RenderOptions::default() };
+    let renderer = render::Renderer::new(vocoder, Box::new(WholeMel::new(mel)), convention, &options).unwrap();
+    let got = renderer.flat_map(|sound| sound.unwrap().into_mono()).collect::<Vec<_>>();
+    let wav = format!("{name}.{quality}.wav");
+    let want = audiodiff::audio::read(format!("{}/tests/golden/shipped/{wav}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    assert_eq!((got.len(), convention.sample_rate), (want.samples.len(), want.sample_rate), "{wav}");
+    let energy = |x: &mut dyn Iterator<Item = f32>| x.take(16_384).map(|v| f64::from(v).powi(2)).sum::<f64>();
+    let apart = energy(&mut got.iter().zip(&want.samples).map(|(g, w)| g - w));
+    let share = (apart / energy(&mut want.samples.iter().copied())).sqrt();
+    let log_mel = |audio: &[f32]| extract(audio, convention).unwrap().into_values();
+    let (got, want) = (log_mel(&got), log_mel(&want.samples));
+    let nats = got.iter().zip(&want).map(|(g, w)| f64::from((g - w).abs())).sum::<f64>() / got.len() as f64;
+    (share, nats)
+}
+
 #[test]
-fn threads_do_not_change_the_sound() {
-    let layout = ChunkLayout { chunk: 24, ..ChunkLayout::default() };
-    // Not bit for bit: the frames of two threads are added up in another order.
-    let (one, two) = (render(layout, 1).0, render(layout, 2).0);
-    assert_near(&one[..4096], &two[..4096], 1e-3);
-    assert_eq!(render(layout, 2).0, two, "the same settings give the same samples, bit for bit");
+fn what_ships_sounds_as_it_did() {
+    let vocoder: Arc<dyn Vocoder> = Arc::new(vocoder(1));
+    for (quality, samples, nats) in SHIPPED_TOLERANCES {
+        for case in SHIPPED {
+            let (apart, mel_apart) = from_shipped(vocoder.clone(), case, quality);
+            println!("{}, {quality}: samples {apart:.1e} of {samples}, mel {mel_apart:.1e} of {nats}", case.0);
+            assert!(apart <= samples && mel_apart <= nats, "{}, {quality}: {apart}, {mel_apart} nats", case.0);
+        }
+    }
+}
+
+/// That the tolerances are narrow enough: a small change of each number that shapes the sound is beyond them.
+#[test]
+fn a_small_change_of_what_ships_is_seen() {
+    type Change = fn(Altered) -> Altered;
+    let [speech, _, foreign] = SHIPPED;
+    let changes: [(&str, _, Change); 4] = [
+        ("blend", speech, |a| Altered { blend: |own| own + 0.02, ..a }),
+        ("entry", speech, |a| Altered { entry: |own| own + 0.02, ..a }),
+        ("momentum", speech, |a| Altered { momentum: |own| own - 0.01, ..a }),
+        ("refinement", foreign, |a| Altered { refinement: |own| own * 1.05, ..a }),
+    ];
+    let (quality, tolerance, _) = SHIPPED_TOLERANCES[0];
+    let apart = changes.map(|(what, case, change)| {
+        let (apart, _) = from_shipped(Arc::new(change(Altered::not_at_all(vocoder(1)))), case, quality);
+        println!("{what}: {apart:.1e}");
+        apart
+    });
+    assert!(apart.iter().all(|apart| *apart > tolerance), "{apart:?}, tolerance {tolerance}");
 }

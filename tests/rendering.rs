@@ -3,15 +3,19 @@
 use audiodiff::{
     Result,
     diffusion::*,
-    mel::{MelConvention, MelSpectrogram, extract},
-    model::{Diffusion, GriffinLim, Precision, RuntimeOptions},
+    mel::{MelConvention, MelSpectrogram, extract, presets},
+    model::{DeviceChoice, Diffusion, GriffinLim, Precision, RuntimeOptions},
     render,
     vocoder::{RenderOptions, Vocoder},
 };
 use std::sync::Arc;
 
+fn path(name: &str) -> String {
+    format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 fn sample(name: &str) -> Vec<f32> {
-    audiodiff::audio::read(format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap().samples
+    audiodiff::audio::read(path(name)).unwrap().samples
 }
 
 fn mel(frames: usize) -> MelSpectrogram {
@@ -93,6 +97,30 @@ fn the_seed_alone_decides() {
     let run = |seed| render(&network, WholeMel::new(mel(60)), SamplerSettings { seed, ..QUICK }, LAYOUT);
     assert_eq!(run(5), run(5));
     assert_ne!(run(5), run(6));
+}
+
+#[test]
+fn the_number_of_threads_changes_no_sample() {
+    let c = presets::named("hifigan-22k").unwrap();
+    let foreign =
+        extract(&audiodiff::audio::read_at(path("speech-en.wav"), c.sample_rate).unwrap().samples, c).unwrap();
+    for precision in [Precision::F32, Precision::Bf16] {
+        // 64 threads have less than a row each of the shortest window.
+        let [one, others @ ..] = [1, 2, 3, 64].map(|threads| {
+            let options = RuntimeOptions { precision, threads, device: DeviceChoice::Cpu };
+            let vocoder = Arc::new(Diffusion::builtin(&options).unwrap());
+            let own = render(&*vocoder, WholeMel::new(mel(90)), QUICK, LAYOUT);
+            let options = RenderOptions { effort: Some(QUICK.effort()), chunk: Some(24), ..RenderOptions::default() };
+            let source = Box::new(WholeMel::new(foreign.slice(40..100)));
+            let renderer = render::Renderer::new(vocoder, source, c, &options).unwrap();
+            (own, renderer.flat_map(|sound| sound.unwrap().into_mono()).collect::<Vec<_>>())
+        });
+        for (threads, other) in [2, 3, 64].into_iter().zip(others) {
+            let differ = |a: &[f32], b: &[f32]| a.iter().zip(b).filter(|(a, b)| a != b).count();
+            assert_eq!(differ(&one.0, &other.0), 0, "{precision}, {threads} threads");
+            assert_eq!(differ(&one.1, &other.1), 0, "{precision}, {threads} threads, another convention");
+        }
+    }
 }
 
 #[test]

@@ -74,8 +74,54 @@ struct Share<S> {
     /// [F]
     magnitude: Vec<f32>,
     scratch: S,
-    /// Sum of the synthesised frames, from the first one's beginning on.
+    sum: FrameSum,
+}
+
+/// The sum of a share's frames. Where the share before reaches into this one its sum has to come first, so that every sample
+/// is added up frame by frame in the order of time, and does not depend on the number of threads.
+struct FrameSum {
+    hop: usize,
+    /// Samples into which the share before reaches; none in the first share.
+    reach: usize,
+    /// What the first frames have there, frame n from sample n hop on.
+    early: Vec<Vec<f32>>,
+    /// From the first frame's beginning on: all of the rest.
     audio: Vec<f32>,
+}
+
+impl FrameSum {
+    fn new(frames: usize, hop: usize, n_fft: usize, reach: usize) -> Self {
+        let early = (0..reach).step_by(hop).take(frames).map(|start| vec![0.0; reach - start]);
+        Self { hop, reach, early: early.collect(), audio: vec![0.0; (frames - 1) * hop + n_fft] }
+    }
+
+    fn clear(&mut self) {
+        self.audio.fill(0.0);
+    }
+
+    /// Where frame `n` is to be added as a whole; `None` for one that begins where the share before still reaches.
+    fn place(&mut self, n: usize, n_fft: usize) -> Option<&mut [f32]> {
+        (n >= self.early.len()).then(|| &mut self.audio[n * self.hop..n * self.hop + n_fft])
+    }
+
+    /// Adds frame `n` [n_fft].
+    fn add(&mut self, n: usize, frame: &[f32]) {
+        if let Some(place) = self.place(n, frame.len()) {
+            return overlap_add(place, 0, frame);
+        }
+        let early = &mut self.early[n];
+        let (before, after) = frame.split_at(early.len());
+        early.copy_from_slice(before);
+        overlap_add(&mut self.audio[self.reach..], 0, after);
+    }
+
+    /// Adds the sum to `out`, from sample `start` on.
+    fn add_to(&self, out: &mut [f32], start: isize) {
+        for (early, at) in self.early.iter().zip((start..).step_by(self.hop)) {
+            overlap_add(out, at, early);
+        }
+        overlap_add(out, start + self.reach as isize, &self.audio[self.reach..]);
+    }
 }
 
 impl<'a> FastGriffinLim<'a> {
@@ -117,6 +163,7 @@ impl<'a> FastGriffinLim<'a> {
         let size = self.frames.div_ceil(pieces).max(1);
         let share = |first: usize| {
             let frames = size.min(self.frames - first);
+            let reach = if first == 0 { 0 } else { n_fft.saturating_sub(hop) };
             Share {
                 first,
                 frames: std::iter::repeat_with(frame).take(frames).collect(),
@@ -124,7 +171,7 @@ impl<'a> FastGriffinLim<'a> {
                 folded: self.stft.folded().buffers(),
                 magnitude: vec![0.0; bins],
                 scratch: magnitudes.scratch(),
-                audio: vec![0.0; (frames - 1) * hop + n_fft],
+                sum: FrameSum::new(frames, hop, n_fft, reach),
             }
         };
         (0..self.frames).step_by(size).map(share).collect()
@@ -146,7 +193,7 @@ impl<'a> FastGriffinLim<'a> {
         let seen = &mut x[self.covered..self.covered + self.gain.len()];
         seen.fill(0.0);
         for share in shares {
-            overlap_add(seen, self.frame_start(share.first) - self.covered as isize, &share.audio);
+            share.sum.add_to(seen, self.frame_start(share.first) - self.covered as isize);
         }
         for (x, gain) in seen.iter_mut().zip(&self.gain) {
             *x *= gain;
@@ -156,8 +203,8 @@ impl<'a> FastGriffinLim<'a> {
 
     /// Sets the target magnitude and keeps the waveform's phase.
     fn begin<M: Magnitudes>(&self, share: &mut Share<M::Scratch>, magnitudes: &M, x: &[f32]) {
-        let Share { first, frames, buffers, magnitude, scratch, audio, .. } = share;
-        audio.fill(0.0);
+        let Share { first, frames, buffers, magnitude, scratch, sum, .. } = share;
+        sum.clear();
         for (n, frame) in frames.iter_mut().enumerate() {
             let i = *first + n;
             self.stft.analyse(x, self.frame_start(i), self.edge, buffers);
@@ -165,23 +212,28 @@ impl<'a> FastGriffinLim<'a> {
             frame.magnitude.set(magnitude);
             with_phase_of(&mut buffers.spectrum, magnitude);
             self.stft.synthesise(buffers);
-            overlap_add(audio, (n * self.stft.hop()) as isize, &buffers.samples);
+            sum.add(n, &buffers.samples);
         }
     }
 
     fn iterate<S>(&self, share: &mut Share<S>, x: &[f32]) {
         let inertia = self.momentum / (1.0 + self.momentum);
-        let Share { first, frames, buffers, folded, audio, .. } = share;
+        let Share { first, frames, buffers, folded, sum, .. } = share;
         let (stft, fft) = (self.stft, self.stft.folded());
-        audio.fill(0.0);
+        sum.clear();
         for (n, Frame { magnitude, re, im }) in frames.iter_mut().enumerate() {
             let samples = stft.frame(x, self.frame_start(*first + n), self.edge, &mut buffers.samples);
             fft.analyse(samples, stft.window(), folded);
             let (now_re, now_im) = folded.bins();
             accelerate([&mut now_re.low, &mut now_im.low, &mut re.low, &mut im.low], &magnitude.low, inertia);
             accelerate([&mut now_re.high, &mut now_im.high, &mut re.high, &mut im.high], &magnitude.high, inertia);
-            let start = n * stft.hop();
-            fft.synthesise(stft.synthesis_window(), &mut audio[start..start + stft.n_fft()], folded);
+            if let Some(place) = sum.place(n, stft.n_fft()) {
+                fft.synthesise(stft.synthesis_window(), place, folded);
+            } else {
+                buffers.samples.fill(0.0);
+                fft.synthesise(stft.synthesis_window(), &mut buffers.samples, folded);
+                sum.add(n, &buffers.samples);
+            }
         }
     }
 }

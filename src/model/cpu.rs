@@ -19,6 +19,10 @@ use tch::{Kind, Tensor};
 
 const LAYER_NORM_EPSILON: f32 = 1e-5;
 
+/// Rows are shared in multiples of so many, and no share has fewer: products of less than 8 rows are added up in another
+/// order, and the samples would depend on the number of threads.
+const ROWS: usize = 16;
+
 /// A product with its weights in the number type of the computation.
 struct Product {
     weight: Tensor,
@@ -102,7 +106,7 @@ type Modulations = Arc<Vec<(Vec<f32>, Vec<f32>)>>;
 
 /// Encoder and denoiser with their weights laid out for the passes over rows.
 pub(super) struct CpuNetwork {
-    threads: Threads,
+    threads: Arc<Threads>,
     mel_in: Product,
     magnitude_in: Product,
     encoder_norms: [Norm; 2],
@@ -152,7 +156,7 @@ struct Share<'a> {
 
 impl CpuNetwork {
     /// `network`'s weights must be in f32.
-    pub fn new(network: &VocoderNetwork, kind: Kind, threads: Threads) -> Result<Self> {
+    pub fn new(network: &VocoderNetwork, kind: Kind, threads: Arc<Threads>) -> Result<Self> {
         let VocoderNetwork { encoder, denoiser, refiner } = network;
         // The first convolution as a product: its three taps see three neighbouring rows side by side.
         let mel_in = Linear {
@@ -173,10 +177,6 @@ impl CpuNetwork {
             refiner: refiner.as_ref().map(CpuRefiner::new).transpose()?,
             modulations: Mutex::default(),
         })
-    }
-
-    pub fn threads(&self) -> &Threads {
-        &self.threads
     }
 
     /// Log mel [T, M] -> each denoiser block's conditioning [T', C] and the log magnitude [T, F].
@@ -323,10 +323,7 @@ impl CpuNetwork {
         width: usize,
         work: impl Fn(&mut Share) -> std::result::Result<(), tch::TchError> + Sync + Send,
     ) -> Result<()> {
-        let rows = out.len() / width;
-        let size = rows.div_ceil(self.threads.count()).max(1);
-        let share = |(i, rows)| Share { first: i * size, rows, failed: None };
-        let mut shares: Vec<_> = out.chunks_mut(size * width).enumerate().map(share).collect();
+        let mut shares = shares(out, width, self.threads.count());
         self.threads.for_each(&mut shares, |share| {
             compute_alone();
             let _guard = tch::no_grad_guard();
@@ -350,6 +347,20 @@ impl CpuNetwork {
         known.insert(t.to_bits(), made.clone());
         Ok(made)
     }
+}
+
+/// The rows of `out`, each `width` wide, in at most `threads` shares.
+fn shares(out: &mut [f32], width: usize, threads: usize) -> Vec<Share<'_>> {
+    let size = (out.len() / width).div_ceil(threads).next_multiple_of(ROWS);
+    let (mut shares, mut first, mut rest) = (Vec::with_capacity(threads), 0, out);
+    while !rest.is_empty() {
+        let left = rest.len() / width;
+        let count = if left < size + ROWS { left } else { size };
+        let (rows, after) = rest.split_at_mut(count * width);
+        shares.push(Share { first, rows, failed: None });
+        (first, rest) = (first + count, after);
+    }
+    shares
 }
 
 /// Keeps libtorch from starting threads of its own below the calling one; it keeps that number for each thread.
@@ -462,12 +473,31 @@ mod tests {
         let _guard = tch::no_grad_guard();
         let want = floats(&network.refiner.as_ref().unwrap().forward(&rows, Kind::Float)).unwrap();
         for threads in [1, 3] {
-            let cpu = CpuNetwork::new(&network, Kind::Float, Threads::new(threads)).unwrap();
+            let cpu = CpuNetwork::new(&network, Kind::Float, Threads::new(threads).into()).unwrap();
             let got = cpu.refine(&floats(&rows).unwrap()).unwrap().unwrap();
             assert_eq!(got.len(), 50 * 100);
             let largest = want.iter().fold(0.0f32, |a, w| a.max(w.abs()));
             let worst = got.iter().zip(&want).fold(0.0f32, |a, (g, w)| a.max((g - w).abs()));
             assert!(largest > 0.1 && worst < 1e-4 * largest, "{worst} of {largest}");
+        }
+    }
+
+    #[test]
+    fn no_share_is_so_small_that_its_sums_would_be_others() {
+        for rows in 0..200 {
+            for threads in [1, 2, 3, 7, 64] {
+                let mut out = vec![0.0; rows * 3];
+                let shares = shares(&mut out, 3, threads);
+                assert!(shares.len() <= threads, "{rows} rows for {threads} threads");
+                let mut next = 0;
+                for share in &shares {
+                    let count = share.rows.len() / 3;
+                    assert_eq!(share.first, next);
+                    assert!(count >= ROWS.min(rows), "{count} of {rows} rows for {threads} threads");
+                    next += count;
+                }
+                assert_eq!(next, rows);
+            }
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Diffusion {
     identity: Identity,
     device: Device,
     kind: Kind,
+    /// Shared by the projection, which is computed here on every device, and the CPU's passes.
+    threads: Arc<Threads>,
 }
 
 // SAFETY: libtorch allows any number of threads to read a tensor at once; the weights are never written after loading,
@@ -72,8 +74,9 @@ impl Diffusion {
             Precision::Bf16 => Kind::BFloat16,
             _ => Kind::Float,
         };
+        let threads = Arc::new(Threads::new(options.threads));
         let cpu = match device {
-            Device::Cpu => Some(CpuNetwork::new(&network, kind, Threads::new(options.threads))?),
+            Device::Cpu => Some(CpuNetwork::new(&network, kind, threads.clone())?),
             _ => None,
         };
         if cpu.is_none() && kind == Kind::BFloat16 {
@@ -84,7 +87,7 @@ impl Diffusion {
             weights: format!("{}-{}", model.card.name, &blake3::hash(bytes).to_hex()[..16]),
             arithmetic: format!("{precision} on {}", if device.is_cuda() { "cuda" } else { "cpu" }),
         };
-        Ok(Self { network, cpu, common: model.card.common(), card: model.card, identity, device, kind })
+        Ok(Self { network, cpu, common: model.card.common(), card: model.card, identity, device, kind, threads })
     }
 
     /// With the family's own numbers.
@@ -114,7 +117,7 @@ impl Network for Diffusion {
     }
 
     fn threads(&self) -> &Threads {
-        self.cpu.as_ref().map_or(&Threads::CALLER, CpuNetwork::threads)
+        &self.threads
     }
 
     fn blend(&self, t: f32) -> f32 {

@@ -5,7 +5,7 @@ mod program;
 use audiodiff::{
     diffusion::Network,
     mel::{self, MelConvention, MelSpectrogram, convert::Conversion, presets, refinement::Refinement},
-    model::{Diffusion, RuntimeOptions},
+    model::{Diffusion, Precision, RuntimeOptions},
     render::model_mel,
     vocoder::Vocoder as _,
 };
@@ -33,6 +33,10 @@ fn npy(path: &Path, shape: &[usize], values: &[f32]) {
     let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd().unwrap();
     writer.extend(values.iter().copied()).unwrap();
     writer.finish().unwrap();
+}
+
+fn vocoder() -> Diffusion {
+    Diffusion::builtin(&RuntimeOptions { precision: Precision::F32, ..RuntimeOptions::default() }).unwrap()
 }
 
 /// A program and the mel `x.npy` of `convention` in its folder.
@@ -319,11 +323,12 @@ fn standardised_mels_are_undone_by_their_statistics() {
     program.render(&[&flags[..], &["pwg-lj"]].concat()).code(0);
     let (plain, standard) = (program.wav("plain.wav").1, program.wav("standard.wav").1);
     assert_eq!(plain.len(), standard.len());
-    // Rounding of the stored numbers moves the sound by less than -35 dB.
+    // Rounding of the stored numbers forks a few frames, other ones on each processor: 3e-4 to 4e-4 were seen. Sounds that have
+    // nothing in common come to 2.
     let energy = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>();
     let apart = energy(&mut plain.iter().zip(&standard).map(|(a, b)| f64::from(a - b)));
     let whole = energy(&mut plain.iter().map(|a| f64::from(*a)));
-    assert!(apart < 3e-4 * whole, "{apart} of {whole}");
+    assert!(apart < 1e-3 * whole, "{apart} of {whole}");
     npy(&program.path("short.npy"), &[2, 79], &[0.5; 158]);
     let short = ["standard.npy", "-o", "s.wav", "--stats", "short.npy", "--convention", "pwg-lj"];
     program.render(&short).code(1).says(&["statistics", "79", "80"]);
@@ -383,7 +388,7 @@ fn liveliness(mel: &MelSpectrogram) -> f64 {
 
 #[test]
 fn the_model_knows_more_of_other_mels_than_arithmetic_does() {
-    let vocoder = Diffusion::builtin(&RuntimeOptions::default()).unwrap();
+    let vocoder = vocoder();
     for recording in [SPEECH, NOISY] {
         let own = mel_of(recording, vocoder.convention());
         for name in ["hifigan-22k", "pwg-lj", "pwg-libritts"] {
@@ -398,7 +403,7 @@ fn the_model_knows_more_of_other_mels_than_arithmetic_does() {
 #[test]
 fn what_the_model_is_given_is_as_lively_as_a_recordings_own_mel() {
     // The likeliest mel would be smoother than any that was ever spoken, and sound like it.
-    let vocoder = Arc::new(Diffusion::builtin(&RuntimeOptions::default()).unwrap());
+    let vocoder = Arc::new(vocoder());
     for recording in [SPEECH, NOISY] {
         let own = liveliness(&mel_of(recording, vocoder.convention()));
         for name in ["hifigan-22k", "pwg-lj", "pwg-libritts"] {

@@ -41,6 +41,8 @@ impl Program {
         }
         // A second of speech is often too short to prove what it is: tests of that say --convention auto.
         command.env("AUDIODIFF_CONVENTION", "f5-tts");
+        // Which numbers a processor multiplies natively must not decide whether a test passes.
+        command.env("AUDIODIFF_PRECISION", "f32");
         command
     }
 

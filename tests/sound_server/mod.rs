@@ -70,7 +70,7 @@ impl SoundServer {
     /// A program that sees this server as the only sound system.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.envs(environment(self.folder.path())).stdin(Stdio::null());
+        command.envs(environment(self.folder.path())).env("AUDIODIFF_PRECISION", "f32").stdin(Stdio::null());
         command
     }
 

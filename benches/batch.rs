@@ -57,6 +57,7 @@ fn speed(inputs: &Inputs, folder: &Path, jobs: usize, threads: usize) -> Result<
         chunk: None,
         source: SourceSettings::default(),
         format: SampleFormat::Pcm16,
+        raw: false,
         gain: 0.0,
         loudness: None,
         rate: None,

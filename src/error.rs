@@ -4,7 +4,7 @@
 //! what to do. The program's name is put before it once, by `main`.
 
 use crate::printable::OneLine;
-use std::{fmt, io, path::PathBuf};
+use std::{any::Any, fmt, io, path::PathBuf};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -77,6 +77,8 @@ pub enum Error {
     Torch { action: String, source: tch::TchError },
     /// The user asked to stop.
     Interrupted,
+    /// A panic that was caught: the fault is this program's, whatever the input.
+    Bug(Fault),
 }
 
 impl Error {
@@ -84,6 +86,13 @@ impl Error {
     pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, action, source }
+    }
+
+    /// What a caught panic becomes: `catch_unwind(…).unwrap_or_else(|panic| Err(Error::bug(name, &*panic)))`. `subject` is
+    /// what was being worked on.
+    pub fn bug(subject: impl fmt::Display, panic: &(dyn Any + Send)) -> Self {
+        let found = format!("brought a bug to light ({})", panic_text(panic));
+        Self::Bug(Fault::new(subject, found).remedy("please report it, with the file and what RUST_BACKTRACE=1 says"))
     }
 
     /// For `map_err` on tch's fallible calls.
@@ -106,7 +115,8 @@ impl fmt::Display for Error {
             | Self::Manifest(fault)
             | Self::Data(fault)
             | Self::Settings(fault)
-            | Self::Device(fault) => fault.fmt(f),
+            | Self::Device(fault)
+            | Self::Bug(fault) => fault.fmt(f),
             Self::Exists(path) => {
                 write!(f, "{}: is there already; give -y to overwrite it or -n to skip it", OneLine(path.display()))
             }
@@ -128,5 +138,28 @@ impl std::error::Error for Error {
             Self::Torch { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+/// The first line of a panic's message.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+    // libtorch's errors come through `unwrap`, with a C++ stack trace behind escaped line feeds.
+    text.split(['\n', '\r']).next().unwrap_or_default().split("\\n").next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_in_one_line() {
+        let caught = std::panic::catch_unwind(|| Err::<(), _>("sizes differ\nframe #0: at::mm").unwrap()).unwrap_err();
+        let error = Error::bug("a.npy", &*caught);
+        assert!(matches!(error, Error::Bug(_)));
+        let text = error.to_string();
+        assert!(text.starts_with("a.npy: brought a bug to light (") && text.contains("sizes differ"), "{text}");
+        assert!(!text.contains("frame #0") && text.contains("); please report it"), "{text}");
     }
 }

@@ -6,9 +6,9 @@ use std::{
     path::PathBuf,
 };
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Result, output::open_in_place};
 
 /// Longest line that is read.
 const LONGEST_LINE: u64 = 1 << 20;
@@ -21,19 +21,15 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Opens the file, or makes it, and hands each line that is there to `each`. A last line without an end, as a killed
-    /// process leaves it, is taken off. `option` is where another file could be named: `--manifest`.
+    /// Opens the file, or makes it, and hands each line that is there to `each`. The beginning of a line at the end, as a
+    /// killed process leaves it, is taken off. `option` is where another file could be named: `--manifest`.
     ///
     /// # Errors
     /// [`Error::Manifest`] names the line that is none of these; [`Error::Io`] of kind `ResourceBusy` while another run
-    /// writes.
+    /// writes, and for a symbolic link, pipe or device. The file is then as it was.
     pub fn open<T: DeserializeOwned>(path: impl Into<PathBuf>, option: &str, mut each: impl FnMut(T)) -> Result<Self> {
         let path = path.into();
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
+        let mut file = open_in_place(&path, OpenOptions::new().read(true).append(true).create(true))
             .map_err(Error::io("cannot open", &path))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -52,10 +48,10 @@ impl JsonLines {
             let taken = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line);
             let length = taken.map_err(Error::io("cannot read", &path))? as u64;
             let ended = line.last() == Some(&b'\n');
-            if length == 0 || (!ended && length < LONGEST_LINE) {
+            let text = line.trim_ascii();
+            if length == 0 || (!ended && length < LONGEST_LINE && is_torn::<T>(text)) {
                 break;
             }
-            let text = line.trim_ascii();
             if !text.is_empty() {
                 each(serde_json::from_slice(text).map_err(|error| {
                     let fault = Fault::new(format!("{}: line {number}", path.display()), format!("no entry ({error})"));
@@ -64,8 +60,10 @@ impl JsonLines {
             }
             whole += length;
         }
-        file.set_len(whole).map_err(Error::io("cannot mend", &path))?;
-        file.seek(SeekFrom::End(0)).map_err(Error::io("cannot read", &path))?;
+        if file.seek(SeekFrom::End(0)).map_err(Error::io("cannot read", &path))? != whole {
+            file.set_len(whole).map_err(Error::io("cannot mend", &path))?;
+            file.seek(SeekFrom::End(0)).map_err(Error::io("cannot read", &path))?;
+        }
         Ok(Self { path, file })
     }
 
@@ -77,5 +75,18 @@ impl JsonLines {
     /// Waits until everything is on the disk.
     pub fn sync(&self) -> Result<()> {
         self.file.sync_data().map_err(Error::io("cannot write", &self.path))
+    }
+}
+
+/// Whether `text`, which no line feed ends, is an entry or the beginning of one. Another file that happens to have a single
+/// line must not be taken for it and emptied.
+fn is_torn<T: DeserializeOwned>(text: &[u8]) -> bool {
+    if text.is_empty() {
+        return true;
+    }
+    match serde_json::from_slice::<IgnoredAny>(text) {
+        Ok(_) => serde_json::from_slice::<T>(text).is_ok(),
+        // An object with nothing wrong before its end.
+        Err(error) => text[0] == b'{' && (error.is_eof() || error.column() >= text.len()),
     }
 }

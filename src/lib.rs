@@ -66,6 +66,7 @@ pub mod live;
 pub mod mel;
 pub mod model;
 pub mod number_range;
+pub mod output;
 pub mod path_text;
 pub mod printable;
 pub mod render;

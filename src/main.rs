@@ -2,14 +2,20 @@
 
 mod cli;
 
-use std::process::ExitCode;
+use std::{
+    panic::{self, AssertUnwindSafe},
+    process::ExitCode,
+};
 
+use audiodiff::Error;
 use clap::Parser;
 
 fn main() -> ExitCode {
     keep_freed_memory();
     // SAFETY: this is the only thread.
     unsafe { cli::forget_empty_variables() };
+    outlive_size_limits();
+    be_quiet_about_panics();
     let arguments = cli::hyphenated(std::env::args_os());
     let cli = match cli::Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -22,7 +28,8 @@ fn main() -> ExitCode {
         cli::report_error(&error);
         return cli::Outcome::Failed.into();
     }
-    match cli::run(cli) {
+    let result = panic::catch_unwind(AssertUnwindSafe(|| cli::run(cli)));
+    match result.unwrap_or_else(|panic| Err(Error::bug("this command", &*panic))) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             let outcome = cli::Outcome::of_error(&error);
@@ -42,5 +49,21 @@ fn keep_freed_memory() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 64 << 20);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 128 << 20);
+    }
+}
+
+/// A file that grows over `ulimit -f` is an error of that file, as a full disk is, and no reason to be killed.
+fn outlive_size_limits() {
+    #[cfg(unix)]
+    // SAFETY: ignoring a signal runs nothing of ours.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
+/// A panic is caught and told as every error is, in a sentence; where it came from is for those who ask.
+fn be_quiet_about_panics() {
+    if std::env::var_os("RUST_BACKTRACE").is_none_or(|wanted| wanted.is_empty() || wanted == "0") {
+        panic::set_hook(Box::new(|_| {}));
     }
 }

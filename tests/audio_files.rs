@@ -552,6 +552,64 @@ fn memory_is_flat_in_the_length() {
     assert!(most[1] < 40 << 20, "{most:?}");
 }
 
+/// An RF64 of 4.3 GB as we would write it, with a hole for its samples: its length and what it was made with are read, and
+/// its sound begins where it should.
+#[cfg(unix)]
+#[test]
+fn a_file_beyond_four_gigabytes_is_read_back() {
+    use std::os::unix::fs::FileExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("short.wav");
+    let mut sink = FileSink::create(&path, settings(SampleFormat::Float32)).unwrap();
+    sink.write(&[0.5; 4]).unwrap();
+    sink.finish().unwrap();
+    // The short file's own chunk of metadata, and RF64's header by its specification (EBU Tech 3306).
+    let short = fs::read(&path).unwrap();
+    let list = &short[short.windows(4).position(|tag| tag == b"LIST").unwrap()..];
+    let data = 4_300_000_000u64;
+    let mut header = b"RF64\xFF\xFF\xFF\xFFWAVEds64\x1C\0\0\0".to_vec();
+    for size in [4 + 36 + 26 + 12 + 8 + data + list.len() as u64, data, data / 4] {
+        header.extend(size.to_le_bytes());
+    }
+    header.extend([0; 4]);
+    header.extend(b"fmt \x12\0\0\0\x03\0\x01\0");
+    header.extend([24_000u32.to_le_bytes(), 96_000u32.to_le_bytes(), [4, 0, 32, 0]].concat());
+    header.extend(b"\0\0fact\x04\0\0\0\xFF\xFF\xFF\xFFdata\xFF\xFF\xFF\xFF");
+    let long = folder.path().join("long.wav");
+    let file = fs::File::create(&long).unwrap();
+    file.write_all_at(&header, 0).unwrap();
+    file.write_all_at(&0.25f32.to_le_bytes(), header.len() as u64).unwrap();
+    file.write_all_at(list, header.len() as u64 + data).unwrap();
+
+    assert_eq!(read_metadata(&long).unwrap(), settings(SampleFormat::Float32).metadata);
+    let first = AudioReader::open(&long).unwrap().next().unwrap().unwrap();
+    assert_eq!(first[..2], [0.25, 0.0]);
+}
+
+/// Advice is a whole number of decibels that suffices, and never less than has to be taken off.
+#[test]
+fn advice_on_clipping_is_a_gain_that_fits() {
+    let report = |peak: f32, gain_db: f64| {
+        let mut pipe = pipe(usize::MAX);
+        let settings = StreamSinkSettings { gain_db, ..stream(SampleFormat::Pcm24) };
+        let mut sink = StreamSink::new(&mut pipe, "standard output", settings);
+        sink.write(&[peak, 0.1]).unwrap();
+        sink.finish().unwrap()
+    };
+    for (peak, gain, advised) in
+        [(0.622, 9.0, "4"), (0.62165, 4.129_810, "4"), (1.2, 0.0, "-2"), (1.000_01, 0.0, "-1"), (0.95, 1.0, "0")]
+    {
+        let text = report(peak, gain).warning().unwrap_or_else(|| panic!("{peak} at {gain} dB is not over"));
+        assert!(
+            text.starts_with("1 sample was over full scale (peak 1.")
+                && text.ends_with(&format!("; give --gain {advised}")),
+            "{text}"
+        );
+        assert_eq!(report(peak, advised.parse().unwrap()).warning(), None);
+        assert!(report(peak, advised.parse::<f64>().unwrap() + 1.0).warning().is_some(), "{peak} at {gain} dB");
+    }
+}
+
 /// Takes `room` bytes, then is a pipe whose reader has gone.
 struct Pipe {
     taken: Vec<u8>,

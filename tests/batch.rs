@@ -182,6 +182,67 @@ fn an_output_that_was_put_in_place_but_not_written_down_is_recognised() {
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
 }
 
+/// A file of the name is not the file that was written, and one that only lost a byte is not either.
+#[test]
+fn an_output_that_is_no_longer_what_was_written_is_not_done() {
+    let batch = Batch::new(THREE);
+    batch.run(&Reverser::default(), Existing::Refuse).unwrap();
+    let at = |name: &str| batch.folder.path().join("out").join(name);
+    let whole = fs::read(at("b.wav")).unwrap();
+    let mut changed = whole.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let refusal = || batch.run(&Reverser::default(), Existing::Refuse).map(|_| ()).unwrap_err().to_string();
+    for (damaged, said) in
+        [(&b""[..], "has 0 bytes where"), (&whole[1..], "bytes where"), (&changed[..], "something else")]
+    {
+        fs::write(at("b.wav"), damaged).unwrap();
+        let text = refusal();
+        assert!(text.contains("b.wav: is there already, but") && text.contains(said) && text.contains("-y"), "{text}");
+    }
+    fs::write(at("c.wav"), "").unwrap();
+    assert!(refusal().contains("2 outputs are there already") && refusal().contains("2 of them not as they were"));
+    let (remaining, _) = batch.run(&Reverser::default(), Existing::Skip).unwrap();
+    assert_eq!((remaining.done.len(), remaining.skipped.len()), (1, 2));
+    let (remaining, entries) = batch.run(&Reverser::default(), Existing::Overwrite).unwrap();
+    assert_eq!((remaining.done.len(), entries.len()), (1, 2));
+    assert!(fs::read(at("b.wav")).unwrap() == whole);
+    assert_eq!(batch.run(&Reverser::default(), Existing::Refuse).unwrap().0.done.len(), 3);
+}
+
+/// Lines that do not say what was written are understood: then the output speaks for itself, and the line is completed.
+#[test]
+fn a_manifest_without_hashes_of_outputs_is_understood() {
+    let batch = Batch::new(THREE);
+    batch.run(&Reverser::default(), Existing::Refuse).unwrap();
+    let path = batch.folder.path().join("manifest.jsonl");
+    let without = |line: &str| {
+        let mut entry: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        assert!(entry.remove("output_bytes").is_some() && entry.remove("output_blake3").is_some());
+        serde_json::Value::Object(entry).to_string() + "\n"
+    };
+    let old: String = fs::read_to_string(&path).unwrap().lines().map(without).collect();
+    fs::write(&path, &old).unwrap();
+    fs::write(batch.folder.path().join("out/b.wav"), "").unwrap();
+    let error = batch.run(&Reverser::default(), Existing::Refuse).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("b.wav: is there already, but is cut off or was replaced"), "{error}");
+    let (remaining, entries) = batch.run(&Reverser::default(), Existing::Overwrite).unwrap();
+    assert_eq!((remaining.done.len(), entries.len()), (2, 1));
+    let manifest = batch.manifest();
+    for item in batch.plan().items {
+        let entry = manifest.entry(&item.output).unwrap();
+        assert!(entry.written.is_some() && entry.audio_s.is_some(), "{entry:?}");
+    }
+}
+
+/// Where no item is at hand, a panic is told as for an item.
+#[test]
+fn a_panic_in_a_single_piece_of_work_is_an_error() {
+    let stop = AtomicBool::new(false);
+    let result: Result<()> = audiodiff::batch::run_alone(&stop, |_| {}, |_| panic!("the reverser fell over"));
+    let error = result.unwrap_err();
+    assert!(matches!(&error, Error::Bug(fault) if fault.found.contains("the reverser fell over")), "{error}");
+}
+
 #[test]
 fn stop_drops_what_is_half_made_and_begins_nothing_more() {
     static STOP: AtomicBool = AtomicBool::new(false);

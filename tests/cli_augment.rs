@@ -93,7 +93,7 @@ fn several_copies_are_numbered_and_a_second_run_makes_what_is_missing() {
     augment(&program, arguments).code(0).says(&["0 written, 6 there already"]);
     fs::remove_file(program.path("out/a-2.wav")).unwrap();
     // A half-written copy of a killed run, and a line that was cut.
-    program.write("out/.a-2.wav.part", "half");
+    program.write("out/.a-2.wav.audiodiff.part", "half");
     program.write("out/augment.jsonl", program.text("out/augment.jsonl") + "{\"status\":");
     augment(&program, arguments).code(0).says(&["1 written, 5 there already"]);
     assert!(program.read("out/a-2.wav") == before);

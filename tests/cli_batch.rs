@@ -94,6 +94,9 @@ fn a_manifest_has_a_line_an_item_and_saves_work() {
         assert_eq!(entry["input_blake3"], blake3::hash(&input).to_hex().as_str());
         assert!(entry["model"].as_str().unwrap().starts_with("audiodiff-24k-"));
         assert_eq!(entry["audio_s"], 11.0 * 256.0 / 24_000.0);
+        let output = std::fs::read(program.path(entry["output"].as_str().unwrap())).unwrap();
+        assert_eq!(entry["output_bytes"], output.len());
+        assert_eq!(entry["output_blake3"], blake3::hash(&output).to_hex().as_str());
         assert!(entry["took_s"].as_f64().unwrap() > 0.0 && entry["peak"].as_f64().unwrap() > 0.0);
     }
     program.render(&arguments).code(0).says(&["0 rendered, 3 there already"]);
@@ -103,6 +106,24 @@ fn a_manifest_has_a_line_an_item_and_saves_work() {
     program.render(&[&arguments[..], &["--seed", "1"]].concat()).code(1).says(&["3 outputs are there already"]);
     program.write("m.jsonl", "no manifest\n");
     program.render(&arguments).code(1).says(&["m.jsonl: line 1", "--manifest"]);
+}
+
+#[test]
+fn damaged_outputs_are_not_taken_for_done() {
+    let program = three();
+    let arguments = ["in", "-o", "out", "--manifest", "m.jsonl"];
+    program.render(&arguments).code(0);
+    let whole = program.read("out/sub/ccc.wav");
+    program.write("out/sub/bb.wav", "x");
+    program.write("out/sub/ccc.wav", "");
+    program.render(&arguments).code(1).says(&[
+        "2 outputs are there already",
+        "2 of them not as they were written",
+        "-y",
+    ]);
+    program.render(&[&arguments[..], &["-y"]].concat()).code(0).says(&["2 rendered, 1 there already"]);
+    assert!(program.read("out/sub/ccc.wav") == whole);
+    program.render(&arguments).code(0).says(&["0 rendered, 3 there already"]);
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn an_interrupt_is_130_and_leaves_nothing() {
         let child =
             program.command().args([&["render", "a.npy"], DEAR].concat()).stderr(Stdio::piped()).spawn().unwrap();
         // The temporary file is there while it renders.
-        while !program.exists(".a.wav.part") {
+        while !program.exists(".a.wav.audiodiff.part") {
             std::thread::sleep(Duration::from_millis(5));
         }
         // SAFETY: the child has not been waited for, so the id is still its own.

@@ -27,7 +27,7 @@ fn track(name: &str, hz: f32) -> Track {
         seconds: 4.0,
         size: (560, 220),
     };
-    Track::new(name).with_sound(&sound).unwrap().with_figure(Figure::draw(&picture, "a line").unwrap())
+    Track::new(name).with_sound(&sound).with_figure(Figure::draw(&picture, "a line").unwrap())
 }
 
 /// A table and two clips; the second has a track without sound.

@@ -173,8 +173,9 @@ pub(crate) fn scan(mut file: impl Read + Seek) -> Result<Option<ChunkFile>, Chun
             }
             _ => {}
         }
-        // Chunks start at even positions.
-        position = body + u64::from(size) + u64::from(size % 2);
+        // Chunks start at even positions. Only the samples of an RF64 are longer than their chunk's header can say.
+        let size = data.filter(|_| &tag == b"data").and_then(|(_, promised)| promised).unwrap_or(u64::from(size));
+        position = body.saturating_add(size).saturating_add(size % 2);
     }
 
     let Some(format) = format else {

@@ -4,7 +4,6 @@
 //! without a word is worse than an error.
 
 use std::{
-    any::Any,
     fs::File,
     io::{Cursor, ErrorKind, Read, Seek, SeekFrom},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -26,7 +25,7 @@ use super::{
     opus::DECODERS,
     resample::StreamResampler,
 };
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Result, error::panic_text};
 
 pub use crate::dsp::resample::SAMPLE_RATES;
 
@@ -404,11 +403,6 @@ fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T>) -> Result<T> {
         let reason = panic_text(&*panic);
         Err(fault(path, &format!("cannot be decoded: the decoder gave up ({reason})"), "", "export it again"))
     })
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given")
 }
 
 /// A WAV or AIFF must hold what its header promises.

@@ -5,12 +5,12 @@
 
 use std::{
     io::{self, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use super::{
-    level::{LevelMeter, LevelReport, from_db},
-    wav::{Quantizer, SampleFormat, StreamHeader, WavFile, WavMetadata, append_metadata},
+    level::{LevelMeter, LevelReport, from_db, to_db},
+    wav::{FileEnds, Quantizer, SampleFormat, StreamHeader, WavMetadata},
 };
 use crate::{Error, Result, whole_file::WholeFile};
 
@@ -32,12 +32,14 @@ pub struct FileSinkSettings {
     /// Of the dither.
     pub seed: u64,
     pub metadata: Option<WavMetadata>,
+    /// Bare samples: no header, no metadata.
+    pub raw: bool,
 }
 
 impl FileSinkSettings {
-    /// As rendered, without metadata.
+    /// A WAV file as rendered, without metadata.
     pub fn new(format: SampleFormat, sample_rate: u32) -> Self {
-        Self { format, sample_rate, gain_db: 0.0, loudness: None, seed: 0, metadata: None }
+        Self { format, sample_rate, gain_db: 0.0, loudness: None, seed: 0, metadata: None, raw: false }
     }
 }
 
@@ -52,7 +54,26 @@ pub struct FileReport {
     pub clipped: u64,
 }
 
-/// A WAV file in the making. Dropped before `finish`, it leaves nothing behind.
+impl FileReport {
+    /// What the user should be told of the level.
+    pub fn warnings(&self) -> Vec<String> {
+        let LevelReport { peak_before, gain_applied_db, lowered_db, loudness_unmeasurable, .. } = self.level;
+        let mut warnings = Vec::new();
+        if lowered_db > 0.0 {
+            warnings.push(format!(
+                "the peak of {:.2} is over full scale, so the whole file was lowered by {lowered_db:.1} dB",
+                f64::from(peak_before) * from_db(gain_applied_db + lowered_db)
+            ));
+        }
+        if loudness_unmeasurable {
+            warnings.push("too short or too quiet to have a loudness, so its level was kept".into());
+        }
+        warnings
+    }
+}
+
+/// A WAV file, or one of bare samples, in the making. Dropped before `finish`, it leaves nothing behind. Its length is known
+/// before its header is written, so no length is too long: beyond 4 GiB a WAV file is an RF64.
 pub struct FileSink {
     settings: FileSinkSettings,
     file: WholeFile,
@@ -68,8 +89,7 @@ impl FileSink {
     pub fn create(path: impl Into<PathBuf>, settings: FileSinkSettings) -> Result<Self> {
         let file = WholeFile::create(path)?;
         // Without a name from the start: it goes with the process, however that ends.
-        let folder = file.path().parent().filter(|folder| !folder.as_os_str().is_empty());
-        let scratch = tempfile::spooled_tempfile_in(SCRATCH_IN_MEMORY, folder.unwrap_or(Path::new(".")));
+        let scratch = tempfile::spooled_tempfile_in(SCRATCH_IN_MEMORY, file.folder());
         let meter = LevelMeter::new(settings.sample_rate, settings.loudness.is_some())?;
         Ok(Self { settings, file, scratch, meter, samples: 0, bytes: Vec::new() })
     }
@@ -101,33 +121,36 @@ impl FileSink {
         Ok(FileReport { samples: self.samples, peak: self.meter.peak() * gain, level, clipped })
     }
 
-    /// The second pass: scratch to WAV. Samples that were held at full scale are counted.
+    /// The second pass: scratch to file. Samples that were held at full scale are counted.
     fn convert(&mut self, gain: f32) -> io::Result<u64> {
-        let FileSinkSettings { format, sample_rate, seed, ref metadata, .. } = self.settings;
+        let FileSinkSettings { format, sample_rate, seed, ref metadata, raw, .. } = self.settings;
+        let FileEnds { head, tail } = match raw {
+            true => FileEnds { head: vec![], tail: vec![] },
+            false => FileEnds::new(format, sample_rate, self.samples, metadata.as_ref()),
+        };
         let mut output = io::BufWriter::new(&mut self.file);
-        let mut wav = WavFile::new(&mut output, format, sample_rate, seed)?;
+        output.write_all(&head)?;
+        let mut quantizer = Quantizer::new(format, seed);
         self.scratch.seek(SeekFrom::Start(0))?;
         self.bytes.resize(CONVERTED * 4, 0);
-        let mut samples = Vec::with_capacity(CONVERTED);
-        let mut left = self.samples as usize;
+        let (mut samples, mut converted) = (Vec::with_capacity(CONVERTED), Vec::new());
+        let mut left = self.samples;
         while left > 0 {
-            let count = left.min(CONVERTED);
-            let bytes = &mut self.bytes[..count * 4];
+            let count = left.min(CONVERTED as u64);
+            let bytes = &mut self.bytes[..count as usize * 4];
             self.scratch.read_exact(bytes)?;
             samples.clear();
             samples.extend(
                 bytes.chunks_exact(4).map(|bytes| gain * f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])),
             );
-            wav.write(&samples)?;
+            converted.clear();
+            quantizer.bytes(&samples, &mut converted);
+            output.write_all(&converted)?;
             left -= count;
         }
-        let clipped = wav.clipped();
-        wav.finish()?;
-        if let Some(metadata) = metadata {
-            append_metadata(&mut output, metadata)?;
-        }
+        output.write_all(&tail)?;
         output.flush()?;
-        Ok(clipped)
+        Ok(quantizer.clipped())
     }
 }
 
@@ -154,6 +177,21 @@ pub struct StreamReport {
     pub peak: f32,
     /// Samples that had to be held at full scale: a stream cannot be lowered after the fact.
     pub clipped: u64,
+    /// Gain in whole dB that would have kept all of them below full scale.
+    pub fitting_gain_db: f64,
+}
+
+impl StreamReport {
+    /// What the user should be told of the level.
+    pub fn warning(&self) -> Option<String> {
+        let Self { peak, clipped, fitting_gain_db, .. } = *self;
+        let samples = if clipped == 1 { "1 sample was".into() } else { format!("{clipped} samples were") };
+        let advice = match fitting_gain_db.is_finite() {
+            true => format!("; give --gain {fitting_gain_db:.0}"),
+            false => String::new(),
+        };
+        (clipped > 0).then(|| format!("{samples} over full scale (peak {peak:.2}) and were held there{advice}"))
+    }
 }
 
 /// Sound on its way out of the program, chunk by chunk: each `write` is flushed.
@@ -209,7 +247,10 @@ impl<W: Write> StreamSink<W> {
             self.bytes.push(0);
         }
         self.send()?;
-        Ok(StreamReport { samples: self.samples, peak: self.peak, clipped: self.quantizer.clipped() })
+        let over_db = to_db(f64::from(self.peak / self.settings.format.ceiling()));
+        // Adding zero turns -0 into 0.
+        let fitting_gain_db = (self.settings.gain_db - over_db.max(0.0)).floor() + 0.0;
+        Ok(StreamReport { samples: self.samples, peak: self.peak, clipped: self.quantizer.clipped(), fitting_gain_db })
     }
 
     fn put_header(&mut self) {

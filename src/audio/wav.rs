@@ -1,17 +1,10 @@
 //! WAV out: samples as 16-, 24-bit integers or floats, dithered by a seed, with the settings kept inside the file; and
 //! the header for pipes, where nobody can go back and fill a size in.
 //!
-//! Files go through hound, which needs a place that it can seek in; it knows no metadata, so the `LIST` chunk is set
-//! behind the samples afterwards. Layout: Multimedia Programming Interface and Data Specifications 1.0 (IBM, Microsoft
-//! 1991), chapter 3; float and `fact`: Microsoft's Multiple Channel Audio Data and WAVE Files.
+//! Layout: Multimedia Programming Interface and Data Specifications 1.0 (IBM, Microsoft 1991), chapter 3; float and `fact`:
+//! Microsoft's Multiple Channel Audio Data and WAVE Files; files whose sizes 32 bits cannot say: RF64, EBU Tech 3306.
 
-use std::{
-    fs::File,
-    io::{self, Seek, SeekFrom, Write},
-    path::Path,
-};
-
-use hound::{WavSpec, WavWriter};
+use std::{fs::File, path::Path};
 
 use super::chunks::{ChunkFault, scan};
 use crate::{Error, Fault, Result};
@@ -54,15 +47,6 @@ impl SampleFormat {
             Self::Pcm24 => (8_388_607.0 - 0.5) / 8_388_608.0,
             Self::Float32 => 1.0,
         }
-    }
-
-    fn spec(self, sample_rate: u32) -> WavSpec {
-        let (bits_per_sample, sample_format) = match self {
-            Self::Pcm16 => (16, hound::SampleFormat::Int),
-            Self::Pcm24 => (24, hound::SampleFormat::Int),
-            Self::Float32 => (32, hound::SampleFormat::Float),
-        };
-        WavSpec { channels: 1, sample_rate, bits_per_sample, sample_format }
     }
 }
 
@@ -221,79 +205,6 @@ pub fn read_metadata(path: impl AsRef<Path>) -> Result<Option<WavMetadata>> {
     }
 }
 
-/// A mono WAV file on anything that can seek, from its start.
-pub struct WavFile<W: Write + Seek> {
-    writer: WavWriter<W>,
-    quantizer: Quantizer,
-    format: SampleFormat,
-    samples: u64,
-}
-
-/// Bytes of sound that a WAV's 32-bit sizes leave room for, with some kept for header and metadata.
-const LARGEST_DATA: u64 = u32::MAX as u64 - (1 << 20);
-
-impl<W: Write + Seek> WavFile<W> {
-    pub fn new(writer: W, format: SampleFormat, sample_rate: u32, seed: u64) -> io::Result<Self> {
-        let writer = WavWriter::new(writer, format.spec(sample_rate)).map_err(from_hound)?;
-        Ok(Self { writer, quantizer: Quantizer::new(format, seed), format, samples: 0 })
-    }
-
-    pub fn write(&mut self, samples: &[f32]) -> io::Result<()> {
-        self.samples += samples.len() as u64;
-        if self.samples * self.format.bytes() as u64 > LARGEST_DATA {
-            let limit = LARGEST_DATA / self.format.bytes() as u64;
-            let reason = format!("a WAV file holds at most {limit} samples of this format; split the input");
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
-        }
-        for &sample in samples {
-            match self.format {
-                SampleFormat::Float32 => self.writer.write_sample(sample),
-                SampleFormat::Pcm16 | SampleFormat::Pcm24 => {
-                    let integer = self.quantizer.integer(sample);
-                    self.writer.write_sample(integer)
-                }
-            }
-            .map_err(from_hound)?;
-        }
-        Ok(())
-    }
-
-    /// Samples that were held at full scale so far.
-    pub fn clipped(&self) -> u64 {
-        self.quantizer.clipped()
-    }
-
-    /// Fills the sizes in. The file is complete, without metadata; `append_metadata` adds them.
-    pub fn finish(self) -> io::Result<()> {
-        self.writer.finalize().map_err(from_hound)
-    }
-}
-
-/// Sets a `LIST` chunk behind the samples of a finished WAV file and counts it in.
-pub fn append_metadata<W: Write + Seek>(mut file: W, metadata: &WavMetadata) -> io::Result<()> {
-    let mut length = file.seek(SeekFrom::End(0))?;
-    // An odd number of 24-bit samples: the next chunk starts at an even place.
-    if length % 2 == 1 {
-        file.write_all(&[0])?;
-        length += 1;
-    }
-    let chunk = metadata.chunk();
-    file.write_all(&chunk)?;
-    length += chunk.len() as u64;
-    let size = u32::try_from(length - 8).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-    file.seek(SeekFrom::Start(4))?;
-    file.write_all(&size.to_le_bytes())?;
-    file.seek(SeekFrom::End(0))?;
-    file.flush()
-}
-
-fn from_hound(error: hound::Error) -> io::Error {
-    match error {
-        hound::Error::IoError(error) => error,
-        error => io::Error::other(error),
-    }
-}
-
 /// The header of a mono WAV that goes down a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamHeader {
@@ -306,28 +217,53 @@ pub struct StreamHeader {
 
 impl StreamHeader {
     pub fn bytes(&self) -> Vec<u8> {
-        let width = self.format.bytes() as u32;
-        let (tag, extra): (u16, &[u8]) = match self.format {
+        // Longer than 32 bits can say is as good as unknown on a pipe: few readers there know RF64.
+        let known = self.samples.map(|samples| self.sizes(samples, 0)).filter(|sizes| sizes.long.is_none());
+        self.with_sizes(&known.unwrap_or(Sizes { riff: u32::MAX, data: u32::MAX, samples: u32::MAX, long: None }))
+    }
+
+    /// Tag of the format, and what its chunk has beyond the common fields.
+    fn tag(&self) -> (u16, &'static [u8]) {
+        match self.format {
             SampleFormat::Pcm16 | SampleFormat::Pcm24 => (1, &[]),
             // A format other than PCM has a length field for extra bytes, and a `fact` chunk.
             SampleFormat::Float32 => (3, &[0, 0]),
-        };
-        let data = self.samples.and_then(|count| u32::try_from(count * u64::from(width)).ok());
-        let mut tail = Vec::new();
-        if self.format == SampleFormat::Float32 {
-            tail.extend_from_slice(b"fact\x04\0\0\0");
-            tail.extend_from_slice(&data.map_or(u32::MAX, |bytes| bytes / width).to_le_bytes());
         }
-        tail.extend_from_slice(b"data");
-        tail.extend_from_slice(&data.unwrap_or(u32::MAX).to_le_bytes());
+    }
 
-        let format_len = 16 + extra.len() as u32;
-        let before = 4 + 8 + format_len + tail.len() as u32;
-        let riff = data.and_then(|bytes| (bytes + bytes % 2).checked_add(before)).unwrap_or(u32::MAX);
-        let mut header = b"RIFF".to_vec();
-        header.extend_from_slice(&riff.to_le_bytes());
-        header.extend_from_slice(b"WAVEfmt ");
-        header.extend_from_slice(&format_len.to_le_bytes());
+    /// Sizes of a file of `samples` with `behind` bytes of chunks behind them.
+    fn sizes(&self, samples: u64, behind: u64) -> Sizes {
+        let data = samples * self.format.bytes() as u64;
+        let fact = if self.format == SampleFormat::Float32 { 12 } else { 0 };
+        let before = b"WAVE".len() as u64 + 8 + 16 + self.tag().1.len() as u64 + fact + 8;
+        let riff = before + data + data % 2 + behind;
+        match u32::try_from(riff) {
+            // The largest number means "unknown".
+            Ok(short) if short < u32::MAX => {
+                Sizes { riff: short, data: data as u32, samples: samples as u32, long: None }
+            }
+            _ => {
+                let long = Some(LongSizes { riff: riff + 8 + DS64, data, samples });
+                Sizes { riff: u32::MAX, data: u32::MAX, samples: u32::MAX, long }
+            }
+        }
+    }
+
+    fn with_sizes(&self, sizes: &Sizes) -> Vec<u8> {
+        let width = self.format.bytes() as u32;
+        let (tag, extra) = self.tag();
+        let mut header = if sizes.long.is_some() { b"RF64".to_vec() } else { b"RIFF".to_vec() };
+        header.extend_from_slice(&sizes.riff.to_le_bytes());
+        header.extend_from_slice(b"WAVE");
+        if let Some(LongSizes { riff, data, samples }) = sizes.long {
+            header.extend_from_slice(b"ds64");
+            header.extend_from_slice(&(DS64 as u32).to_le_bytes());
+            [riff, data, samples].iter().for_each(|size| header.extend_from_slice(&size.to_le_bytes()));
+            // No other chunk is that long.
+            header.extend_from_slice(&0u32.to_le_bytes());
+        }
+        header.extend_from_slice(b"fmt ");
+        header.extend_from_slice(&(16 + extra.len() as u32).to_le_bytes());
         header.extend_from_slice(&tag.to_le_bytes());
         header.extend_from_slice(&1u16.to_le_bytes());
         header.extend_from_slice(&self.sample_rate.to_le_bytes());
@@ -335,9 +271,60 @@ impl StreamHeader {
         header.extend_from_slice(&(width as u16).to_le_bytes());
         header.extend_from_slice(&(width as u16 * 8).to_le_bytes());
         header.extend_from_slice(extra);
-        header.extend(tail);
+        if self.format == SampleFormat::Float32 {
+            header.extend_from_slice(b"fact\x04\0\0\0");
+            header.extend_from_slice(&sizes.samples.to_le_bytes());
+        }
+        header.extend_from_slice(b"data");
+        header.extend_from_slice(&sizes.data.to_le_bytes());
         header
     }
+}
+
+/// As the header says them.
+struct Sizes {
+    riff: u32,
+    data: u32,
+    samples: u32,
+    /// Where 32 bits do not hold them: RF64 has a chunk for these.
+    long: Option<LongSizes>,
+}
+
+struct LongSizes {
+    riff: u64,
+    data: u64,
+    samples: u64,
+}
+
+/// Bytes of RF64's chunk of sizes, without its own header.
+const DS64: u64 = 28;
+
+/// What stands before and behind the samples of a mono WAV file.
+pub(super) struct FileEnds {
+    pub head: Vec<u8>,
+    pub tail: Vec<u8>,
+}
+
+impl FileEnds {
+    /// Of a file of `samples` at `sample_rate` Hz. One that is too long for WAV's sizes becomes an RF64.
+    pub fn new(format: SampleFormat, sample_rate: u32, samples: u64, metadata: Option<&WavMetadata>) -> Self {
+        // An odd number of 24-bit samples: the next chunk starts at an even place.
+        let odd = samples * format.bytes() as u64 % 2 == 1;
+        let mut tail = if odd { vec![0] } else { vec![] };
+        let chunk = metadata.map(WavMetadata::chunk).unwrap_or_default();
+        let header = StreamHeader { format, sample_rate, samples: Some(samples) };
+        let head = header.with_sizes(&header.sizes(samples, chunk.len() as u64));
+        tail.extend(chunk);
+        Self { head, tail }
+    }
+}
+
+/// A whole WAV file in memory, without metadata; samples over full scale are held there.
+pub fn encode(samples: &[f32], format: SampleFormat, sample_rate: u32) -> Vec<u8> {
+    let FileEnds { head: mut bytes, tail } = FileEnds::new(format, sample_rate, samples.len() as u64, None);
+    Quantizer::new(format, 0).bytes(samples, &mut bytes);
+    bytes.extend(tail);
+    bytes
 }
 
 #[cfg(test)]
@@ -347,12 +334,11 @@ mod tests {
     use super::*;
 
     fn written(format: SampleFormat, samples: &[f32], seed: u64) -> (Vec<u8>, u64) {
-        let mut bytes = Cursor::new(Vec::new());
-        let mut file = WavFile::new(&mut bytes, format, 24_000, seed).unwrap();
-        file.write(samples).unwrap();
-        let clipped = file.clipped();
-        file.finish().unwrap();
-        (bytes.into_inner(), clipped)
+        let FileEnds { head: mut bytes, tail } = FileEnds::new(format, 24_000, samples.len() as u64, None);
+        let mut quantizer = Quantizer::new(format, seed);
+        quantizer.bytes(samples, &mut bytes);
+        bytes.extend(tail);
+        (bytes, quantizer.clipped())
     }
 
     /// Mean 0, variance 1/6 step^2, no correlation from sample to sample: the moments of a triangle on [-1, 1].
@@ -444,15 +430,37 @@ mod tests {
     fn metadata_survives_with_all_characters() {
         let settings = serde_json::json!({"seed": u64::MAX, "input": "Grüße 𝄞 \u{0}\"\\.npy", "steps": 4});
         for odd in [0, 1] {
-            let (mut bytes, _) = written(SampleFormat::Pcm24, &vec![0.25; 10 + odd], 0);
             let metadata = WavMetadata::new(settings.clone());
-            append_metadata(Cursor::new(&mut bytes), &metadata).unwrap();
+            let ends = FileEnds::new(SampleFormat::Pcm24, 24_000, 10 + odd, Some(&metadata));
+            let bytes = [ends.head, vec![0; 30 + 3 * odd as usize], ends.tail].concat();
             assert!(bytes.len() % 2 == 0);
             assert_eq!(u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize, bytes.len() - 8);
-            assert_eq!(hound::WavReader::new(Cursor::new(&bytes)).unwrap().len() as usize, 10 + odd);
+            assert_eq!(u64::from(hound::WavReader::new(Cursor::new(&bytes)).unwrap().len()), 10 + odd);
             let layout = scan(Cursor::new(&bytes)).unwrap().unwrap();
             assert_eq!(WavMetadata::parse(&layout.info.unwrap()), Some(metadata));
-            assert_eq!(layout.promised, Some(30 + 3 * odd as u64));
+            assert_eq!(layout.promised, Some(30 + 3 * odd));
+        }
+    }
+
+    /// The last length that RIFF's 32 bits can say, and the first that they cannot.
+    #[test]
+    fn a_file_beyond_four_gigabytes_is_an_rf64() {
+        let metadata = WavMetadata::new(serde_json::json!({"seed": 1}));
+        for format in [SampleFormat::Pcm16, SampleFormat::Pcm24, SampleFormat::Float32] {
+            let length = |samples: u64| {
+                let FileEnds { head, tail } = FileEnds::new(format, 24_000, samples, Some(&metadata));
+                (head.len() as u64 + samples * format.bytes() as u64 + tail.len() as u64, head)
+            };
+            let around = u64::from(u32::MAX) / format.bytes() as u64;
+            let first = (around - 1000..).find(|&samples| length(samples).1.starts_with(b"RF64")).unwrap();
+            let (bytes, head) = length(first - 1);
+            assert!(bytes - 8 < u64::from(u32::MAX) && bytes - 8 + 8 >= u64::from(u32::MAX), "{format:?}: {bytes}");
+            assert_eq!(head[4..8], (bytes as u32 - 8).to_le_bytes());
+            let (bytes, head) = length(first);
+            assert_eq!((&head[4..16], &head[16..20]), (&b"\xFF\xFF\xFF\xFFWAVEds64"[..], &28u32.to_le_bytes()[..]));
+            assert_eq!(head[20..28], (bytes - 8).to_le_bytes());
+            assert_eq!(head[28..36], (first * format.bytes() as u64).to_le_bytes());
+            assert_eq!(head[36..44], first.to_le_bytes());
         }
     }
 }

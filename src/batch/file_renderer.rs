@@ -32,6 +32,8 @@ pub struct RenderSettings {
     pub chunk: Option<usize>,
     pub source: SourceSettings,
     pub format: SampleFormat,
+    /// Bare samples, without a header.
+    pub raw: bool,
     /// dB
     pub gain: f64,
     /// LUFS
@@ -102,20 +104,13 @@ impl FileRenderer {
     ///
     /// # Errors
     /// Those of the input, of `output`, and [`Error::Interrupted`].
-    pub fn stream(
-        &self,
-        item: &Item,
-        source: Source,
-        output: impl Write,
-        raw: bool,
-        ticket: &Ticket,
-    ) -> Result<Rendered> {
+    pub fn stream(&self, item: &Item, source: Source, output: impl Write, ticket: &Ticket) -> Result<Rendered> {
         let settings = self.settings_of(item)?;
         let (rate, convention) = (self.rate_of(&source), source.convention.name.clone());
         let sink = StreamSinkSettings {
             format: settings.format,
             sample_rate: rate,
-            raw,
+            raw: settings.raw,
             gain_db: settings.gain,
             seed: settings.seed,
             samples: Some(resampled_len(source.samples, source.rate, rate)),
@@ -123,13 +118,9 @@ impl FileRenderer {
         let mut sink = StreamSink::new(output, &item.output, sink);
         let mut warnings = source.notes.clone();
         self.render_source(source, &settings, ticket, |samples| sink.write(samples))?;
-        let StreamReport { samples, peak, clipped } = sink.finish()?;
-        if clipped > 0 {
-            warnings.push(format!(
-                "{clipped} samples were over full scale (peak {peak:.2}) and were held there; give --gain -{:.0}",
-                (20.0 * peak.log10()).ceil()
-            ));
-        }
+        let report = sink.finish()?;
+        warnings.extend(report.warning());
+        let StreamReport { samples, peak, .. } = report;
         let audio_s = samples as f64 / f64::from(rate);
         Ok(Rendered { audio_s, peak: f64::from(peak), convention: Some(convention), rate, warnings })
     }
@@ -171,7 +162,8 @@ fn stated(convention: Option<&MelConvention>) -> serde_json::Value {
 
 impl RenderItem for FileRenderer {
     fn recipe(&self, item: &Item) -> Result<Recipe> {
-        let RenderSettings { effort, seed, chunk, source, format, gain, loudness, rate } = self.settings_of(item)?;
+        let RenderSettings { effort, seed, chunk, source, format, gain, loudness, rate, .. } =
+            self.settings_of(item)?;
         let mut settings = json!({
             "arithmetic": self.vocoder.identity().arithmetic,
             "chunks": self.vocoder.card().streaming.of_chunk(chunk),
@@ -206,21 +198,14 @@ impl RenderItem for FileRenderer {
             loudness: settings.loudness,
             seed: settings.seed,
             metadata: Some(WavMetadata::new(made_of)),
+            raw: settings.raw,
         };
         let mut sink = FileSink::create(&item.output, sink)?;
         let mut warnings = source.notes.clone();
         self.render_source(source, &settings, ticket, |samples| sink.write(samples))?;
-        let FileReport { samples, peak, level, .. } = sink.finish()?;
-        if level.lowered_db > 0.0 {
-            warnings.push(format!(
-                "the peak of {:.2} is over full scale, so the whole file was lowered by {:.1} dB",
-                f64::from(level.peak_before) * 10f64.powf((level.gain_applied_db + level.lowered_db) / 20.0),
-                level.lowered_db
-            ));
-        }
-        if level.loudness_unmeasurable {
-            warnings.push("too short or too quiet to have a loudness, so its level was kept".into());
-        }
+        let report = sink.finish()?;
+        warnings.extend(report.warnings());
+        let FileReport { samples, peak, .. } = report;
         let audio_s = samples as f64 / f64::from(rate);
         Ok(Rendered { audio_s, peak: f64::from(peak), convention: Some(convention), rate, warnings })
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ffi::OsStr,
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -413,6 +414,9 @@ fn parse_line(text: &[u8], subject: &str) -> Result<Line> {
         let checked = given.map(|given| range.check(column, given)).transpose();
         checked.map_err(|error| Error::Manifest(Fault::new(subject, error.to_string())))
     };
+    if let Some(output) = &line.output {
+        check_output(&line.input, output, subject)?;
+    }
     let overrides = Overrides {
         seed: line.seed,
         effort: Effort::given([
@@ -430,6 +434,20 @@ fn parse_line(text: &[u8], subject: &str) -> Result<Line> {
         },
     };
     Ok(Line { input: line.input, output: line.output, overrides })
+}
+
+/// What a line may want of its output is what -o may: the name of a WAV file, for a single input.
+fn check_output(input: &Path, output: &Path, subject: &str) -> Result<()> {
+    let wav = |extension: &OsStr| extension.eq_ignore_ascii_case("wav") || extension.eq_ignore_ascii_case("wave");
+    let fault = if input.is_dir() {
+        Fault::new(subject, format!("output {} for the folder {}", output.display(), input.display()))
+            .remedy("name its files one by one, or take the output out")
+    } else if !output.extension().is_some_and(wav) {
+        Fault::new(subject, format!("output {}", output.display())).expected("the name of a .wav file")
+    } else {
+        return Ok(());
+    };
+    Err(Error::Manifest(fault))
 }
 
 #[cfg(test)]

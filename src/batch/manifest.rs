@@ -29,6 +29,30 @@ pub struct Fingerprint {
     pub recipe: Recipe,
 }
 
+/// What an output was when it was written: another content is not what the item made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    #[serde(rename = "output_bytes")]
+    pub bytes: u64,
+    /// Hash of the file, in hexadecimal digits.
+    #[serde(rename = "output_blake3")]
+    pub blake3: String,
+}
+
+impl Written {
+    /// Of what lies at `path` now; `None` for a pipe or a device.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read.
+    pub fn of(path: &Path) -> Result<Option<Self>> {
+        let metadata = std::fs::metadata(path).map_err(Error::io("cannot read", path))?;
+        if !metadata.is_file() {
+            return Ok(None);
+        }
+        Ok(Some(Self { bytes: metadata.len(), blake3: super::hash_file(path)? }))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -49,6 +73,9 @@ pub struct Entry {
     /// `None` where the input could not be read.
     #[serde(flatten, default)]
     pub fingerprint: Option<Fingerprint>,
+    /// `None` where nothing was written, and in lines of versions that did not keep it.
+    #[serde(flatten, default)]
+    pub written: Option<Written>,
     /// Seconds of sound in the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio_s: Option<f64>,
@@ -79,6 +106,7 @@ impl Entry {
             input: item.input.clone(),
             output: item.output.clone(),
             fingerprint: None,
+            written: None,
             audio_s: None,
             took_s: None,
             peak: None,
@@ -146,6 +174,7 @@ pub(super) mod tests {
             input: "a.npy".into(),
             output: output.into(),
             fingerprint: Some(fingerprint),
+            written: Some(Written { bytes: 44, blake3: "11".into() }),
             audio_s: Some(1.5),
             took_s: Some(0.25),
             peak: Some(0.5),

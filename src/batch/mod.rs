@@ -13,10 +13,11 @@ mod resume;
 mod schedule;
 mod source;
 
+pub use crate::output::Existing;
 pub use file_renderer::{FileRenderer, RenderSettings, streamed};
 pub use inputs::{Found, Inputs, LeftOut, MEL_EXTENSIONS, Overrides, left_out, read_list};
-pub use manifest::{Entry, Fingerprint, Manifest, Recipe, Status};
+pub use manifest::{Entry, Fingerprint, Manifest, Recipe, Status, Written};
 pub use plan::{Item, Plan, Target};
-pub use resume::{Existing, Remaining, resume};
+pub use resume::{Remaining, resume};
 pub use schedule::{Event, RenderItem, Rendered, Ticket, hash_file, run, run_alone};
 pub use source::{Source, SourceSettings, is_recording, recording_length};

@@ -6,7 +6,11 @@ use std::{
 };
 
 use super::{Found, Inputs, Overrides};
-use crate::{Error, Fault, Result, path_text};
+use crate::{
+    Error, Fault, Result,
+    output::{FileId, overwrites_input},
+    path_text,
+};
 
 /// Where results go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,14 +63,33 @@ impl Plan {
                 Some(&first) => return Err(collision(&items[first], &item)),
             }
         }
-        for item in &items {
-            // Only an output that is there can be an input.
-            if let Some(&owner) = item.input.exists().then(|| owners.get(&identity(&item.input))).flatten() {
-                let fault = Fault::new(items[owner].output.display(), "would be overwritten, and is an input");
-                return Err(Error::Settings(fault.remedy("name another file or folder with -o")));
-            }
+        let plan = Self { items };
+        plan.keep_off(plan.items.iter().map(|item| item.input.as_path()))?;
+        Ok(plan)
+    }
+
+    /// Refuses a plan with an output that is one of `files`, by whatever name or link.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] names the output.
+    pub fn keep_off<'a>(&self, files: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+        // Only an output that is there can be another file.
+        let outputs: HashMap<FileId, &Path> =
+            self.items.iter().filter_map(|item| Some((FileId::of(&item.output)?, item.output.as_path()))).collect();
+        if outputs.is_empty() {
+            return Ok(());
         }
-        Ok(Self { items })
+        match files.into_iter().find_map(|file| outputs.get(&FileId::of(file)?)) {
+            Some(output) => Err(overwrites_input(output)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether `path` is an input or an output.
+    pub fn names(&self, path: &Path) -> bool {
+        let (name, id) = (path.file_name(), identity(path));
+        let is_it = |other: &Path| other.file_name() == name && identity(other) == id;
+        self.items.iter().any(|item| is_it(&item.input) || is_it(&item.output))
     }
 
     /// Keeps part `index` of `count`, counted from 1. An item's part depends on its key alone: not on its neighbours,

@@ -1,9 +1,8 @@
 //! A few threads that take item after item, each for itself, and report to the one that waits.
 
 use std::{
-    any::Any,
     fs::File,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Entry, Fingerprint, Item, Recipe, Status};
+use super::{Entry, Fingerprint, Item, Recipe, Status, Written};
 use crate::{Error, Fault, Result};
 
 /// Makes items. One value serves all threads.
@@ -128,6 +127,9 @@ pub fn run<R: RenderItem>(
 
 /// Runs `work`, which is no item with an output of its own, in a thread, with a ticket whose events go to `on_event` in
 /// the calling one.
+///
+/// # Errors
+/// Those of `work`; its panic is [`Error::Bug`].
 pub fn run_alone<T: Send>(
     stop: &AtomicBool,
     on_event: impl FnMut(Event),
@@ -139,7 +141,7 @@ pub fn run_alone<T: Send>(
         let ticket = Ticket { stop, given_up: &given_up, events: sender };
         let worker = scope.spawn(move || work(&ticket));
         events.into_iter().for_each(on_event);
-        worker.join().unwrap_or_else(|panic| resume_unwind(panic))
+        worker.join().unwrap_or_else(|panic| Err(Error::bug("rendering", &*panic)))
     })
 }
 
@@ -152,13 +154,15 @@ fn make<R: RenderItem>(renderer: &R, item: &Item, ticket: &Ticket) -> Option<Ent
         let recipe = renderer.recipe(item)?;
         let made_of = Fingerprint { input_blake3: hash_file(&item.input)?, recipe };
         let made_of = fingerprint.insert(made_of);
-        renderer.render(item, made_of, ticket)
+        let rendered = renderer.render(item, made_of, ticket)?;
+        Ok((rendered, Written::of(&item.output)?))
     }))
-    .unwrap_or_else(|panic| Err(bug(item, panic.as_ref())));
+    .unwrap_or_else(|panic| Err(Error::bug(item.input.display(), &*panic)));
     let took_s = Some(started.elapsed().as_secs_f64());
     let mut entry = Entry { status: Status::Done, fingerprint, took_s, ..Entry::skipped(item) };
     match result {
-        Ok(Rendered { audio_s, peak, convention, rate, warnings }) => {
+        Ok((Rendered { audio_s, peak, convention, rate, warnings }, written)) => {
+            entry.written = written;
             entry.audio_s = Some(audio_s);
             entry.peak = Some(peak);
             entry.convention = convention;
@@ -172,12 +176,6 @@ fn make<R: RenderItem>(renderer: &R, item: &Item, ticket: &Ticket) -> Option<Ent
         }
     }
     Some(entry)
-}
-
-fn bug(item: &Item, panic: &(dyn Any + Send)) -> Error {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    let found = format!("brought a bug to light ({})", text.unwrap_or("no message").lines().next().unwrap_or_default());
-    Error::Data(Fault::new(item.input.display(), found).remedy("please report it, with the file"))
 }
 
 /// Hash of a file's content, in hexadecimal digits.

@@ -181,17 +181,27 @@ pub fn run(flags: AugmentFlags, terminal: &Terminal) -> Result<Outcome> {
     let settings =
         CopySettings { copies, variants, seed, sample_rate: flags.writing.rate, format: flags.writing.format.into() };
     let (plan, maker) = Copies::plan(&found, &flags.output, settings, augmenter, variation)?;
+    plan.keep_off(flags.files_beside().iter().map(PathBuf::as_path))?;
     let manifest = flags.writing.manifest.clone().unwrap_or_else(|| flags.output.join("augment.jsonl"));
     let existing = match flags.writing {
         WritingFlags { overwrite: true, .. } => Existing::Overwrite,
         WritingFlags { no_clobber: true, .. } => Existing::Skip,
         _ => Existing::Refuse,
     };
-    let run = ItemsRun { verb: "written", jobs, existing, manifest: Some(&manifest), json: flags.writing.json };
+    let run =
+        ItemsRun { verb: "written", jobs, existing, manifest: Some(&manifest), json: flags.writing.json, raw: None };
     run.make(&maker, plan, &unreadable, terminal)
 }
 
 impl AugmentFlags {
+    /// All files that are read but for the recordings themselves.
+    fn files_beside(&self) -> Vec<PathBuf> {
+        let WhatFlags { mix_from, noise_from, reverb_from, .. } = &self.what;
+        let mut inputs = Inputs::default();
+        [mix_from, noise_from, reverb_from].into_iter().flatten().for_each(|from| inputs.add(from, None));
+        inputs.found.into_iter().map(|found| found.input).collect()
+    }
+
     /// Those of the file, with the options' in their place.
     fn augmentations(&self) -> Result<AugmentSettings> {
         let mut settings = self.config.as_deref().map_or_else(|| Ok(AugmentSettings::default()), from_toml)?;

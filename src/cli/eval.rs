@@ -14,6 +14,7 @@ use audiodiff::{
     eval::{
         Comparison, Evaluation, Event, FileScore, Folder, Metric, ModelSystem, RenderedFolder, Results, Summary, System,
     },
+    output::{Existing, keep_off_inputs},
     report::{Html, Page, evaluation},
     vocoder::RenderOptions,
     whole_file::WholeFile,
@@ -124,15 +125,21 @@ impl FromStr for MetricsChoice {
 }
 
 pub fn run(flags: &EvalFlags, terminal: &Terminal) -> Result<Outcome> {
-    for output in [&flags.html, &flags.summary].into_iter().flatten() {
-        if output.exists() && !flags.overwrite {
-            return Err(Error::Exists(output.clone()));
-        }
-    }
     let named = flags.named.iter().map(|named| &named.folder);
     let folders = std::iter::once(&flags.reference).chain(&flags.rendered).chain(named);
     terminal.left_out(&left_out(folders.map(PathBuf::as_path)));
     let references = flags.references()?;
+    let mut inputs: Vec<PathBuf> = references.files.values().cloned().collect();
+    for folder in flags.rendered.iter().chain(flags.named.iter().map(|named| &named.folder)) {
+        inputs.extend(Folder::open(folder)?.files.into_values());
+    }
+    inputs.extend(flags.models.iter().filter_map(ModelChoice::file).map(Path::to_owned));
+    for output in [&flags.html, &flags.summary].into_iter().flatten() {
+        Existing::overwritten(flags.overwrite).admits(output, &inputs)?;
+    }
+    if let Some(results) = &flags.results {
+        keep_off_inputs(results, &inputs)?;
+    }
     let threads = flags.threads.map_or_else(cores, |threads| usize::try_from(threads).unwrap_or(1));
     let stop = interrupt::stop_flag();
     let mut systems = flags.folders(&references, terminal)?;

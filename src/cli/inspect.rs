@@ -119,7 +119,10 @@ pub fn run(flags: &InspectFlags, terminal: &Terminal) -> Result<Outcome> {
     let Some(folder) = flags.output.clone() else {
         return Err(wrong("--output", "is missing", "name a folder with -o"));
     };
-    inspect::check_place(&folder, flags.overwrite)?;
+    let mut inputs = flags.mel.files();
+    inputs.push(flags.input.clone());
+    inputs.extend(flags.model.model.file().map(Path::to_owned));
+    inspect::check_place(&folder, flags.overwrite, &inputs)?;
     let WindowFlags { start, seconds } = flags.window;
     if !(seconds > 0.0 && seconds <= LONGEST_S) {
         return Err(wrong("--seconds", format!("{seconds}"), format!("give more than 0 and at most {LONGEST_S}")));

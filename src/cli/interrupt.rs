@@ -1,9 +1,12 @@
 //! Ctrl-C and SIGTERM. While something is rendered, the first asks it to stop at the next good moment and the second
 //! stops at once; before and after, the first does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    io::{self, BufReader, Read},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-use audiodiff::{Error, Fault, Result};
+use audiodiff::{Error, Result};
 
 use super::Outcome;
 
@@ -18,7 +21,7 @@ pub fn install() -> Result<()> {
             exit_at_once();
         }
     })
-    .map_err(|error| Error::Settings(Fault::new("signals", format!("cannot be handled ({error})"))))
+    .map_err(|error| Error::io("cannot be handled", "signals")(io::Error::other(error)))
 }
 
 /// From now on the first signal only sets the flag, which becomes true once the user asks to stop. Whoever calls this
@@ -26,6 +29,45 @@ pub fn install() -> Result<()> {
 pub fn stop_flag() -> &'static AtomicBool {
     WAITS.store(true, Ordering::SeqCst);
     &STOP
+}
+
+/// Standard input, which ends once the user asks to stop, also while nothing comes.
+pub fn standard_input() -> impl Read + Send {
+    BufReader::new(StoppedInput)
+}
+
+struct StoppedInput;
+
+impl Read for StoppedInput {
+    #[cfg(unix)]
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        /// Milliseconds that a signal may take to be noticed.
+        const PATIENCE_MS: libc::c_int = 50;
+        loop {
+            if STOP.load(Ordering::SeqCst) {
+                return Ok(0);
+            }
+            let mut input = libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 };
+            // SAFETY: one valid pollfd.
+            match unsafe { libc::poll(&mut input, 1, PATIENCE_MS) } {
+                0 => {}
+                // SAFETY: `bytes` may be written to, as far as it is long.
+                1.. => match unsafe { libc::read(input.fd, bytes.as_mut_ptr().cast(), bytes.len()) } {
+                    -1 => return Err(io::Error::last_os_error()),
+                    count => return Ok(count as usize),
+                },
+                _ => match io::Error::last_os_error() {
+                    error if error.kind() == io::ErrorKind::Interrupted => {}
+                    error => return Err(error),
+                },
+            }
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        io::stdin().read(bytes)
+    }
 }
 
 /// Without destructors: a worker that hangs in one would keep the process alive.

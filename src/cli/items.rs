@@ -1,15 +1,17 @@
 //! Making the items of a plan: what is done is left alone, progress is shown, a record kept, and the run summed up.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use audiodiff::{
     Error, Result,
+    audio::SampleFormat,
     batch::{Entry, Event, Existing, Manifest, Plan, RenderItem, Status, resume, run as run_batch},
 };
 
 use super::{
     Outcome, interrupt,
     progress::Progress,
+    settings::wrong,
     terminal::{Terminal, try_print},
 };
 
@@ -22,6 +24,8 @@ pub struct ItemsRun<'a> {
     pub manifest: Option<&'a PathBuf>,
     /// A line of JSON for each item on standard output.
     pub json: bool,
+    /// Of outputs without a header: their readers have to be told it, and the rate.
+    pub raw: Option<SampleFormat>,
 }
 
 impl ItemsRun<'_> {
@@ -33,6 +37,13 @@ impl ItemsRun<'_> {
         unreadable: &[Error],
         terminal: &Terminal,
     ) -> Result<Outcome> {
+        if let Some(manifest) = self.manifest.filter(|manifest| plan.names(manifest)) {
+            return Err(wrong(
+                "--manifest",
+                format!("{} is an input or an output", manifest.display()),
+                "name another file",
+            ));
+        }
         let mut manifest = self.manifest.map(Manifest::open).transpose()?;
         let single = plan.items.len() == 1 && unreadable.is_empty();
         let remaining = resume(plan, manifest.as_mut(), self.existing, renderer)?;
@@ -40,10 +51,9 @@ impl ItemsRun<'_> {
         let mut tally = Tally { verb: self.verb, done: 0, failed: unreadable.len(), left_alone: 0 };
         unreadable.iter().for_each(|error| terminal.error(error));
         tally.left_alone = remaining.done.len() + remaining.skipped.len();
-        let mut json = self.json;
+        let mut lines = JsonOutput { wanted: self.json, error: None };
         for item in remaining.done.iter().chain(&remaining.skipped) {
-            let entry = Entry::skipped(item);
-            json = json && try_print(&format!("{}\n", entry.to_line()?)).is_ok();
+            lines.print(&Entry::skipped(item))?;
         }
         let mut progress = Progress::new(terminal, remaining.items.len());
         let result = run_batch(renderer, &remaining.items, self.jobs, interrupt::stop_flag(), |event| {
@@ -59,9 +69,10 @@ impl ItemsRun<'_> {
             if let Some(error) = &entry.error {
                 terminal.error(error);
             }
-            // A reader that has seen enough does not end the run.
-            json = json && try_print(&format!("{}\n", entry.to_line()?)).is_ok();
-            Ok(())
+            if let (Some(format), Some(rate)) = (self.raw, entry.rate) {
+                terminal.note(raw_format(format, rate));
+            }
+            lines.print(&entry)
         });
         let (audio_s, took_s, speed) = (progress.audio_s(), progress.took_s(), progress.speed());
         drop(progress);
@@ -69,8 +80,35 @@ impl ItemsRun<'_> {
             terminal.note(format_args!("{tally}: {audio_s:.2} s of sound in {took_s:.2} s ({speed:.1} x real time)"));
         }
         result?;
-        Ok(tally.outcome())
+        lines.error.map_or(Ok(tally.outcome()), Err)
     }
+}
+
+/// A line of JSON for each item on standard output. What stands in its way does not end the run, whose work is files.
+struct JsonOutput {
+    wanted: bool,
+    /// Why lines were lost; a reader that has seen enough is no reason to complain.
+    error: Option<Error>,
+}
+
+impl JsonOutput {
+    fn print(&mut self, entry: &Entry) -> Result<()> {
+        if !self.wanted {
+            return Ok(());
+        }
+        if let Err(error) = try_print(&format!("{}\n", entry.to_line()?)) {
+            self.wanted = false;
+            self.error = Some(error)
+                .filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+                .map(Error::io("cannot write", "standard output"));
+        }
+        Ok(())
+    }
+}
+
+/// What the reader of bare samples has to be told: `s16le 24000 1`.
+pub fn raw_format(format: SampleFormat, rate: u32) -> String {
+    format!("{} {rate} 1", format.raw_name())
 }
 
 pub fn show(progress: &mut Progress, event: &Event) {

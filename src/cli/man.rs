@@ -2,10 +2,10 @@
 
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use audiodiff::{Error, Fault, Result};
+use audiodiff::{Error, Fault, Result, whole_file::WholeFile};
 use clap::{Args, CommandFactory as _};
 
 use super::{Cli, Outcome};
@@ -25,7 +25,7 @@ pub fn run(flags: ManFlags) -> Result<Outcome> {
     definition.build();
     if let Some(folder) = flags.output {
         std::fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
-        clap_mangen::generate_to(definition, &folder).map_err(Error::io("cannot write into", &folder))?;
+        write_pages(&definition, &folder)?;
         return Ok(Outcome::Done);
     }
     let command = match &flags.command {
@@ -39,6 +39,18 @@ pub fn run(flags: ManFlags) -> Result<Outcome> {
     clap_mangen::Man::new(command).render(&mut page).map_err(Error::io("cannot make", "the manual page"))?;
     io::stdout().write_all(&page).map_err(Error::io("cannot write", "standard output"))?;
     Ok(Outcome::Done)
+}
+
+/// `audiodiff.1`, `audiodiff-render.1` and so on, in the place of those of another version.
+fn write_pages(command: &clap::Command, folder: &Path) -> Result<()> {
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        write_pages(subcommand, folder)?;
+    }
+    let page = clap_mangen::Man::new(command.clone());
+    let path = folder.join(page.get_filename());
+    let mut file = WholeFile::create(&path)?;
+    page.render(&mut file).map_err(Error::io("cannot write", &path))?;
+    file.finish()
 }
 
 /// A page on how to get help would be one more a command, and say nothing.

@@ -15,6 +15,7 @@ use audiodiff::{
         recognise::{Candidate, Ranking, recognise},
         user_convention::resolve_name,
     },
+    output::Existing,
 };
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -98,9 +99,8 @@ fn extract(
     overwrite: bool,
     terminal: &Terminal,
 ) -> Result<Outcome> {
-    if output.exists() && !overwrite {
-        return Err(Error::Exists(output.into()));
-    }
+    let inputs = [Some(input), convention.map(Path::new)];
+    Existing::overwritten(overwrite).admits(output, inputs.into_iter().flatten())?;
     let convention = convention.map_or_else(|| Ok(MelConvention::native()), resolve_name)?;
     let recording = audio::read_at(input, convention.sample_rate)?;
     let mel = mel::extract(&recording.samples, &convention)?;

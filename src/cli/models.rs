@@ -13,6 +13,7 @@ use audiodiff::{
         Storage, TensorDifference, average, serialize,
     },
     number_range::NumberRange,
+    output::Existing,
     printable::OneLine,
     whole_file::WholeFile,
 };
@@ -100,11 +101,10 @@ struct NewFile {
 }
 
 impl NewFile {
-    /// Where something may be written.
-    fn path(&self) -> Result<&Path> {
-        if self.output.exists() && !self.overwrite {
-            return Err(Error::Exists(self.output.clone()));
-        }
+    /// Where something may be written that is made of `models`.
+    fn path(&self, models: &[&ModelChoice]) -> Result<&Path> {
+        let inputs = models.iter().filter_map(|model| model.file());
+        Existing::overwritten(self.overwrite).admits(&self.output, inputs)?;
         Ok(&self.output)
     }
 
@@ -182,7 +182,7 @@ fn with_model<T>(choice: &ModelChoice, work: impl FnOnce(&ModelFile) -> Result<T
 }
 
 fn export(flags: &ExportFlags, terminal: &Terminal) -> Result<Outcome> {
-    let path = flags.file.path()?;
+    let path = flags.file.path(&[&flags.model])?;
     let (bytes, change) = with_model(&flags.model, |model| {
         // What is damaged is not passed on.
         let (store, _) = model.network(DeviceChoice::Cpu.resolve()?)?;
@@ -197,7 +197,7 @@ fn export(flags: &ExportFlags, terminal: &Terminal) -> Result<Outcome> {
 }
 
 fn write_average(flags: &AverageFlags, terminal: &Terminal) -> Result<Outcome> {
-    let path = flags.file.path()?;
+    let path = flags.file.path(&[&flags.first, &flags.second])?;
     let bytes = with_model(&flags.first, |first| {
         with_model(&flags.second, |second| {
             let (store, card) = average(first, second, flags.weight)?;

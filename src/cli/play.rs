@@ -25,6 +25,7 @@ use audiodiff::{
     live::{Event, LiveFormat, LiveMel, LiveStatus, Session, SessionInput, SessionSettings},
     mel::MelConvention,
     number_range::NumberRange,
+    output::Existing,
     vocoder::Vocoder,
 };
 use clap::{Args, ValueEnum};
@@ -154,13 +155,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
     let live = flags.is_live()?;
-    if let Some(path) = &flags.also_write
-        && path.exists()
-        && !flags.overwrite
-    {
-        return Err(Error::Exists(path.clone()));
-    }
     let files = if live { Vec::new() } else { flags.find_files(terminal)? };
+    if let Some(path) = &flags.also_write {
+        let beside = flags.input.files();
+        let inputs = files.iter().chain(&beside).map(PathBuf::as_path).chain(flags.model.model.file());
+        Existing::overwritten(flags.overwrite).admits(path, inputs)?;
+    }
     // Both take a while, the device most of it in waiting for the sound server.
     let (device, renderer) = thread::scope(|scope| {
         let loading = scope.spawn(|| flags.renderer(live, terminal));
@@ -313,6 +313,7 @@ impl PlayFlags {
             chunk: latency_ms.map(|latency_ms| chunk_for(latency_ms, vocoder.card())).transpose()?,
             source,
             format: self.format.into(),
+            raw: false,
             gain: 0.0,
             loudness: None,
             rate: None,

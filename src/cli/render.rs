@@ -2,8 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::File,
-    io::{self, IsTerminal as _},
+    io::{self, IsTerminal as _, Write},
     path::{Path, PathBuf},
 };
 
@@ -13,12 +12,13 @@ use audiodiff::{
     batch::{Existing, FileRenderer, Inputs, Plan, RenderSettings, SourceSettings, Target, run_alone, streamed},
     mel::{self, Layout},
     number_range::{GAIN_DB, LOUDNESS_LUFS},
+    output,
 };
 use clap::{Args, ValueEnum};
 
 use super::{
     Outcome, interrupt,
-    items::{ItemsRun, show},
+    items::{ItemsRun, raw_format, show},
     play::{InputFormatChoice, LIVE_LATENCY_MS, chunk_for},
     progress::Progress,
     render_live,
@@ -74,6 +74,20 @@ pub struct InputFlags {
 }
 
 impl InputFlags {
+    /// The files that are read beside the inputs themselves.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = vec![PathBuf::from(&self.convention)];
+        files.extend(self.stats.clone());
+        match &self.recording {
+            Some(folder) if folder.is_dir() => {
+                let entries = std::fs::read_dir(folder).into_iter().flatten();
+                files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
+            }
+            file => files.extend(file.clone()),
+        }
+        files
+    }
+
     pub fn source(&self) -> Result<SourceSettings> {
         let mut convention = match self.convention.as_str() {
             "auto" => None,
@@ -187,6 +201,16 @@ pub struct BatchFlags {
     pub json: bool,
 }
 
+impl BatchFlags {
+    fn existing(&self) -> Existing {
+        match self {
+            Self { overwrite: true, .. } => Existing::Overwrite,
+            Self { no_clobber: true, .. } => Existing::Skip,
+            _ => Existing::Refuse,
+        }
+    }
+}
+
 /// What is to be done with the results.
 enum Destination {
     Files(Target),
@@ -212,16 +236,17 @@ impl RenderFlags {
         let raw = self.sound.output_raw;
         let destination = match &self.output {
             None => Destination::Files(Target::Folder(".".into())),
-            Some(path) if path.as_os_str() == "-" => Destination::Stream(path.clone()),
+            Some(path) if path.as_os_str() == "-" || output::descriptor(path) == Some(1) => {
+                Destination::Stream("-".into())
+            }
             Some(path) if path.is_dir() || ends_with_separator(path) => {
                 Destination::Files(Target::Folder(path.clone()))
             }
-            // Renaming a file over /dev/null or a named pipe would replace it.
-            Some(path) if path.exists() && !path.is_file() => Destination::Stream(path.clone()),
+            Some(path) if output::is_stream(path) => Destination::Stream(path.clone()),
             Some(path) => match path.extension() {
                 None => Destination::Files(Target::Folder(path.clone())),
                 Some(extension) if is_wav(extension) => Destination::Files(Target::File(path.clone())),
-                Some(_) if raw => Destination::Stream(path.clone()),
+                Some(_) if raw => Destination::Files(Target::File(path.clone())),
                 Some(extension) => {
                     let found =
                         format!("{}: files are written as WAV, not as .{}", path.display(), extension.display());
@@ -230,7 +255,7 @@ impl RenderFlags {
             },
         };
         match &destination {
-            Destination::Files(_) if raw => Err(wrong(
+            Destination::Files(target) if raw && !is_raw_file(target) => Err(wrong(
                 "--output-raw",
                 "needs a single output",
                 "give -o - or -o and a name that does not end in .wav",
@@ -273,6 +298,13 @@ impl RenderFlags {
         Ok(inputs)
     }
 
+    /// All files that are read but for the inputs themselves.
+    fn files_beside(&self) -> Vec<PathBuf> {
+        let mut files = self.input.files();
+        files.extend(self.model.model.file().map(Path::to_owned));
+        files
+    }
+
     /// Loads the model and puts everything that it renders with together.
     fn renderer(&self, items: usize, terminal: &Terminal) -> Result<(FileRenderer, usize)> {
         let source = self.input.source()?;
@@ -288,6 +320,7 @@ impl RenderFlags {
             chunk: None,
             source,
             format: self.sound.format.into(),
+            raw: self.sound.output_raw,
             gain: self.sound.gain.unwrap_or(0.0),
             loudness: self.sound.loudness,
             rate: self.sound.rate,
@@ -298,8 +331,35 @@ impl RenderFlags {
     }
 }
 
+/// A single file that is not called like a WAV.
+fn is_raw_file(target: &Target) -> bool {
+    matches!(target, Target::File(path) if !path.extension().is_some_and(is_wav))
+}
+
 fn ends_with_separator(path: &Path) -> bool {
     path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
+}
+
+/// Refuses to show sound as text.
+pub(super) fn keep_off_terminal(name: &Path) -> Result<()> {
+    if name.as_os_str() == "-" && io::stdout().is_terminal() {
+        let remedy = "name a file with -o, or let a pipe take it: | aplay";
+        return Err(wrong("--output -", "standard output is a terminal, which cannot show sound", remedy));
+    }
+    Ok(())
+}
+
+/// Standard output (`-`), or the device or pipe of that name.
+pub(super) fn open_stream(name: &Path) -> Result<Box<dyn Write + Send>> {
+    if name.as_os_str() == "-" {
+        return Ok(Box::new(io::stdout()));
+    }
+    Ok(Box::new(output::open_stream(name).map_err(Error::io("cannot open", name))?))
+}
+
+/// What a stream is called in messages.
+pub(super) fn stream_name(name: &Path) -> &Path {
+    if name.as_os_str() == "-" { Path::new("standard output") } else { name }
 }
 
 fn is_wav(extension: &OsStr) -> bool {
@@ -331,11 +391,10 @@ fn live(
         return Err(wrong("--input-format", "is for mel frames on standard input", "give - as the only input"));
     }
     let output = match destination {
-        Destination::Stream(name) => render_live::Output::Stream { name, raw: flags.sound.output_raw },
-        Destination::Files(Target::File(path)) => match flags.batch {
-            BatchFlags { overwrite: false, no_clobber: true, .. } if path.exists() => return Ok(Outcome::Done),
-            BatchFlags { overwrite: false, .. } if path.exists() => return Err(Error::Exists(path)),
-            _ => render_live::Output::File(path),
+        Destination::Stream(name) => render_live::Output::Stream(name),
+        Destination::Files(Target::File(path)) => match flags.batch.existing().admits(&path, flags.files_beside())? {
+            true => render_live::Output::File(path),
+            false => return Ok(Outcome::Done),
         },
         Destination::Files(Target::Folder(_)) => {
             return Err(wrong("--output", "live input has no name to take", "name a .wav file with -o, or give -o -"));
@@ -362,28 +421,21 @@ fn stream(flags: &RenderFlags, mut inputs: Inputs, name: PathBuf, terminal: &Ter
             return Err(wrong("--output", format!("{} inputs for one stream", many.len()), "name a folder with -o"));
         }
     };
-    let to_stdout = name.as_os_str() == "-";
-    if to_stdout && io::stdout().is_terminal() {
-        let remedy = "name a file with -o, or let a pipe take it: | aplay";
-        return Err(wrong("--output -", "standard output is a terminal, which cannot show sound", remedy));
+    if let Some(named) = found.output {
+        let found = format!("{} is where the list wants {}", named.display(), found.input.display());
+        return Err(wrong("--output", found, "name a folder with -o, or take the output out of the list"));
     }
+    keep_off_terminal(&name)?;
     let (renderer, _) = flags.renderer(1, terminal)?;
-    let output: Box<dyn io::Write + Send> = if to_stdout {
-        Box::new(io::stdout())
-    } else {
-        Box::new(File::create(&name).map_err(Error::io("cannot open", &name))?)
-    };
-    let item = streamed(found.input, if to_stdout { "standard output".into() } else { name }, found.overrides);
+    let item = streamed(found.input, stream_name(&name), found.overrides);
     let source = renderer.open(&item)?;
-    let raw = flags.sound.output_raw;
-    if raw {
-        let (format, rate) = (renderer.settings.format.raw_name(), renderer.rate_of(&source));
-        terminal.note(format_args!("{format} {rate} 1"));
+    let output = open_stream(&name)?;
+    if flags.sound.output_raw {
+        terminal.note(raw_format(renderer.settings.format, renderer.rate_of(&source)));
     }
     let mut progress = Progress::new(terminal, 1);
     let shown = |event| show(&mut progress, &event);
-    let rendered =
-        run_alone(interrupt::stop_flag(), shown, |ticket| renderer.stream(&item, source, output, raw, ticket))?;
+    let rendered = run_alone(interrupt::stop_flag(), shown, |ticket| renderer.stream(&item, source, output, ticket))?;
     for warning in rendered.warnings {
         terminal.warn(format_args!("{}: {warning}", item.input.display()));
     }
@@ -401,13 +453,16 @@ fn files(flags: &RenderFlags, inputs: &Inputs, target: &Target, terminal: &Termi
         plan = plan.shard(index, count);
         terminal.detail(format_args!("shard {index}/{count}: {} of {planned} items", plan.items.len()));
     }
-    let existing = match flags.batch {
-        BatchFlags { overwrite: true, .. } => Existing::Overwrite,
-        BatchFlags { no_clobber: true, .. } => Existing::Skip,
-        _ => Existing::Refuse,
-    };
+    let beside = flags.files_beside();
+    plan.keep_off(beside.iter().map(PathBuf::as_path))?;
     let (renderer, jobs) = flags.renderer(plan.items.len(), terminal)?;
-    let manifest = flags.batch.manifest.as_ref();
-    let run = ItemsRun { verb: "rendered", jobs, existing, manifest, json: flags.batch.json };
+    let run = ItemsRun {
+        verb: "rendered",
+        jobs,
+        existing: flags.batch.existing(),
+        manifest: flags.batch.manifest.as_ref(),
+        json: flags.batch.json,
+        raw: renderer.settings.raw.then_some(renderer.settings.format),
+    };
     run.make(&renderer, plan, &inputs.unreadable, terminal)
 }

@@ -1,29 +1,34 @@
 //! `audiodiff render -` with `--input-format`: mel frames from standard input, rendered while they come.
 
 use std::{
-    fs::File,
-    io::{self, IsTerminal as _},
-    path::{Path, PathBuf},
+    io::{self, IsTerminal as _, Write},
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
-    thread,
     time::Instant,
 };
 
 use audiodiff::{
     Error, Fault, Result,
-    audio::{FileSink, FileSinkSettings, StreamSink, StreamSinkSettings, WavMetadata, level::LevelReport},
-    batch::{FileRenderer, Overrides, RenderItem as _, RenderSettings, streamed},
+    audio::{FileSink, FileSinkSettings, StreamSink, StreamSinkSettings, WavMetadata},
+    batch::{FileRenderer, Overrides, RenderItem as _, RenderSettings, run_alone, streamed},
     live::{LiveMel, render},
 };
 
-use super::{Outcome, interrupt, play::InputFormatChoice, settings::wrong, terminal::Terminal};
+use super::{
+    Outcome, interrupt,
+    items::raw_format,
+    play::InputFormatChoice,
+    render::{keep_off_terminal, open_stream, stream_name},
+    settings::wrong,
+    terminal::Terminal,
+};
 
 /// Where the sound goes.
 pub enum Output {
-    /// A WAV file, which appears when the input has ended.
+    /// A file, which appears when the input has ended.
     File(PathBuf),
     /// Standard output (`-`) or another stream; chunks leave as they are rendered.
-    Stream { name: PathBuf, raw: bool },
+    Stream(PathBuf),
 }
 
 pub fn run(
@@ -42,34 +47,46 @@ pub fn run(
     let settings = &renderer.settings;
     // Frames that are still to come prove nothing: what is not said is the model's.
     let convention = settings.source.convention.as_ref().unwrap_or(&renderer.vocoder.card().mel);
-    let mel = LiveMel::new(io::stdin(), format.into(), settings.source.layout, convention, "standard input");
+    let rate = settings.rate.unwrap_or(convention.rendered_rate());
+    // A stream has nothing to tidy up; a file is put in its place between two chunks, or while nothing comes.
+    let (stop, input): (_, Box<dyn io::Read + Send>) = match output {
+        Output::File(_) => (interrupt::stop_flag(), Box::new(interrupt::standard_input())),
+        Output::Stream(_) => (&NEVER, Box::new(io::stdin())),
+    };
+    let mel = LiveMel::new(input, format.into(), settings.source.layout, convention, "standard input");
     let status = mel.status();
     let say_notes = || status.take_notes().into_iter().for_each(|note| terminal.warn(note));
-    let rate = settings.rate.unwrap_or(convention.rendered_rate());
     let mut sink = Sink::open(renderer, output, rate, terminal)?;
-    // A stream has nothing to tidy up; a file is given up between two chunks.
-    let stop = match output {
-        Output::File(_) => interrupt::stop_flag(),
-        Output::Stream { .. } => &AtomicBool::new(false),
-    };
     let begun = Instant::now();
     let mut samples = 0u64;
     // Not in the main thread, whose libgomp workers spin while they wait.
-    let rendered = thread::scope(|scope| {
-        let work = scope.spawn(|| {
+    let rendered = run_alone(
+        stop,
+        |_| {},
+        |ticket| {
             render(renderer.vocoder.clone(), mel, &settings.options(), rate, |sound| {
-                samples += sound.len() as u64;
+                let length = sound.len() as u64;
+                samples += length;
                 sink.write(&sound.into_mono())?;
                 say_notes();
-                if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+                ticket.advance(length as f64 / f64::from(rate))
             })
-        });
-        work.join().unwrap_or_else(|_| Err(Error::Settings(Fault::new("rendering", "ended in a panic"))))
-    });
+        },
+    );
     say_notes();
-    // A fault in a stream comes after the sound before it; a file is whole or not there.
+    let audio_s = samples as f64 / f64::from(rate);
     let fault = match (rendered, output) {
-        (Err(error @ (Error::Mel(_) | Error::Convention(_))), Output::Stream { .. }) => Some(error),
+        // Where it was stopped the input broke off, which is no fault of its own.
+        (_, Output::File(path)) if stop.load(Ordering::Relaxed) => {
+            let path = path.display();
+            match samples {
+                0 => terminal.note(format_args!("{path}: not written, as no sound was there yet")),
+                _ => terminal.note(format_args!("{path}: keeps the {audio_s:.2} s of sound that were there")),
+            }
+            Some(Error::Interrupted)
+        }
+        // A fault in a stream comes after the sound before it; a file is whole or not there.
+        (Err(error @ (Error::Mel(_) | Error::Convention(_))), Output::Stream(_)) => Some(error),
         (Err(error), _) => return Err(error),
         (Ok(()), _) if samples == 0 => {
             // A writer that failed before it wrote anything is not to look like one that did well.
@@ -77,25 +94,33 @@ pub fn run(
         }
         (Ok(()), _) => None,
     };
-    sink.finish(terminal)?;
-    let (audio_s, took_s) = (samples as f64 / f64::from(rate), begun.elapsed().as_secs_f64());
+    if samples > 0 || !matches!(output, Output::File(_)) {
+        sink.finish(terminal)?;
+    }
     match fault {
         Some(error) => Err(error),
         None => {
+            let took_s = begun.elapsed().as_secs_f64();
             terminal.note(format_args!("{audio_s:.2} s of sound in {took_s:.2} s, input included"));
             Ok(Outcome::Done)
         }
     }
 }
 
+/// For those that a signal ends at once.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
 enum Sink {
     File(Box<FileSink>),
-    Stream(StreamSink<Box<dyn io::Write + Send>>),
+    Stream(StreamSink<Box<dyn Write + Send>>),
 }
 
 impl Sink {
     fn open(renderer: &FileRenderer, output: &Output, rate: u32, terminal: &Terminal) -> Result<Self> {
-        let RenderSettings { format, gain, loudness, seed, .. } = renderer.settings;
+        let RenderSettings { format, raw, gain, loudness, seed, .. } = renderer.settings;
+        if raw {
+            terminal.note(raw_format(format, rate));
+        }
         match output {
             Output::File(path) => {
                 let recipe = renderer.recipe(&streamed("-".into(), path, Overrides::default()))?;
@@ -105,27 +130,17 @@ impl Sink {
                     loudness,
                     seed,
                     metadata: Some(WavMetadata::new(made_of)),
+                    raw,
                     ..FileSinkSettings::new(format, rate)
                 };
                 Ok(Self::File(Box::new(FileSink::create(path, settings)?)))
             }
-            Output::Stream { name, raw } => {
-                let to_stdout = name.as_os_str() == "-";
-                if to_stdout && io::stdout().is_terminal() {
-                    let remedy = "name a file with -o, or let a pipe take it: | aplay";
-                    return Err(wrong("--output -", "standard output is a terminal, which cannot show sound", remedy));
-                }
-                if *raw {
-                    terminal.note(format_args!("{} {rate} 1", format.raw_name()));
-                }
-                let stream: Box<dyn io::Write + Send> = match to_stdout {
-                    true => Box::new(io::stdout()),
-                    false => Box::new(File::create(name).map_err(Error::io("cannot open", name))?),
-                };
+            Output::Stream(name) => {
+                keep_off_terminal(name)?;
+                let stream = open_stream(name)?;
                 let settings =
-                    StreamSinkSettings { format, sample_rate: rate, raw: *raw, gain_db: gain, seed, samples: None };
-                let name = if to_stdout { Path::new("standard output") } else { name };
-                Ok(Self::Stream(StreamSink::new(stream, name, settings)))
+                    StreamSinkSettings { format, sample_rate: rate, raw, gain_db: gain, seed, samples: None };
+                Ok(Self::Stream(StreamSink::new(stream, stream_name(name), settings)))
             }
         }
     }
@@ -139,26 +154,8 @@ impl Sink {
 
     fn finish(self, terminal: &Terminal) -> Result<()> {
         match self {
-            Self::File(sink) => {
-                let LevelReport { lowered_db, loudness_unmeasurable, .. } = sink.finish()?.level;
-                if lowered_db > 0.0 {
-                    terminal.warn(format_args!(
-                        "the peak is over full scale, so the file was lowered by {lowered_db:.1} dB"
-                    ));
-                }
-                if loudness_unmeasurable {
-                    terminal.warn("too short or too quiet to have a loudness, so its level was kept");
-                }
-            }
-            Self::Stream(sink) => {
-                let report = sink.finish()?;
-                if report.clipped > 0 {
-                    let (clipped, peak) = (report.clipped, report.peak);
-                    terminal.warn(format_args!(
-                        "{clipped} samples were over full scale (peak {peak:.2}) and were held there; give --gain"
-                    ));
-                }
-            }
+            Self::File(sink) => sink.finish()?.warnings().iter().for_each(|warning| terminal.warn(warning)),
+            Self::Stream(sink) => sink.finish()?.warning().iter().for_each(|warning| terminal.warn(warning)),
         }
         Ok(())
     }

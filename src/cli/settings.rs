@@ -1,6 +1,11 @@
 //! The options that every command that renders takes: the network, the device, the work put into a second of sound.
 
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
 
 use audiodiff::{
     Error, Fault, Result,
@@ -64,6 +69,16 @@ pub enum ModelChoice {
     Builtin,
     GriffinLim,
     File(PathBuf),
+}
+
+impl ModelChoice {
+    /// The model file, where it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Builtin | Self::GriffinLim => None,
+        }
+    }
 }
 
 impl FromStr for ModelChoice {

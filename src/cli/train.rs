@@ -1,12 +1,13 @@
 //! `audiodiff train`: from recordings to a model file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use audiodiff::{
     Error, Result,
     batch::left_out,
     model::{BUILTIN_NAME, DeviceChoice, ModelFile},
     number_range::NumberRange,
+    output::keep_off_inputs,
     train::{Event, Length, Phase, TrainFigures, TrainJob, TrainSettings, Trained, ValidationFigures, train},
 };
 use clap::{Args, ValueEnum};
@@ -164,6 +165,9 @@ impl TrainFlags {
                 return Err(wrong("--init griffin-lim", "has no weights", "give builtin or a model file"));
             }
             Some(ModelChoice::File(path)) => {
+                for written in ["best.safetensors", "last.safetensors"] {
+                    keep_off_inputs(&self.out.as_deref().unwrap_or(Path::new("")).join(written), [&path])?;
+                }
                 let bytes = std::fs::read(&path).map_err(Error::io("cannot read the model", &path))?;
                 Some((bytes, path.display().to_string()))
             }

@@ -162,9 +162,5 @@ impl Comparison {
 
 /// A metric that stumbles over one file must not cost the others'.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        let found = format!("a metric brought a bug to light ({})", text.unwrap_or("no message"));
-        Err(Error::Data(Fault::new("scoring", found).remedy("please report it, with the file")))
-    })
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Error::bug("scoring", &*panic)))
 }

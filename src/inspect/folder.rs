@@ -12,14 +12,15 @@ use super::{
 };
 use crate::{
     Error, Result,
-    audio::{SampleFormat, wav::WavFile},
+    audio::{SampleFormat, wav::encode},
     eval::picture::FrequencyScale,
+    output::keep_off_inputs,
+    whole_file::{part_name, short_part_name},
 };
 use serde::Serialize;
 use std::{
     ffi::OsString,
-    fs::{self, File},
-    io::{self, BufWriter},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -75,12 +76,14 @@ struct Numbers<'a> {
 /// # Errors
 /// [`Error::Exists`] where there is something in it and `overwrite` is not set, [`Error::Io`] otherwise.
 pub fn write(inspection: &Inspection, about: &About, folder: &Path, options: &FolderOptions) -> Result<String> {
-    check_place(folder, options.overwrite)?;
+    check_place(folder, options.overwrite, &[])?;
     let staging = Staging::beside(folder)?;
     let put = |name: &str, bytes: &[u8]| {
         let path = staging.0.join(name);
         fs::write(&path, bytes).map_err(Error::io("cannot write", path))
     };
+    let put_wav =
+        |name: &str, samples: &[f32], sample_rate| put(name, &encode(samples, SampleFormat::Pcm16, sample_rate));
 
     let shown = shown_steps(inspection.steps.len());
     let files = Pictures { inspection, axis: options.axis, size: FILE_SIZE };
@@ -108,11 +111,11 @@ pub fn write(inspection: &Inspection, about: &About, folder: &Path, options: &Fo
         let step = &inspection.steps[i];
         for (what, samples) in [("estimate", &step.waveforms.estimate), ("projected", &step.waveforms.projected)] {
             let name = format!("step-{:02}-{what}.wav", step.numbers.step);
-            write_wav(&staging.0.join(name), samples, inspection.convention.sample_rate)?;
+            put_wav(&name, samples, inspection.convention.sample_rate)?;
         }
     }
     if let Some(recording) = &inspection.recording {
-        write_wav(&staging.0.join("recording.wav"), &recording.samples, recording.sample_rate)?;
+        put_wav("recording.wav", &recording.samples, recording.sample_rate)?;
     }
     let gif = match options.gif {
         true => Some(animation(inspection, &Pictures { size: GIF_SIZE, ..files })?),
@@ -147,24 +150,21 @@ fn shown_steps(count: usize) -> Vec<usize> {
     (0..shown).map(|i| if shown < 2 { 0 } else { (i * (count - 1) + (shown - 1) / 2) / (shown - 1) }).collect()
 }
 
-fn write_wav(path: &Path, samples: &[f32], sample_rate: u32) -> Result<()> {
-    let file = BufWriter::new(File::create(path).map_err(Error::io("cannot create", path))?);
-    WavFile::new(file, SampleFormat::Pcm16, sample_rate, 0)
-        .and_then(|mut wav| wav.write(samples).and_then(|()| wav.finish()))
-        .map_err(Error::io("cannot write", path))
-}
-
-/// Says early what would only be found out after the work.
+/// Says early what would only be found out after the work, and that one of `inputs` would be replaced.
 ///
 /// # Errors
-/// As [`write`].
-pub fn check_place(folder: &Path, overwrite: bool) -> Result<()> {
+/// As [`write`], and [`Error::Settings`] for an input.
+pub fn check_place(folder: &Path, overwrite: bool, inputs: &[PathBuf]) -> Result<()> {
     if folder.exists() && !folder.is_dir() {
         return Err(Error::Exists(folder.into()));
     }
-    let is_empty = || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-    if folder.exists() && !overwrite && !is_empty() {
-        return Err(Error::Exists(folder.into()));
+    for name in fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.file_name())) {
+        if !overwrite {
+            return Err(Error::Exists(folder.into()));
+        }
+        if is_ours(&name.to_string_lossy()) {
+            keep_off_inputs(&folder.join(name), inputs)?;
+        }
     }
     Ok(())
 }
@@ -173,18 +173,20 @@ pub fn check_place(folder: &Path, overwrite: bool) -> Result<()> {
 struct Staging(PathBuf);
 
 impl Staging {
-    /// `.NAME.part`, beside the place itself: renaming works within a file system only.
+    /// Beside the place itself, as for a file: renaming works within a file system only.
     fn beside(folder: &Path) -> Result<Self> {
         let absolute = std::path::absolute(folder).map_err(Error::io("cannot create", folder))?;
-        let mut name = OsString::from(".");
-        name.push(absolute.file_name().unwrap_or_default());
-        name.push(".part");
-        let path = absolute.with_file_name(name);
-        if let Some(parent) = path.parent() {
+        if let Some(parent) = absolute.parent() {
             fs::create_dir_all(parent).map_err(Error::io("cannot create", parent))?;
         }
-        // What a killed run left.
-        if path.exists() {
+        let path = match part_name(&absolute) {
+            path if fs::symlink_metadata(&path).is_err_and(|e| e.kind() == io::ErrorKind::InvalidFilename) => {
+                short_part_name(&absolute)
+            }
+            path => path,
+        };
+        // What a killed run left. A link in its place is not followed, and then in the way.
+        if fs::symlink_metadata(&path).is_ok_and(|there| there.is_dir()) {
             fs::remove_dir_all(&path).map_err(Error::io("cannot replace", &path))?;
         }
         fs::create_dir(&path).map_err(Error::io("cannot create", &path))?;

@@ -142,8 +142,7 @@ impl Content<'_> {
         let given = figure(self.pictures.mel(&mel))?;
         match (&self.inspection.recording, self.pictures.recording()) {
             (Some(sound), Some(picture)) => {
-                tracks
-                    .push(Track::new("recording").with_sound(sound)?.with_figure(figure(picture)?).with_figure(given));
+                tracks.push(Track::new("recording").with_sound(sound).with_figure(figure(picture)?).with_figure(given));
             }
             _ => tracks.push(Track::new("given mel").with_note("has no sound of its own").with_figure(given)),
         }
@@ -151,7 +150,7 @@ impl Content<'_> {
             let sound = self.inspection.sound(&step.waveforms.projected);
             let mut track = Track::new(step.numbers.name())
                 .with_note(self.note(&step.numbers.projected))
-                .with_sound(&sound)?
+                .with_sound(&sound)
                 .with_figure(figure(self.pictures.projected(step))?)
                 .with_figure(figure(self.pictures.change(step))?);
             if let Some(spread) = self.pictures.projected_spread(step) {
@@ -169,7 +168,7 @@ impl Content<'_> {
             let sound = self.inspection.sound(&step.waveforms.estimate);
             let mut track = Track::new(format!("estimate, {}", step.numbers.name()))
                 .with_note(self.note(&step.numbers.estimate))
-                .with_sound(&sound)?
+                .with_sound(&sound)
                 .with_figure(figure(self.pictures.noisy(step))?)
                 .with_figure(figure(self.pictures.estimate(step))?);
             if let Some(spread) = self.pictures.estimate_spread(step) {

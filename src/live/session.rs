@@ -13,7 +13,7 @@ use std::{
 
 use super::{LiveMel, LiveStatus};
 use crate::{
-    Error, Fault, Result,
+    Error, Result,
     audio::{
         adapt::{Adapter, Change, Measured},
         player::{Feed, Pushed},
@@ -200,7 +200,7 @@ impl Work {
     fn run(mut self, vocoder: &Arc<dyn Vocoder>, input: SessionInput) {
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.play(vocoder, input)));
         // libtorch panics through tch where its tensors do not fit; the player must hear of it and end.
-        let result = caught.unwrap_or_else(|_| Err(Error::Settings(Fault::new("rendering", "ended in a panic"))));
+        let result = caught.unwrap_or_else(|panic| Err(Error::bug("rendering", &*panic)));
         if let Err(error) = result {
             self.tell(Event::Failed { input: "rendering".into(), error });
         }

@@ -1,13 +1,13 @@
 //! A clip: sounds that are compared by switching between them in mid-play, with the pictures of each.
 
-use std::{fmt::Write as _, io::Cursor};
+use std::fmt::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{Html, escaped};
 use crate::{
-    Error, Result,
-    audio::{SampleFormat, wav::WavFile},
+    Result,
+    audio::{SampleFormat, wav::encode},
     eval::{
         Sound,
         picture::{Picture, PlotArea},
@@ -102,16 +102,9 @@ impl Track {
     }
 
     /// Embedded as WAV of 16 bits, level and rate as they are; samples over full scale are held there.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where the sound is longer than a WAV file can be.
-    pub fn with_sound(mut self, sound: &Sound) -> Result<Self> {
-        let mut bytes = Cursor::new(Vec::with_capacity(2 * sound.samples.len() + 64));
-        WavFile::new(&mut bytes, SampleFormat::Pcm16, sound.sample_rate, 0)
-            .and_then(|mut wav| wav.write(&sound.samples).and_then(|()| wav.finish()))
-            .map_err(Error::io("cannot embed", self.name.as_str()))?;
-        self.wav = Some(bytes.into_inner());
-        Ok(self)
+    pub fn with_sound(mut self, sound: &Sound) -> Self {
+        self.wav = Some(encode(&sound.samples, SampleFormat::Pcm16, sound.sample_rate));
+        self
     }
 
     /// One more picture, to the right of the former ones.

@@ -173,7 +173,7 @@ pub fn clip(comparison: &Comparison, systems: &[String]) -> Result<Clip> {
     };
     let levels = [top - DEPTH_DB, top];
     let track = clip.tracks.remove(0).with_note(format!("{seconds:.2} s, {} Hz", recording.sample_rate));
-    clip.tracks.push(track.with_sound(recording)?.with_figure(draw("recording", &grid, levels, false)?));
+    clip.tracks.push(track.with_sound(recording).with_figure(draw("recording", &grid, levels, false)?));
     for (i, sound) in &sounds {
         let (Some(sound), name) = (sound, &systems[*i]) else {
             clip.tracks.push(silent(&(*i, *sound)));
@@ -186,7 +186,7 @@ pub fn clip(comparison: &Comparison, systems: &[String]) -> Result<Clip> {
         clip.tracks.push(
             Track::new(name)
                 .with_note(note_of(*i))
-                .with_sound(&sound)?
+                .with_sound(&sound)
                 .with_figure(draw(name, &rendered, levels, false)?)
                 .with_figure(draw(
                     &format!("{name} less recording"),

@@ -14,7 +14,7 @@
 //!     id: "tone".into(),
 //!     title: "tone".into(),
 //!     note: String::new(),
-//!     tracks: vec![Track::new("recording").with_sound(&tone)?, Track::new("rendering").with_sound(&tone)?],
+//!     tracks: vec![Track::new("recording").with_sound(&tone), Track::new("rendering").with_sound(&tone)],
 //! });
 //! page.write(&html)?;
 //! page.finish()?;

@@ -1,7 +1,7 @@
 //! What a training measured: a line of JSON each, in a file that only grows but when a training is resumed.
 
 use super::checkpoint::write;
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Result, output::open_in_place};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -109,7 +109,7 @@ impl History {
         }
         let text = json(&line)?;
         self.lines.push(line);
-        let mut file = OpenOptions::new().append(true).create(true).open(&self.path);
+        let mut file = open_in_place(&self.path, OpenOptions::new().append(true).create(true));
         file.as_mut()
             .map_err(|e| std::io::Error::new(e.kind(), e.to_string()))
             .and_then(|file| file.write_all(text.as_bytes()))

@@ -16,6 +16,7 @@ use crate::{
     Error, Fault, Result,
     dsp::threads::Threads,
     model::{DeviceChoice, Diffusion, EncoderSize, ModelCard, ModelFile, Precision, RuntimeOptions, Storage},
+    output::open_in_place,
     vocoder::Vocoder,
 };
 use std::{
@@ -212,9 +213,11 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
 /// One training at a time in a folder. The lock goes with the process, however it ends.
 fn lock(folder: &Folder) -> Result<File> {
     let path = folder.file(".lock");
-    let file = File::create(&path).map_err(Error::io("cannot create", &path))?;
+    let options = &mut File::options();
+    let file =
+        open_in_place(&path, options.read(true).write(true).create(true)).map_err(Error::io("cannot create", &path))?;
     match file.try_lock() {
-        Err(fs::TryLockError::WouldBlock) => Err(Error::Settings(
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Data(
             Fault::new(folder.0.display(), "another process trains here").remedy("wait for it, or give another --out"),
         )),
         // A file system without locks: as good as it gets.

@@ -155,10 +155,6 @@ pub fn write(path: &Path, mel: &MelSpectrogram, convention: &MelConvention) -> R
         let fault = Fault::new(&subject, "is no name that a mel file is written under");
         return Err(Error::Settings(fault.expected(".npy or .safetensors")));
     }
-    // Renaming a file over a device or pipe would replace it.
-    if fs::metadata(path).is_ok_and(|m| !m.is_file()) {
-        return Err(Error::Settings(Fault::new(&subject, "is there and is no regular file")));
-    }
 
     let (shape, bytes) = stored(mel, convention.layout);
     let mut file = WholeFile::create(path)?;

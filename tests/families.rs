@@ -161,6 +161,7 @@ fn settings(toy: &dyn Vocoder) -> RenderSettings {
         chunk: None,
         source: SourceSettings { convention: Some(toy.card().mel.clone()), ..SourceSettings::default() },
         format: SampleFormat::Float32,
+        raw: false,
         gain: 0.0,
         loudness: None,
         rate: None,

@@ -20,4 +20,4 @@ pub use manifest::{Entry, Fingerprint, Manifest, Recipe, Status, Written};
 pub use plan::{Item, Plan, Target};
 pub use resume::{Remaining, resume};
 pub use schedule::{Event, RenderItem, Rendered, Ticket, hash_file, run, run_alone};
-pub use source::{Source, SourceSettings, is_recording, recording_length};
+pub use source::{Source, SourceSettings, is_recording, read_recording};

@@ -10,7 +10,7 @@ use crate::{
     Error, Fault, Result,
     audio::{self, format, reader::SourceInfo},
     data,
-    mel::{self, KnownMel, Layout, MelConvention, MelSpectrogram, Said, file, interpret, recognise::AudioLength},
+    mel::{self, KnownMel, Layout, MelConvention, MelSpectrogram, Said, file, interpret, recognise::Recording},
 };
 
 /// What the user says of the input beyond its name.
@@ -22,7 +22,7 @@ pub struct SourceSettings {
     pub tensor: Option<String>,
     /// The convention of mel files; `None` finds out, or refuses.
     pub convention: Option<MelConvention>,
-    /// The recording that a mel was made of, or a folder that holds one of each mel's name: its length tells conventions
+    /// The recording that a mel was made of, or a folder that holds one of each mel's name: its own mel tells conventions
     /// apart.
     pub recordings: Option<PathBuf>,
 }
@@ -68,8 +68,8 @@ impl Source {
     fn of_mel_file(path: &Path, settings: &SourceSettings) -> Result<Self> {
         let SourceSettings { layout, tensor, convention, recordings } = settings;
         let array = file::read_array(path, tensor.as_deref())?;
-        let length = recordings.as_ref().map(|recordings| length_of(recordings, path)).transpose()?;
-        let said = Said { convention: convention.as_ref(), layout: *layout, length };
+        let recording = recordings.as_ref().map(|recordings| recording_of(recordings, path)).transpose()?;
+        let said = Said { convention: convention.as_ref(), layout: *layout, recording: recording.as_ref() };
         let KnownMel { mel, convention, notes } = interpret(path.display(), array, &said)?;
         let samples = convention.samples(mel.frames()) as u64;
         // Who shows a note says for itself which file it is of.
@@ -89,8 +89,8 @@ pub fn is_recording(path: &Path) -> Result<bool> {
     Ok(format::of_start(&start).is_some())
 }
 
-/// The length of the recording that the mel at `mel` was made of: `recordings` itself, or the file of the mel's name in it.
-fn length_of(recordings: &Path, mel: &Path) -> Result<AudioLength> {
+/// The recording that the mel at `mel` was made of: `recordings` itself, or the file of the mel's name in it.
+fn recording_of(recordings: &Path, mel: &Path) -> Result<Recording> {
     let recording = if recordings.is_dir() {
         let stem = mel.file_stem().unwrap_or_default();
         let named = |extension: &&str| {
@@ -106,14 +106,14 @@ fn length_of(recordings: &Path, mel: &Path) -> Result<AudioLength> {
     } else {
         recordings.to_owned()
     };
-    recording_length(&recording)
+    read_recording(&recording)
 }
 
-/// How long a recording is.
+/// A recording, to be compared with a mel.
 ///
 /// # Errors
 /// Those of [`audio::read`].
-pub fn recording_length(path: &Path) -> Result<AudioLength> {
-    let SourceInfo { samples, sample_rate, .. } = audio::read(path)?.source;
-    Ok(AudioLength { samples, sample_rate })
+pub fn read_recording(path: &Path) -> Result<Recording> {
+    let audio::Recording { samples, sample_rate, .. } = audio::read(path)?;
+    Ok(Recording { samples, sample_rate })
 }

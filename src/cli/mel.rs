@@ -7,7 +7,7 @@ use std::{
 
 use audiodiff::{
     Error, Fault, Result, audio,
-    batch::recording_length,
+    batch::read_recording,
     mel::{
         self, MelConvention,
         file::{RawArray, read_array},
@@ -74,8 +74,8 @@ pub fn run(flags: MelFlags, terminal: &Terminal) -> Result<Outcome> {
     match flags {
         MelFlags { action: Some(Action::Info { file, tensor, recording, json }), .. } => {
             let array = read_array(&file, tensor.as_deref())?;
-            let length = recording.as_deref().map(recording_length).transpose()?;
-            let ranking = recognise(&array.shape, &array.values, length);
+            let recording = recording.as_deref().map(read_recording).transpose()?;
+            let ranking = recognise(&array.shape, &array.values, recording.as_ref());
             let declared = array.convention()?;
             print(&if json { info_json(&array, &ranking, declared) } else { info(&file, &array, &ranking, declared) })?;
             Ok(Outcome::Done)

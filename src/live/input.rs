@@ -145,7 +145,7 @@ impl LiveMel {
                 let mel = reader.read_frames(most)?;
                 let notes = reader.take_notes();
                 self.status.lock().notes.extend(notes);
-                self.admit(mel)
+                self.admit(if self.convention.falling_bands { mel.turned() } else { mel })
             }
             Frames::Broken(_) => match std::mem::replace(&mut self.frames, Frames::Ended) {
                 Frames::Broken(error) => Err(error),

@@ -15,6 +15,9 @@ use rand_chacha::{
 /// Frames of white noise that the expectations are taken from: enough for two digits.
 const NOISE_FRAMES: usize = 200;
 
+/// Relative to the value: within that, a band is foretold.
+const TIGHT: f64 = 0.1;
+
 /// The filters of one convention, prepared for both tests.
 pub struct BankEvidence {
     bank: Filterbank,
@@ -58,21 +61,33 @@ impl BankEvidence {
 
     /// Whether some spectrum gives these band values.
     pub fn allows(&self, bands: impl Iterator<Item = Bounds>) -> bool {
+        self.foretold(bands).is_some()
+    }
+
+    /// How many of these bands have the value that those below them leave for them, where that is all but one value. `None`
+    /// where no spectrum gives them.
+    pub fn foretold(&self, bands: impl Iterator<Item = Bounds>) -> Option<usize> {
+        let mut foretold = 0;
         // What the bins shared with the band below give to the current one.
         let mut given: Bounds = (0.0, 0.0);
         for (m, (least, most)) in bands.enumerate() {
             if given.0 > most {
-                return false;
+                return None;
             }
             // What is left for the bins shared with the band above.
             let left = (if self.alone[m] { 0.0 } else { (least - given.1).max(0.0) }, most - given.0);
             given = match self.intervals[m + 1] {
                 Some((low, high)) => (low * left.0, high * left.1),
-                None if left.0 > 0.0 => return false,
-                None => (0.0, 0.0),
+                None if left.0 > 0.0 => return None,
+                None => {
+                    // All of its bins lie under the band below, too.
+                    let widest = TIGHT * least;
+                    foretold += usize::from(!self.alone[m] && given.1 - given.0 < widest && most - least < widest);
+                    (0.0, 0.0)
+                }
             };
         }
-        true
+        Some(foretold)
     }
 
     /// [M - 1]: standard deviation of the difference of neighbouring bands' natural logarithms in white noise; `None`

@@ -6,7 +6,7 @@ use super::{
     bounds::without_padding,
     check::{Origin, check_as},
     file::{RawArray, ReadOptions},
-    recognise::{AudioLength, Candidate, Ranking, recognise_in, rendered_alike},
+    recognise::{Candidate, Ranking, Recording, recognise_in, rendered_alike},
 };
 use crate::{Error, Fault, Result};
 use std::fmt;
@@ -19,8 +19,8 @@ const MOST_SHOWN: usize = 4;
 pub struct Said<'a> {
     pub convention: Option<&'a MelConvention>,
     pub layout: Option<Layout>,
-    /// Of the recording that the mel was made of.
-    pub length: Option<AudioLength>,
+    /// What the mel was made of.
+    pub recording: Option<&'a Recording>,
 }
 
 /// A mel by a known convention.
@@ -53,10 +53,28 @@ pub fn interpret(subject: impl fmt::Display, array: RawArray, said: &Said) -> Re
     if let Some(convention) = stated {
         return by_statement(&subject, array, convention, said);
     }
-    let ranking = recognise_in(&array.shape, &array.values, said.layout, said.length);
-    let Some(certain) = ranking.certain() else { return Err(undecided(&subject, array, &ranking)) };
-    let (convention, layout) = (certain.convention.clone(), certain.layout);
-    known(&subject, array, convention, Some(layout), Origin::Assumed)
+    if array.is_picture {
+        let fault = Fault::new(&subject, "is a picture, which does not say what its greys stand for");
+        return Err(Error::Convention(
+            fault.remedy("say it: --convention riffusion or --convention auffusion-picture"),
+        ));
+    }
+    let ranking = recognise_in(&array.shape, &array.values, said.layout, said.recording);
+    let own = MelConvention::native();
+    let (candidate, note) = match (ranking.certain(), ranking.not_contradicted(&own)) {
+        (Some(certain), _) => (certain, None),
+        // As frames on standard input are: what a model takes needs no proof, as long as nothing contradicts it.
+        (None, Some(own)) => {
+            let name = &own.convention.name;
+            let text = format!("taken for {name}, which its numbers fit but do not prove; --convention {name} says so");
+            (own, Some(format!("{subject}: {text}")))
+        }
+        (None, None) => return Err(undecided(&subject, array, &ranking)),
+    };
+    let (convention, layout) = (candidate.convention.clone(), candidate.layout);
+    let mut known = known(&subject, array, convention, Some(layout), Origin::Assumed)?;
+    known.notes.extend(note);
+    Ok(known)
 }
 
 fn by_statement(subject: &str, array: RawArray, convention: MelConvention, said: &Said) -> Result<KnownMel> {
@@ -69,8 +87,8 @@ fn by_statement(subject: &str, array: RawArray, convention: MelConvention, said:
         Err(Error::Convention(fault.expected(expected)))
     };
     known.map_err(|error| {
-        let ranking = recognise_in(&shape, &values, said.layout, said.length);
-        let fitting: Vec<&str> = ranking.possible().take(MOST_SHOWN).map(|c| c.convention.name.as_str()).collect();
+        let ranking = recognise_in(&shape, &values, said.layout, said.recording);
+        let fitting: Vec<&str> = ranking.possible().take(2 * MOST_SHOWN).map(|c| c.convention.name.as_str()).collect();
         match error {
             Error::Convention(fault) if !fitting.is_empty() && values.iter().all(|v| v.is_finite()) => {
                 Error::Convention(fault.remedy(format!("the numbers fit --convention {}", fitting.join(" or "))))
@@ -89,7 +107,7 @@ fn known(
 ) -> Result<KnownMel> {
     let options = ReadOptions { n_mels: Some(convention.n_mels), layout, tensor: None };
     let file = array.into_mel(&options)?;
-    let mel = file.declared.mel;
+    let mel = if convention.falling_bands { file.declared.mel.turned() } else { file.declared.mel };
     if convention.samples(mel.frames()) == 0 {
         let fault = Fault::new(subject, "a mel of a single frame");
         return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));

@@ -3,18 +3,21 @@
 //! Two kinds of evidence, kept apart. What a convention cannot have stored (a value under its floor, above what full scale
 //! gives, a floor that is not its own, a frame that its filters cannot make, a number of frames that the recording does not
 //! have) rules it out. What is merely odd (too smooth in time for its logarithm, hardly any range) makes it unlikely.
-//! An answer is certain only where one convention, or several that would be rendered alike, is left when all others are
-//! ruled out, and where the range is not one that any program's normalisation gives. All this is among the presets: a
-//! convention that is nobody's preset and has the same bands, floor and range cannot be told from one.
+//! That the others are ruled out proves nothing, for most conventions are nobody's preset. An answer is certain only where
+//! the numbers speak for it, too: where the recording is at hand and its own mel agrees value by value, or where the
+//! filters foretell bands from their neighbours (as narrow bands that share their bins do) and are right frame after
+//! frame. Other filters hardly ever are. What nothing contradicts and nothing proves stays open.
 
 use super::{
     Layout, LogBase, MelConvention,
     bank_evidence::{BankEvidence, Bounds},
+    extract::extract,
     file::squeezed,
     filterbank::Filterbank,
-    presets,
+    presets::{self, Preset},
 };
-use std::collections::HashMap;
+use crate::dsp::resample::resample;
+use std::collections::{HashMap, HashSet};
 
 /// How many times a lowest value has to occur to be a floor and no accident.
 const FLOOR_COUNT: usize = 8;
@@ -23,10 +26,24 @@ const FLOOR_BANDS: usize = 3;
 /// What the bank's bounds allow for rounding, relative: single precision in a quiet band of a loud frame stays below 1e-3.
 const BANK_TOLERANCE: f64 = 0.01;
 
-/// The length of the recording that a mel belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AudioLength {
-    pub samples: u64,
+/// As `BANK_TOLERANCE` where proof is asked for: relative to the value, and to the loudest band of its frame.
+const SHARP_TOLERANCE: (f64, f64) = (1e-4, 1e-6);
+
+/// Mean distance in natural logarithm up to which a mel is its recording's own by a convention. The same numbers lie 1e-5
+/// apart, after resampling 0.03, those of another convention 0.2 and more.
+const AGREES: f64 = 0.1;
+
+/// Of a recording, this much is compared.
+const COMPARED_S: usize = 20;
+
+/// Bands that the filters have to foretell before they are proven.
+const FORETOLD: usize = 40;
+
+/// The recording that a mel was made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    /// [n], mono
+    pub samples: Vec<f32>,
     /// Hz
     pub sample_rate: u32,
 }
@@ -74,6 +91,8 @@ pub struct Ranking {
     pub candidates: Vec<Candidate>,
     /// How many of the first candidates are certain: 0, or those that give the same rendering of these numbers.
     certain: usize,
+    /// How many are left of which nothing is contradicted, though nothing proves them: 0 where some are certain.
+    left: usize,
     /// What keeps the answer from being certain, or what has to be known about the array.
     pub notes: Vec<String>,
 }
@@ -82,6 +101,12 @@ impl Ranking {
     /// The convention, where it is certain.
     pub fn certain(&self) -> Option<&Candidate> {
         self.candidates[..self.certain].first()
+    }
+
+    /// The convention `own`, or one that is rendered like it, where it alone is left and nothing contradicts it, but nothing
+    /// proves it either: what whoever takes that convention may take for granted.
+    pub fn not_contradicted(&self, own: &MelConvention) -> Option<&Candidate> {
+        self.candidates[..self.left].iter().find(|c| rendered_alike(c.convention, own))
     }
 
     /// Others that give the same rendering as the certain one.
@@ -98,12 +123,23 @@ impl Ranking {
 /// Ranks the presets for an array in C order. Axes of length 1 are no matter; of a batch every item is looked at.
 ///
 /// Never fails: an array that no preset can have made gives candidates that are all impossible, or none.
-pub fn recognise(shape: &[usize], values: &[f32], length: Option<AudioLength>) -> Ranking {
-    recognise_in(shape, values, None, length)
+pub fn recognise(shape: &[usize], values: &[f32], recording: Option<&Recording>) -> Ranking {
+    recognise_in(shape, values, None, recording)
 }
 
 /// As [`recognise`], where the order of the axes is known.
-pub fn recognise_in(shape: &[usize], values: &[f32], known: Option<Layout>, length: Option<AudioLength>) -> Ranking {
+pub fn recognise_in(shape: &[usize], values: &[f32], known: Option<Layout>, recording: Option<&Recording>) -> Ranking {
+    recognise_among(presets::all(), shape, values, known, recording)
+}
+
+/// As [`recognise_in`], with these conventions as all that there are.
+pub fn recognise_among(
+    presets: impl IntoIterator<Item = &'static Preset>,
+    shape: &[usize],
+    values: &[f32],
+    known: Option<Layout>,
+    recording: Option<&Recording>,
+) -> Ranking {
     let lowest = values.iter().copied().fold(f32::INFINITY, f32::min);
     let highest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut summary = Summary { shape: shape.to_vec(), lowest, highest, silence: None, profile: vec![] };
@@ -111,26 +147,31 @@ pub fn recognise_in(shape: &[usize], values: &[f32], known: Option<Layout>, leng
     let sized = shape.len() >= 2 && !values.is_empty() && shape.iter().product::<usize>() == values.len();
     if !sized || !lowest.is_finite() || !highest.is_finite() {
         notes.push("this is no array of two axes with finite numbers".into());
-        return Ranking { summary, candidates: vec![], certain: 0, notes };
+        return Ranking { summary, candidates: vec![], certain: 0, left: 0, notes };
     }
     let axes = squeezed(shape);
     let [rows, columns] = [axes[axes.len() - 2], axes[axes.len() - 1]];
     let items = values.len() / (rows * columns);
+    let recording = recording.filter(|_| items == 1);
     if items > 1 {
         notes.push(format!("the array holds {items} items of [{rows}, {columns}]; render takes one at a time"));
     }
 
     let mut candidates = Vec::new();
     let mut views: HashMap<Layout, View> = HashMap::new();
-    for preset in presets::all() {
+    // A picture is no array of numbers that anybody would not name.
+    for preset in presets.into_iter().filter(|p| !p.convention.falling_bands) {
         for (layout, n_mels) in [(Layout::BandsFirst, rows), (Layout::FramesFirst, columns)] {
             if preset.convention.n_mels == n_mels && known.is_none_or(|known| known == layout) {
                 let view = views.entry(layout).or_insert_with(|| View::new(values, rows, columns, layout));
-                candidates.push(examine(&preset.convention, view, (items == 1).then_some(length).flatten()));
+                candidates.push(examine(&preset.convention, view, recording));
             }
         }
     }
-    compare_filters(&mut candidates, &views);
+    let agrees = recording.is_some_and(|recording| compare_recording(&mut candidates, &views, recording, &mut notes));
+    if !agrees {
+        compare_filters(&mut candidates, &views);
+    }
     candidates.sort_by(|a, b| b.verdict.cmp(&a.verdict).then(b.score.total_cmp(&a.score)));
     if let Some(view) = candidates.first().and_then(|c| views.get(&c.layout)) {
         summary.silence = view.floor();
@@ -139,8 +180,8 @@ pub fn recognise_in(shape: &[usize], values: &[f32], known: Option<Layout>, leng
         let counts: Vec<String> = band_counts().iter().map(usize::to_string).collect();
         notes.push(format!("no axis of {shape:?} has a preset's number of bands ({})", counts.join(", ")));
     }
-    let certain = certain_count(&mut candidates, &views, &mut notes);
-    Ranking { summary, candidates, certain, notes }
+    let (certain, left) = certain_count(&mut candidates, &views, agrees, &mut notes);
+    Ranking { summary, candidates, certain, left, notes }
 }
 
 fn band_counts() -> Vec<usize> {
@@ -189,10 +230,12 @@ impl View {
             has_floor: false,
             silent_between: vec![],
         };
+        let fresh = view.fresh_frames();
         let mut bands_at_lowest = 0;
         for m in 0..n_mels {
             let least = view.band(m).fold(f32::INFINITY, f32::min);
-            let count = view.band(m).filter(|&v| v <= least + view.tolerance(least)).count();
+            let at_least = |&(v, fresh): &(f32, bool)| fresh && v <= least + view.tolerance(least);
+            let count = view.band(m).zip(fresh.iter().copied()).filter(at_least).count();
             view.repeated.push((count >= FLOOR_COUNT).then_some(least));
             if least <= lowest + view.tolerance(lowest) {
                 view.lowest.1 += count;
@@ -209,6 +252,14 @@ impl View {
 
     fn frames(&self) -> usize {
         self.values.len() / self.n_mels
+    }
+
+    /// [T]: the frame is new, or goes on with the one before it. Looped sound comes back with all its values, the lowest
+    /// among them, which for that is no floor; silence stands still.
+    fn fresh_frames(&self) -> Vec<bool> {
+        let mut seen = HashSet::new();
+        let bits = |t: usize| self.frame(t).iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
+        (0..self.frames()).map(|t| seen.insert(bits(t)) || t > 0 && self.frame(t) == self.frame(t - 1)).collect()
     }
 
     fn frame(&self, t: usize) -> &[f32] {
@@ -249,7 +300,7 @@ impl View {
 }
 
 /// All that one convention has to say for itself.
-fn examine(c: &'static MelConvention, view: &View, length: Option<AudioLength>) -> Candidate {
+fn examine(c: &'static MelConvention, view: &View, recording: Option<&Recording>) -> Candidate {
     let mut impossible = Vec::new();
     let mut odd = Vec::new();
     let mut support = Vec::new();
@@ -266,7 +317,11 @@ fn examine(c: &'static MelConvention, view: &View, length: Option<AudioLength>) 
         impossible.push(format!("{v:.3} in band {m} is more than full scale gives ({:.3})", roofs[m]));
     }
     let repeated: Vec<(usize, f32)> = view.repeated.iter().enumerate().filter_map(|(m, v)| v.map(|v| (m, v))).collect();
-    let own = repeated.iter().filter(|&&(m, v)| near(v, floors[m])).count();
+    // Where something is added to sound, under the root or before the logarithm, what is nearly silent lies just above silence.
+    let settles = |m: usize| c.added_floor > 0.0 || floors[m] > c.stored(m, 0.0) as f32 + view.tolerance(floors[m]);
+    let above = 0.1 * c.stored_slope().abs() as f32;
+    let is_own = |m: usize, v: f32| near(v, floors[m]) || settles(m) && (0.0..above).contains(&(v - floors[m]));
+    let own = repeated.iter().filter(|&&(m, v)| is_own(m, v)).count();
     let floor_found = own >= FLOOR_BANDS;
     if repeated.len() >= FLOOR_BANDS && (own as f64) < 0.9 * repeated.len() as f64 {
         let (value, count) = view.lowest;
@@ -288,7 +343,8 @@ fn examine(c: &'static MelConvention, view: &View, length: Option<AudioLength>) 
             view.silent_between.len()
         ));
     }
-    if let Some(AudioLength { samples, sample_rate }) = length {
+    if let Some(Recording { samples, sample_rate }) = recording {
+        let (samples, sample_rate) = (samples.len(), *sample_rate);
         let own = samples as f64 * f64::from(c.sample_rate) / f64::from(sample_rate);
         // Where the rate is not its own, resampling may have rounded either way.
         let slack = if sample_rate == c.sample_rate { 0.0 } else { 1.0 };
@@ -315,7 +371,7 @@ fn examine(c: &'static MelConvention, view: &View, length: Option<AudioLength>) 
     };
     support.push(format!("{} bands", c.n_mels));
     let stored_so = if c.layout == view.layout { 0.5 } else { 0.0 };
-    let score = if floor_found { 3.0 } else { 0.0 } + stored_so + f64::from(length.is_some());
+    let score = if floor_found { 3.0 } else { 0.0 } + stored_so + f64::from(recording.is_some());
     let reasons = [impossible, odd, support].concat();
     Candidate { convention: c, layout: view.layout, verdict, reasons, floor_found, score }
 }
@@ -351,6 +407,73 @@ fn span_in_nats(c: &MelConvention, view: &View) -> f64 {
     f64::from(high - low) / c.stored_slope().abs()
 }
 
+/// Compares the mel with the recording's own by each candidate, value by value. Where it agrees with one, all that are not
+/// rendered like it are ruled out, and the answer is yes; otherwise the mel was not computed from this recording, or by no
+/// preset.
+fn compare_recording(
+    candidates: &mut [Candidate],
+    views: &HashMap<Layout, View>,
+    recording: &Recording,
+    notes: &mut Vec<String>,
+) -> bool {
+    let own = &recording.samples[..recording.samples.len().min(COMPARED_S * recording.sample_rate as usize)];
+    let mut at_rate: HashMap<u32, Vec<f32>> = HashMap::new();
+    let mut distance = |candidate: &Candidate| {
+        let (c, view) = (candidate.convention, &views[&candidate.layout]);
+        let whole = recording.samples.len() as f64 * f64::from(c.sample_rate) / f64::from(recording.sample_rate);
+        // Programs cut or add a frame or two.
+        if (c.frames(whole.round() as usize) as f64 - view.frames() as f64).abs() > 2.0 {
+            return None;
+        }
+        if !at_rate.contains_key(&c.sample_rate) {
+            at_rate.insert(c.sample_rate, resample(own, recording.sample_rate, c.sample_rate).ok()?);
+        }
+        let mel = extract(&at_rate[&c.sample_rate], c).ok()?;
+        // Where the recording was cut, or a program masked its last frame, nothing is compared.
+        let frames = mel.frames().min(view.frames()).saturating_sub(if view.frames() > 16 { 2 } else { 0 });
+        let own = &mel.values()[..frames * c.n_mels];
+        // Silence is alike by all that have its floor.
+        let floors = silence(c, &Filterbank::new(c));
+        let sounds = |i: usize, v: f32| (v - floors[i % c.n_mels]).abs() > view.tolerance(v);
+        let pairs = own.iter().zip(&view.values).enumerate().filter(|(i, (a, b))| sounds(*i, **a) || sounds(*i, **b));
+        let (count, apart) =
+            pairs.fold((0, 0.0), |(count, sum), (_, (a, b))| (count + 1, sum + f64::from((a - b).abs())));
+        (count > 0).then(|| apart / f64::from(count) / c.stored_slope().abs())
+    };
+    let distances: Vec<Option<f64>> = candidates.iter().map(&mut distance).collect();
+    let nearest = (0..candidates.len())
+        .filter_map(|i| distances[i].map(|d| (d, i)))
+        .min_by(|a, b| a.0.total_cmp(&b.0).then(candidates[b.1].score.total_cmp(&candidates[a.1].score)));
+    let Some((least, best)) = nearest else { return false };
+    let name = candidates[best].convention.name.clone();
+    if least > AGREES {
+        notes.push(format!(
+            "the recording's own mel is {least:.2} nats away by the nearest preset ({name}): it was computed by none of \
+             them, or from another recording"
+        ));
+        return false;
+    }
+    let (convention, layout) = (candidates[best].convention, candidates[best].layout);
+    for (candidate, distance) in candidates.iter_mut().zip(&distances) {
+        let alike = candidate.layout == layout && rendered_alike(candidate.convention, convention);
+        let (verdict, reason) = match *distance {
+            Some(d) if alike && d <= AGREES => {
+                (Verdict::Fits, format!("the recording's own mel by it is {d:.4} nats away"))
+            }
+            Some(d) => (Verdict::Impossible, format!("the recording's own mel by it is {d:.2} nats away")),
+            None => continue,
+        };
+        candidate.verdict = verdict;
+        candidate.reasons.insert(0, reason);
+    }
+    let others = |(c, d): &(&mut Candidate, &Option<f64>)| d.is_none() && c.verdict > Verdict::Impossible;
+    for (other, _) in candidates.iter_mut().zip(&distances).filter(others) {
+        other.verdict = Verdict::Impossible;
+        other.reasons.insert(0, format!("the recording's own mel is that of {name}"));
+    }
+    true
+}
+
 /// The tests that need the filters, on the candidates that are left.
 fn compare_filters(candidates: &mut [Candidate], views: &HashMap<Layout, View>) {
     let mut evidence: HashMap<&str, BankEvidence> = HashMap::new();
@@ -369,7 +492,7 @@ fn compare_filters(candidates: &mut [Candidate], views: &HashMap<Layout, View>) 
             }
         }
         let frames = view.frames();
-        let bad = (0..frames).filter(|&t| !bank.allows(bounds(candidate.convention, view, t))).count();
+        let bad = (0..frames).filter(|&t| !bank.allows(bounds(candidate.convention, view, t, rounded))).count();
         let share = bad as f64 / frames as f64;
         // A predicted mel obeys no filters; one with exact floors was computed, and computed ones obey exactly.
         if view.has_floor && bad >= 4 && share > 0.01 {
@@ -389,7 +512,7 @@ fn compare_filters(candidates: &mut [Candidate], views: &HashMap<Layout, View>) 
     for &winner in &found {
         let view = &views[&candidates[winner].layout];
         let (name, c) = (candidates[winner].convention.name.clone(), candidates[winner].convention);
-        let allowed = (0..view.frames()).all(|t| evidence[name.as_str()].allows(bounds(c, view, t)));
+        let allowed = (0..view.frames()).all(|t| evidence[name.as_str()].allows(bounds(c, view, t, rounded)));
         if !allowed || view.frames() < 100 {
             continue;
         }
@@ -416,6 +539,10 @@ fn compare_filters(candidates: &mut [Candidate], views: &HashMap<Layout, View>) 
 /// How much more than in white noise the difference of neighbouring bands moves, in natural logarithm: the median over
 /// the bands of robust deviations. Speech and music lie between 0.1 and 0.7.
 fn fluctuation_excess(c: &MelConvention, view: &View, bank: &BankEvidence) -> Option<f64> {
+    // Of these, equal steps are no equal ratios.
+    if c.added_floor > 0.0 || matches!(c.log, LogBase::PowerLaw(_)) {
+        return None;
+    }
     let slope = c.stored_slope().abs();
     let floors = silence(c, &Filterbank::new(c));
     let mut excess = Vec::new();
@@ -439,13 +566,32 @@ fn fluctuation_excess(c: &MelConvention, view: &View, bank: &BankEvidence) -> Op
     (excess.len() >= 16).then(|| excess[excess.len() / 2])
 }
 
+/// What a value may be off by, relative: roughly ...
+fn rounded(_linear: f64, _loudest: f64) -> f64 {
+    BANK_TOLERANCE
+}
+
+/// ... and as a program in single precision computes it.
+fn sharp(linear: f64, loudest: f64) -> f64 {
+    (SHARP_TOLERANCE.0 + SHARP_TOLERANCE.1 * loudest / linear.max(1e-30)).min(1.0)
+}
+
 /// The band values of frame `t` as far as they are known.
-fn bounds<'a>(c: &'a MelConvention, view: &'a View, t: usize) -> impl Iterator<Item = Bounds> + 'a {
-    let tolerance = if view.half { 3.0 * BANK_TOLERANCE } else { BANK_TOLERANCE };
+fn bounds<'a>(
+    c: &'a MelConvention,
+    view: &'a View,
+    t: usize,
+    tolerance: fn(f64, f64) -> f64,
+) -> impl Iterator<Item = Bounds> + 'a {
+    let linear = |(m, &v): (usize, &f32)| c.linear(m, f64::from(v));
+    let loudest = view.frame(t).iter().enumerate().map(linear).fold(0.0, f64::max);
     let clip = c.affine.and_then(|a| a.clip);
     let lowest = view.lowest.0;
     view.frame(t).iter().enumerate().map(move |(m, &v)| {
         let linear = c.linear(m, f64::from(v));
+        // Of a small value that something was added to, few digits are left.
+        let lost = 2e-6 * c.added_floor / linear.max(1e-30);
+        let tolerance = if view.half { 3.0 * BANK_TOLERANCE } else { (tolerance(linear, loudest) + lost).min(1.0) };
         let (mut low, mut high) = (linear * (1.0 - tolerance), linear * (1.0 + tolerance));
         if v <= lowest + view.tolerance(lowest) || linear <= c.lowest_band_value() * (1.0 + tolerance) {
             low = 0.0;
@@ -481,6 +627,14 @@ fn imagined_contradictions(
     bad.count() as f64 / turns.len() as f64
 }
 
+/// Whether the numbers speak for a convention's filters: [`FORETOLD`] bands are what the bands below them foretell, and no
+/// frame contradicts them. `None` where some do.
+fn proven(c: &MelConvention, view: &View) -> Option<bool> {
+    let bank = BankEvidence::new(c);
+    let foretold: Option<Vec<usize>> = (0..view.frames()).map(|t| bank.foretold(bounds(c, view, t, sharp))).collect();
+    foretold.map(|counts| counts.iter().sum::<usize>() >= FORETOLD)
+}
+
 fn same_filters(a: &MelConvention, b: &MelConvention) -> bool {
     let filters = |c: &MelConvention| {
         (c.sample_rate, c.n_fft, c.win_length, c.n_mels, c.f_min.to_bits(), c.f_max.to_bits(), c.scale, c.area_norm)
@@ -503,8 +657,14 @@ pub fn rendered_alike(a: &MelConvention, b: &MelConvention) -> bool {
     plain(a) == plain(b)
 }
 
-/// How many candidates at the head are certain; brings those that are rendered alike together.
-fn certain_count(candidates: &mut [Candidate], views: &HashMap<Layout, View>, notes: &mut Vec<String>) -> usize {
+/// How many candidates at the head are certain, and how many are left without being proven. `agrees`: the recording's own mel
+/// has decided.
+fn certain_count(
+    candidates: &mut [Candidate],
+    views: &HashMap<Layout, View>,
+    agrees: bool,
+    notes: &mut Vec<String>,
+) -> (usize, usize) {
     let possible = candidates.iter().filter(|c| c.verdict > Verdict::Impossible).count();
     if possible == 0 {
         if !candidates.is_empty() {
@@ -512,7 +672,7 @@ fn certain_count(candidates: &mut [Candidate], views: &HashMap<Layout, View>, no
                 "no preset can have made these numbers; describe the convention in a file (--convention FILE)".into(),
             );
         }
-        return 0;
+        return (0, 0);
     }
     let head = candidates[0].clone();
     let alike = |c: &Candidate| c.layout == head.layout && rendered_alike(c.convention, head.convention);
@@ -521,6 +681,9 @@ fn certain_count(candidates: &mut [Candidate], views: &HashMap<Layout, View>, no
     let twins: Vec<&Candidate> = possible.iter().filter(|c| alike(c)).collect();
     if twins.len() > 1 {
         notes.push(format!("{} cannot be told apart here and are rendered alike", names(&twins)));
+    }
+    if agrees {
+        return (twins.len(), 0);
     }
     for other in possible.iter().filter(|c| !alike(c)) {
         if let Some(why) = confusion(head.convention, other.convention) {
@@ -544,9 +707,25 @@ fn certain_count(candidates: &mut [Candidate], views: &HashMap<Layout, View>, no
             view.lowest.0,
             view.values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
         ));
-        return 0;
+        return (0, 0);
     }
-    if certain { twins.len() } else { 0 }
+    if !certain {
+        return (0, 0);
+    }
+    match proven(head.convention, view) {
+        Some(true) => (twins.len(), 0),
+        Some(false) => {
+            notes.push(format!(
+                "nothing contradicts {}, but other bands, rates and hops may give numbers like these",
+                head.convention.name
+            ));
+            (0, twins.len())
+        }
+        None => {
+            notes.push(format!("the filters of {} cannot give some of the frames", head.convention.name));
+            (0, 0)
+        }
+    }
 }
 
 /// Why two conventions look alike.

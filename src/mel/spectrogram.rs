@@ -59,6 +59,12 @@ impl MelSpectrogram {
         Self { values: self.values[range.start * self.n_mels..range.end * self.n_mels].to_vec(), n_mels: self.n_mels }
     }
 
+    /// With the highest band first, or back.
+    pub fn turned(mut self) -> Self {
+        self.values.chunks_exact_mut(self.n_mels).for_each(<[f32]>::reverse);
+        self
+    }
+
     /// [M, T], the order that most Python programs store.
     pub fn band_major(&self) -> Vec<f32> {
         let frames = self.frames();

@@ -22,13 +22,23 @@ pub struct RawArray {
     pub tensor: Option<String>,
     /// The text entries of a .safetensors; empty for NumPy's files.
     pub metadata: BTreeMap<String, String>,
+    /// Its values are a picture's greys, 0 to 1, the top row first.
+    pub is_picture: bool,
     /// Names the file and the array in errors.
     subject: String,
 }
 
 impl RawArray {
     pub(super) fn new(subject: String, shape: Vec<usize>, values: Vec<f32>, encoding: Encoding) -> Self {
-        Self { shape, values, dtype: encoding.to_string(), tensor: None, metadata: BTreeMap::new(), subject }
+        Self {
+            shape,
+            values,
+            dtype: encoding.to_string(),
+            tensor: None,
+            metadata: BTreeMap::new(),
+            is_picture: false,
+            subject,
+        }
     }
 
     /// Fails where fewer values came than `size` promises.

@@ -1,4 +1,4 @@
-//! Mel spectrograms in files: .npy, .npz and .safetensors.
+//! Mel spectrograms in files: .npy, .npz, .safetensors and, of programs that draw them, .png.
 //!
 //! What a file is, its first bytes tell; its name only decides what to call it where they don't. Nothing that a header
 //! claims is believed before it is compared with the file's own length, and no memory is taken for it.
@@ -7,6 +7,7 @@ mod array;
 mod encoding;
 mod npy;
 mod npz;
+mod picture;
 mod safetensors;
 
 pub use array::RawArray;
@@ -94,6 +95,8 @@ pub fn read_array(path: &Path, tensor: Option<&str>) -> Result<RawArray> {
         read_npy(file, length, &name, tensor)
     } else if start.starts_with(npz::MAGIC) || start.starts_with(npz::EMPTY_MAGIC) {
         npz::read(file, &name, tensor)
+    } else if start.starts_with(picture::MAGIC) {
+        picture::read(file, &name)
     } else if safetensors::is_one(start, length) || extension == "safetensors" {
         // Where only the name says so, the reader says what is wrong.
         safetensors::read(file, &name, tensor)
@@ -104,8 +107,19 @@ pub fn read_array(path: &Path, tensor: Option<&str>) -> Result<RawArray> {
             _ if start.starts_with(&[0x80]) => "is a Python pickle",
             _ => "is none of the kinds of mel file",
         };
-        Err(Error::Mel(fault(found).expected("a .npy, .npz or .safetensors file").remedy("save it with numpy.save")))
+        let remedy = if start.starts_with(&[0x80]) { torch_remedy(&name) } else { "save it with numpy.save".into() };
+        Err(Error::Mel(fault(found).expected("a .npy, .npz or .safetensors file").remedy(remedy)))
     }
+}
+
+/// How to convert what `torch.save` wrote.
+fn torch_remedy(path: &str) -> String {
+    let to = Path::new(path).with_extension("npy");
+    format!(
+        "convert it: python3 -c \"import numpy, torch; x = torch.load('{path}', map_location='cpu'); \
+         numpy.save('{}', x.float().numpy())\" (of a dictionary, x is one of its entries)",
+        to.display()
+    )
 }
 
 fn read_npy(mut file: File, length: u64, path: &str, tensor: Option<&str>) -> Result<RawArray> {
@@ -156,7 +170,8 @@ pub fn write(path: &Path, mel: &MelSpectrogram, convention: &MelConvention) -> R
         return Err(Error::Settings(fault.expected(".npy or .safetensors")));
     }
 
-    let (shape, bytes) = stored(mel, convention.layout);
+    let turned = convention.falling_bands.then(|| mel.clone().turned());
+    let (shape, bytes) = stored(turned.as_ref().unwrap_or(mel), convention.layout);
     let mut file = WholeFile::create(path)?;
     let written = if extension == "npy" {
         let mut out = BufWriter::new(&mut file);

@@ -22,8 +22,13 @@ pub(super) fn read(mut file: File, path: &str, tensor: Option<&str>) -> Result<R
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(zip_error(path))?;
     let names: Vec<&str> = archive.file_names().filter_map(|name| name.strip_suffix(".npy")).collect();
     if names.is_empty() {
-        let remedy = "a PyTorch .pt is such an archive: save the mel with numpy.savez or as .safetensors";
-        return Err(Error::Mel(Fault::new(path, "is a zip archive without .npy arrays").remedy(remedy)));
+        let is_torch = archive.file_names().any(|name| name.ends_with("data.pkl"));
+        let (found, remedy) = if is_torch {
+            ("is a PyTorch file", super::torch_remedy(path))
+        } else {
+            ("is a zip archive without .npy arrays", "save the mel with numpy.savez or as .safetensors".into())
+        };
+        return Err(Error::Mel(Fault::new(path, found).remedy(remedy)));
     }
     let name = array::choose(&names, tensor, path)?.to_string();
     let subject = format!("{path}: {name}");

@@ -82,6 +82,10 @@ fn no_command_writes_over_an_input() {
     fs::hard_link(program.path("m.safetensors"), program.path("model.pcm")).unwrap();
     fs::create_dir(program.path("recordings")).unwrap();
     fs::hard_link(program.path("voice.wav"), program.path("recordings/a.wav")).unwrap();
+    for folder in ["renderings", "noises"] {
+        fs::create_dir(program.path(folder)).unwrap();
+        fs::copy(program.path("voice.wav"), program.path(folder).join("a.wav")).unwrap();
+    }
     fs::create_dir(program.path("seen")).unwrap();
     fs::hard_link(program.path("voice.wav"), program.path("seen/recording.wav")).unwrap();
     let names = ["in/a.npy", "voice.wav", "m.safetensors"];
@@ -111,10 +115,11 @@ fn no_command_writes_over_an_input() {
     refused(&["models", "export", "m.safetensors", "-o", "m.safetensors", "-y"]);
     refused(&["models", "average", "builtin", "m.safetensors", "-o", "model.pcm", "-y"]);
     refused(&["play", "voice.wav", "--also-write", "recordings/a.wav", "-y"]);
-    refused(&["eval", "recordings", "-r", "recordings", "--html", "voice.wav", "-y"]);
-    refused(&["eval", "recordings", "-r", "recordings", "--results", "voice.wav"]);
+    refused(&["eval", "renderings", "-r", "recordings", "--html", "voice.wav", "-y"]);
+    refused(&["eval", "renderings", "-r", "recordings", "--results", "voice.wav"]);
     refused(&["inspect", "voice.wav", "-o", "seen", "-y"]);
-    refused(&["data", "augment", "recordings", "-o", ".", "--gain", "-6:-6", "--noise-from", ".", "-y"]);
+    let noisy = ["--noise", "10:30", "--noise-from", "noises", "-y"];
+    refused(&[&["data", "augment", "recordings", "-o", "noises"], &noisy[..]].concat());
     let list = "{\"input\": \"voice.wav\", \"output\": \"recordings/a.wav\"}\n";
     program.run_with_input(&["render", "-", "-y"], list).code(2).says(&["recordings/a.wav", "is an input"]);
     assert!(names.map(|name| program.read(name)) == before);
@@ -340,7 +345,7 @@ fn outputs_of_a_list_are_checked() {
     let output = ["-o", "out"];
     let of_a_folder = r#"{"input": "in", "output": "x.wav"}"#;
     run(of_a_folder, &output).code(1).says(&["standard input: line 2", "x.wav", "folder in"]);
-    for name in ["x.flac", "x", "../.bashrc", "x.wav/"] {
+    for name in ["x.flac", "x", "../.bashrc"] {
         let line = format!(r#"{{"input": "in/a.npy", "output": "{name}"}}"#);
         run(&line, &output).code(1).says(&["standard input: line 2", name, ".wav"]);
     }

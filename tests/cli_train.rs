@@ -117,6 +117,150 @@ fn an_interrupted_training_says_how_to_go_on() {
     other.code(2).says(&["run/state.safetensors", "`batch` = 2", "expected 3", "another --out"]);
 }
 
+/// Noise of `seconds`, other noise for each seed, as a WAV file at the model's rate.
+fn noise(program: &Program, name: &str, samples: u32, seed: u32) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 24_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let path = program.path(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    let mut state = seed;
+    for _ in 0..samples {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        writer.write_sample((state >> 18) as i16 - 8192).unwrap();
+    }
+    writer.finalize().unwrap();
+}
+
+#[test]
+fn a_training_goes_on_with_its_own_recordings_and_model_alone() {
+    let program = two_clips();
+    // Shorter than the window: heard with silence behind it.
+    noise(&program, "apart/short.wav", 26_500, 1);
+    program.write("recipe.toml", SETTINGS.replace("window = 4096", "window = 32768"));
+    let run = |out: &str, more: &[&str]| train(&program, out, &[&["--validation", "apart"], more].concat());
+    run("run", &["--steps", "1"]).code(0).says(&["in 2 recordings train, 1 are kept apart"]);
+
+    // More steps end as they would have in one go.
+    run("run", &["--steps", "2"]).code(0).says(&["trained 2 steps"]);
+    let history = History::open(&program.path("run/metrics.jsonl"), u64::MAX).unwrap();
+    assert_eq!(history.validations().map(|v| v.step).collect::<Vec<_>>(), [0, 1, 2]);
+    let (header, _) = load_checkpoint(&program.path("run/state.safetensors")).unwrap();
+    assert!(header.progress.best.is_some_and(|(_, step)| step > 0), "{:?}", header.progress);
+
+    // A checkpoint of an earlier version, which knows names and lengths, and not what it was begun with.
+    let mut hash = blake3::Hasher::new();
+    for name in ["data/speech-de.flac", "data/speech-en.wav", "apart/short.wav"] {
+        let path = program.path(name);
+        let samples = audiodiff::audio::read_at(&path, 24_000).unwrap().samples.len();
+        hash.update(path.file_stem().unwrap().as_encoded_bytes()).update(&samples.to_le_bytes());
+    }
+    let bytes = program.read("run/state.safetensors");
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let text = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+    let init = format!(",\\\"init\\\":\\\"{}\\\"", header.init.unwrap());
+    assert!(text.contains(&header.data) && text.contains(&init));
+    let old = text.replace(&header.data, &hash.finalize().to_hex()[..16]).replace(&init, "");
+    let old = [&bytes[..8], format!("{old:length$}").as_bytes(), &bytes[8 + length..]].concat();
+    program.write("run/state.safetensors", old);
+    run("run", &["--steps", "3"]).code(0).says(&["going on at step 2"]);
+
+    // Another sound under the name and length of a recording.
+    let speech = program.read("data/speech-en.wav");
+    program.write("data/speech-en.wav", [&speech[..2000], &[1; 1000], &speech[3000..]].concat());
+    run("run", &["--steps", "4"]).code(2).says(&["run/state.safetensors: was made with other recordings"]);
+    program.write("data/speech-en.wav", speech);
+    // What was put back is as good as what was never touched.
+    let init = |out: &str, model: &str| run(out, &["--steps", "1", "--phase", "flow", "--init", model]);
+    init("on", "run/last.safetensors").code(0);
+    init("on", "run/best.safetensors").code(0);
+    program.write("other.safetensors", program.read("run/last.safetensors"));
+    init("on", "other.safetensors").code(0);
+    train(&program, "one", &["--steps", "1"]).code(0);
+    init("on", "one/last.safetensors").code(2).says(&["on/state.safetensors: was begun with another model"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_is_heard_while_a_recording_is_decoded_and_while_the_model_is_validated() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    let program = two_clips();
+    program.write("recipe.toml", SETTINGS.replace("windows = 2", "windows = 5000"));
+    let mut child = program.command();
+    child.args([TRAIN, &["run", "--steps", "100"]].concat()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    // What comes after this is the first validation, of minutes.
+    while !line.contains("are kept apart") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended");
+    }
+    // SAFETY: a plain system call on a child that has not been waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    assert!(!program.text("run/metrics.jsonl").contains("validation"), "it was not waited for");
+    assert!(program.files("run").iter().all(|name| !name.contains(".part")), "{:?}", program.files("run"));
+}
+
+/// The most memory that the program took, in bytes.
+#[cfg(target_os = "linux")]
+fn peak_memory(command: &mut Command) -> u64 {
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // SAFETY: all zeros are a valid value, and the call writes to these two variables only.
+    let (status, usage) = unsafe {
+        let (mut status, mut usage) = (0, std::mem::zeroed::<libc::rusage>());
+        libc::wait4(child.id() as i32, &mut status, 0, &mut usage);
+        (status, usage)
+    };
+    assert_eq!(status, 0);
+    usage.ru_maxrss as u64 * 1024
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_recordings() {
+    let program = two_clips();
+    for minute in 0..22 {
+        noise(&program, &format!("{}/{minute}.wav", if minute < 2 { "few" } else { "many" }), 60 * 24_000, minute + 7);
+    }
+    let peak = |data: &str, out: &str| {
+        let mut command = program.command();
+        let arguments = ["train", "--data", data, "--config", "recipe.toml", "--precision", "f32", "-t", "1"];
+        peak_memory(command.args(arguments).args(["--steps", "1", "-o", out]))
+    };
+    let (few, many) = (peak("few", "a"), peak("many", "b"));
+    // 18 minutes are 52 MB as 16 bits; two runs of the same training differ by some megabytes.
+    assert!(many < few + 25_000_000, "2 minutes: {few}, 20 minutes: {many}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_too_small_for_the_decoded_recordings_is_told_in_a_sentence() {
+    let program = two_clips();
+    let mut limited = Command::new("bash");
+    limited.current_dir(program.path("")).args(["-c", "trap '' XFSZ; ulimit -f 300; exec \"$@\"", "bash"]);
+    limited.arg(env!("CARGO_BIN_EXE_audiodiff")).args([TRAIN, &["run", "--steps", "1"]].concat());
+    let outcome = Outcome::of(&mut limited).code(1);
+    outcome.says(&["run/decoded/", "cannot write the decoded recordings", "173 MB an hour", "--out on another disk"]);
+    train(&program, "run", &["--steps", "1"]).code(0);
+}
+
+#[test]
+fn a_single_recording_trains_and_none_is_said_to_be_kept_apart() {
+    let program = two_clips();
+    fs::remove_file(program.path("data/speech-de.flac")).unwrap();
+    let outcome = train(&program, "run", &["--steps", "1"]).code(0);
+    let outcome = outcome.says(&["1 recordings train, 0 are kept apart"]).says(&["for none are kept apart"]);
+    assert!(!outcome.stderr.contains("on recordings kept apart"), "{}", outcome.stderr);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_full_disk_costs_no_checkpoint() {

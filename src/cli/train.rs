@@ -197,6 +197,7 @@ struct Report<'a> {
     terminal: &'a Terminal,
     bar: ProgressBar,
     json: bool,
+    kept_apart: usize,
 }
 
 impl<'a> Report<'a> {
@@ -204,7 +205,7 @@ impl<'a> Report<'a> {
         let bar = terminal
             .bars()
             .add(ProgressBar::new(WHOLE).with_style(style("{wide_bar:.cyan/blue} {percent:>3} %  {msg}")));
-        Self { terminal, bar, json }
+        Self { terminal, bar, json, kept_apart: 0 }
     }
 
     fn hear(&mut self, event: Event) {
@@ -213,7 +214,8 @@ impl<'a> Report<'a> {
                 self.bar.set_position(WHOLE * done as u64 / files.max(1) as u64);
                 self.bar.set_message(format!("reading recordings, {done} of {files}"));
             }
-            Event::Ready { hours, files, kept_apart, dropped, step, parameters } => {
+            Event::Ready { hours, files, kept_apart, dropped, step, parameters, decoded: (folder, bytes) } => {
+                self.kept_apart = kept_apart;
                 for dropped in dropped {
                     self.terminal.warn(format_args!("{}: dropped: {}", dropped.path.display(), dropped.reason));
                 }
@@ -221,6 +223,11 @@ impl<'a> Report<'a> {
                 self.terminal.note(format_args!(
                     "{hours:.2} h in {files} recordings train, {kept_apart} are kept apart, {:.1} million weights{goes_on}",
                     parameters as f64 / 1e6
+                ));
+                self.terminal.note(format_args!(
+                    "decoded they take {:.1} MB in {}, which may be removed when the training is done",
+                    bytes as f64 / 1e6,
+                    folder.display()
                 ));
                 self.bar.reset_elapsed();
                 self.bar.set_style(style("{wide_bar:.cyan/blue} {percent:>3} %  {msg}  {eta} left"));
@@ -234,7 +241,7 @@ impl<'a> Report<'a> {
                 ));
             }
             Event::Validated(figures) => {
-                self.terminal.note(validated(figures));
+                self.terminal.note(validated(figures, self.kept_apart));
                 if self.json {
                     // The history keeps the same line: a reader that is gone loses nothing.
                     let _ = print(&format!("{}\n", json!(figures)));
@@ -272,12 +279,13 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-fn validated(figures: &ValidationFigures) -> String {
+fn validated(figures: &ValidationFigures, kept_apart: usize) -> String {
     let ValidationFigures { step, minutes, loss, loss_on_trained, scores, best } = figures;
     let scores: Vec<_> = scores.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
     let best = if *best { "  best so far" } else { "" };
-    format!(
-        "step {step}, {minutes:.1} min: loss {loss:.4} on recordings kept apart, {loss_on_trained:.4} on trained; {}{best}",
-        scores.join(", ")
-    )
+    let losses = match kept_apart {
+        0 => format!("loss {loss_on_trained:.4} on recordings that train, for none are kept apart"),
+        _ => format!("loss {loss:.4} on recordings kept apart, {loss_on_trained:.4} on trained"),
+    };
+    format!("step {step}, {minutes:.1} min: {losses}; {}{best}", scores.join(", "))
 }

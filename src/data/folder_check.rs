@@ -4,7 +4,7 @@ use super::{
     Concern, DropReason, Finding, Measures, Meter, Summary,
     finding::{LOUDNESS_OUTLIER_LU, findings},
     fingerprint::duplicates,
-    training_use::{is_silent, is_too_short},
+    training_use::drop_reasons,
 };
 use crate::{
     Error, Result,
@@ -137,12 +137,7 @@ fn look_at(file: &Path, stop: &AtomicBool) -> Option<FileReport> {
         Ok((measures, source, content)) => {
             report.channels = source.channels;
             report.findings = findings(&measures, Some(&source));
-            if is_too_short(measures.samples, measures.sample_rate) {
-                report.dropped.push(DropReason::TooShort);
-            }
-            if is_silent(measures.peak()) {
-                report.dropped.push(DropReason::Silent);
-            }
+            report.dropped = drop_reasons(measures.samples, measures.peak(), measures.sample_rate);
             (report.measures, report.content) = (Some(measures), Some(content));
         }
         Err(Error::Interrupted) => return None,

@@ -28,7 +28,6 @@ pub struct Progress {
     pub best: Option<(f64, u64)>,
     /// Validations since the best.
     pub stale: usize,
-    pub finished: bool,
 }
 
 impl Default for Progress {
@@ -42,7 +41,6 @@ impl Default for Progress {
             last_validation_s: 0.0,
             best: None,
             stale: 0,
-            finished: false,
         }
     }
 }
@@ -55,12 +53,23 @@ pub struct Header {
     pub card: ModelCard,
     /// [`super::Clips::fingerprint`]
     pub data: String,
+    /// Hash of the model file that it was begun with, `none` for new weights; unknown of older trainings.
+    #[serde(default)]
+    pub init: Option<String>,
     pub progress: Progress,
 }
 
+/// What a training was begun with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    pub data: String,
+    pub init: String,
+}
+
 impl Header {
-    pub fn new(settings: TrainSettings, card: ModelCard, data: String, progress: Progress) -> Self {
-        Self { version: VERSION, settings, card, data, progress }
+    pub fn new(settings: TrainSettings, card: ModelCard, origin: &Origin, progress: Progress) -> Self {
+        let Origin { data, init } = origin.clone();
+        Self { version: VERSION, settings, card, data, init: Some(init), progress }
     }
 }
 

@@ -35,7 +35,8 @@ pub fn svg(history: &History) -> Result<String> {
         let losses: [Curve; 3] = [
             ("while training", RGBColor(170, 170, 170), train_losses(history)),
             ("recordings that train", BLUE, validations(&|v| Some(v.loss_on_trained))),
-            ("recordings kept apart", VERMILION, validations(&|v| Some(v.loss))),
+            // Where none is kept apart the two are one.
+            ("recordings kept apart", VERMILION, validations(&|v| (v.loss != v.loss_on_trained).then_some(v.loss))),
         ];
         draw(&above, "loss", &losses)?;
         let score = |key: &'static str| move |v: &ValidationFigures| v.scores.get(key).copied();

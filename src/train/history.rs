@@ -46,7 +46,7 @@ pub struct TrainFigures {
 pub struct ValidationFigures {
     pub step: u64,
     pub minutes: f64,
-    /// The phase's loss on recordings that never train, and on as many that do.
+    /// The phase's loss on recordings that never train, and on as many that do; the latter twice where all train.
     pub loss: f64,
     pub loss_on_trained: f64,
     /// Means over the rendered recordings: `pesq_wb`, `mel_l1` at standard quality; the same with `draft_` before.
@@ -84,14 +84,27 @@ impl History {
         // The last line of a killed run may be half a line.
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
         let history = Self { path: path.into(), lines: lines.filter(|line| line.step() <= step).collect() };
-        let mut kept = String::new();
-        for line in &history.lines {
-            kept += &json(line)?;
-        }
-        if kept != text {
-            write(path, kept.as_bytes())?;
+        if history.text()? != text {
+            history.write()?;
         }
         Ok(history)
+    }
+
+    /// Forgets what was measured after `step`, to which the training goes back.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be written.
+    pub fn go_back(&mut self, step: u64) -> Result<()> {
+        self.lines.retain(|line| line.step() <= step);
+        self.write()
+    }
+
+    fn text(&self) -> Result<String> {
+        self.lines.iter().map(json).collect()
+    }
+
+    fn write(&self) -> Result<()> {
+        write(&self.path, self.text()?.as_bytes())
     }
 
     /// A validation takes the place of one of the same step: the run was cut off between that and its checkpoint.
@@ -104,8 +117,7 @@ impl History {
             && self.lines.iter().any(|old| validated(old) == Some(step))
         {
             self.lines.retain(|old| validated(old) != Some(step));
-            let kept = self.lines.iter().map(json).collect::<Result<String>>()?;
-            write(&self.path, kept.as_bytes())?;
+            self.write()?;
         }
         let text = json(&line)?;
         self.lines.push(line);
@@ -169,6 +181,21 @@ mod tests {
         let history = History::open(&path, 20).unwrap();
         assert_eq!(history.lines.iter().map(Line::step).collect::<Vec<_>>(), [10, 20]);
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn after_a_roll_back_each_step_has_one_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut history = History::begin(&path).unwrap();
+        let train = |step| Line::Train(TrainFigures { step, ..Default::default() });
+        for step in [20, 40, 60] {
+            history.push(train(step)).unwrap();
+        }
+        history.go_back(30).unwrap();
+        history.push(train(40)).unwrap();
+        assert_eq!(history.lines, [train(20), train(40)]);
+        assert_eq!(History::open(&path, 60).unwrap().lines, history.lines);
     }
 
     #[test]

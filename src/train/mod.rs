@@ -1,6 +1,6 @@
 //! Training: from recordings to a model file.
 //!
-//! [`train`] reads [`Clips`], cuts them into [`Windows`] in the background, and makes optimiser steps on [`Weights`] against the
+//! [`train`] reads [`Clips`], which lie decoded on the disk, cuts them into [`Windows`] in the background, and makes optimiser steps on [`Weights`] against the
 //! losses of its [`Phase`]: [`flow_matching`] first, then, for fewer steps, the sampler itself ([`Objective::few_step`]),
 //! and apart from both what refines mels of other conventions ([`Objective::conversion`]). [`Acoustics`],
 //! spectra and projection are those of `mel` and `diffusion` as tensor operations with gradients.
@@ -10,6 +10,7 @@ mod checkpoint;
 mod clips;
 mod conversion;
 mod curves;
+mod decoded;
 mod few_step;
 mod history;
 mod losses;
@@ -26,7 +27,7 @@ mod windows;
 
 pub use acoustics::Acoustics;
 pub use checkpoint::{Header, Progress, load as load_checkpoint};
-pub use clips::{Clip, Clips, Dropped};
+pub use clips::{Clip, Clips, Dropped, Folders};
 pub use conversion::ConversionPair;
 pub use few_step::{FewStepLosses, Unrolling};
 pub use history::{History, Line, TrainFigures, ValidationFigures};

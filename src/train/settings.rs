@@ -205,6 +205,8 @@ impl TrainSettings {
         let few = &self.few_step;
         let share = |x: f64| (0.0..=1.0).contains(&x);
         let checks = [
+            // TOML has no larger numbers.
+            ("seed", i64::try_from(self.seed).is_ok(), "0 to 9223372036854775807"),
             ("batch", (1..=4096).contains(&self.batch), "1 to 4096"),
             (
                 "window",
@@ -238,17 +240,25 @@ impl TrainSettings {
                 share(few.repulsion) && (few.repulsion == 0.0 || few.renderings > 1),
                 "0 to 1, and 2 renderings above 0",
             ),
-            ("few_step.magnitude_weight", few.magnitude_weight >= 0.0, "0 or more"),
-            ("few_step.flow_weight", few.flow_weight >= 0.0, "0 or more"),
+            ("few_step.magnitude_weight", (0.0..=1e6).contains(&few.magnitude_weight), "0 to 1e6"),
+            ("few_step.flow_weight", (0.0..=1e6).contains(&few.flow_weight), "0 to 1e6"),
             ("validation.share", (0.0..=0.5).contains(&self.validation.share), "0 to 0.5"),
+            ("validation.windows", self.validation.windows <= 1 << 16, "0 to 65536"),
             ("validation.every_minutes", self.validation.every_minutes > 0.0, "a number above 0"),
         ];
         match checks.iter().find(|(_, fine, _)| !fine) {
             None => Ok(self),
             Some((field, _, range)) => Err(Error::Settings(
-                Fault::new(format!("training setting `{field}`"), "is out of range").expected(*range),
+                Fault::new(format!("training setting `{field}`"), self.found(field)).expected(*range),
             )),
         }
+    }
+
+    /// What a field like `few_step.steps` holds.
+    fn found(&self, field: &str) -> String {
+        let all = toml::Value::try_from(self).ok();
+        let value = all.as_ref().and_then(|all| field.split('.').try_fold(all, |table, name| table.get(name)));
+        value.map_or_else(|| "is out of range".into(), |value| format!("is {value}"))
     }
 
     pub fn to_toml(&self) -> Result<String> {
@@ -285,4 +295,24 @@ fn overlay(all: &mut toml::Table, given: toml::Table) {
 
 fn one_line(error: &dyn std::fmt::Display) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_range_is_named_with_its_value() {
+        let told = |change: &dyn Fn(&mut TrainSettings)| {
+            let mut settings = TrainSettings::of(Phase::Flow);
+            change(&mut settings);
+            settings.validated().unwrap_err().to_string()
+        };
+        assert_eq!(told(&|s| s.batch = 0), "training setting `batch`: is 0, expected 1 to 4096");
+        let nan = told(&|s| s.learning_rate = f64::NAN);
+        assert_eq!(nan, "training setting `learning_rate`: is nan, expected a number between 0 and 1");
+        assert!(told(&|s| s.few_step.flow_weight = f64::INFINITY).contains("`few_step.flow_weight`: is inf"));
+        assert!(told(&|s| s.validation.windows = 1 << 60).contains("`validation.windows`"));
+        assert!(told(&|s| s.seed = u64::MAX).contains("`seed`"));
+    }
 }

@@ -1,8 +1,8 @@
 //! The training itself: one step after another, with checkpoints, validations and roll-backs between them.
 
 use super::{
-    checkpoint::{self, Header, Progress},
-    clips::{Clips, Dropped},
+    checkpoint::{self, Header, Origin, Progress},
+    clips::{Clips, Dropped, Folders},
     curves,
     history::{History, Line, TrainFigures, ValidationFigures},
     objective::Objective,
@@ -85,6 +85,8 @@ pub enum Event<'a> {
         dropped: &'a [Dropped],
         step: u64,
         parameters: usize,
+        /// Where the recordings lie decoded, and the bytes that they take.
+        decoded: (&'a Path, u64),
     },
     /// After each step; `spent` of the whole training is done, 0 to 1.
     Step {
@@ -127,7 +129,8 @@ impl Folder {
 ///
 /// # Errors
 /// [`Error::Settings`] where the folder holds a training of another recipe, [`Error::Data`] for recordings that cannot
-/// train or a loss that explodes again and again, [`Error::Io`] for files.
+/// train or a loss that explodes again and again, [`Error::Io`] for files, [`Error::Interrupted`] where `stop` is set
+/// before there is anything to go on from.
 pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<Trained> {
     fs::create_dir_all(&job.out).map_err(Error::io("cannot create", &job.out))?;
     let folder = Folder(job.out.clone());
@@ -162,17 +165,15 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
         Some(model) => Weights::load(model, device)?,
         None => Weights::new(&card, settings.seed, device),
     };
-    let data = clips.fingerprint();
+    let origin = Origin {
+        data: clips.fingerprint(&apart),
+        init: job.init.as_ref().map_or_else(|| "none".into(), |(bytes, _)| blake3::hash(bytes).to_hex()[..32].into()),
+    };
     let mut progress = Progress::default();
     if let Some(((header, vectors), path)) = &saved {
-        check_same(header, &settings, &card, &data, path)?;
-        if vectors[0].numel() != weights.len() {
-            return Err(Error::Model(
-                Fault::new(path.display(), format!("holds {} weights", vectors[0].numel()))
-                    .expected(format!("{}", weights.len())),
-            ));
-        }
-        weights.restore(vectors);
+        check_same(header, &settings, &card, path)?;
+        check_origin(header, &origin, &clips, path)?;
+        weights.restore(vectors, path)?;
         progress = header.progress.clone();
     }
     let figures = folder.file("metrics.jsonl");
@@ -189,6 +190,7 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
         dropped: &dropped,
         step: progress.step,
         parameters: weights.len(),
+        decoded: clips.decoded_size(),
     });
     describe(&mut card, job, &clips, &train, init.as_ref());
     let windows = Arc::new(Windows::new(clips, train, &objective.settings)?);
@@ -197,7 +199,7 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
         objective,
         folder,
         card,
-        data,
+        origin,
         weights,
         validation,
         windows,
@@ -234,19 +236,19 @@ fn read_clips(
     stop: &AtomicBool,
     on_event: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Sides> {
-    let folders: Vec<PathBuf> = job.data.iter().chain(&job.validation_data).cloned().collect();
+    let decoded = Folder(job.out.clone()).file("decoded");
+    let folders = Folders { data: &job.data, apart: &job.validation_data, decoded: &decoded };
     let on_event = std::sync::Mutex::new(on_event);
     let on_file = |done, files| {
         if let Ok(mut on_event) = on_event.lock() {
             on_event(Event::Reading { done, files });
         }
     };
-    let (clips, dropped) = Clips::open(&folders, sample_rate, job.threads, stop, on_file)?;
+    let (clips, dropped) = Clips::open(folders, sample_rate, job.threads, stop, on_file)?;
     let (train, apart) = if job.validation_data.is_empty() {
         clips.split(settings.validation.share)
     } else {
-        let is_apart = |&i: &usize| job.validation_data.iter().any(|folder| clips.clips[i].path.starts_with(folder));
-        (0..clips.clips.len()).partition(|i| !is_apart(i))
+        (0..clips.clips.len()).partition(|&i| !clips.clips[i].is_apart)
     };
     if train.is_empty() {
         return Err(Error::Data(
@@ -263,23 +265,36 @@ fn read_clips(
     Ok((Arc::new(clips), dropped, train, apart))
 }
 
-fn check_same(header: &Header, settings: &TrainSettings, card: &ModelCard, data: &str, path: &Path) -> Result<()> {
-    let other = |found: String, expected: String| {
-        Err(Error::Settings(
-            Fault::new(path.display(), found)
-                .expected(expected)
-                .remedy("give the same command to go on, or another --out to start anew"),
-        ))
-    };
+fn begun_otherwise(path: &Path, found: String, expected: String) -> Error {
+    Error::Settings(
+        Fault::new(path.display(), found)
+            .expected(expected)
+            .remedy("give the same command to go on, or another --out to start anew"),
+    )
+}
+
+fn check_same(header: &Header, settings: &TrainSettings, card: &ModelCard, path: &Path) -> Result<()> {
     if let Some((field, was, is)) = header.settings.difference(settings) {
-        return other(format!("was made with `{field}` = {was}"), format!("{is}, as this command says"));
+        let expected = format!("{is}, as this command says");
+        return Err(begun_otherwise(path, format!("was made with `{field}` = {was}"), expected));
     }
     let sizes = |card: &ModelCard| (card.encoder, card.denoiser, card.refiner);
     if sizes(&header.card) != sizes(card) || header.card.mel != card.mel {
-        return other("is of a network of other sizes".into(), "those of the model to begin with".into());
+        let expected = "those of the model to begin with".into();
+        return Err(begun_otherwise(path, "is of a network of other sizes".into(), expected));
     }
-    if header.data != data {
-        return other("was made with other recordings".into(), "the same --data, file by file".into());
+    Ok(())
+}
+
+fn check_origin(header: &Header, origin: &Origin, clips: &Clips, path: &Path) -> Result<()> {
+    // Trainings of earlier versions know names and lengths alone, and not what they were begun from.
+    if header.data != origin.data && header.data != clips.fingerprint_of_lengths() {
+        let expected = "the same --data and --validation, sample by sample, and the same `validation.share`".into();
+        return Err(begun_otherwise(path, "was made with other recordings".into(), expected));
+    }
+    if header.init.as_ref().is_some_and(|init| *init != origin.init) {
+        let expected = "the same --init, byte by byte".into();
+        return Err(begun_otherwise(path, "was begun with another model".into(), expected));
     }
     Ok(())
 }
@@ -331,7 +346,7 @@ struct Run<'a> {
     objective: Objective,
     folder: Folder,
     card: ModelCard,
-    data: String,
+    origin: Origin,
     weights: Weights,
     validation: Validation,
     windows: Arc<Windows>,
@@ -353,7 +368,7 @@ impl Run<'_> {
         let mut loader = Loader::start(&self.windows, self.progress.step + 1, 1);
         if !self.folder.state().exists() {
             // The first validation shows what there is to gain, and roll-backs need a place to go back to.
-            self.validate(on_event)?;
+            self.validate(stop, on_event)?;
             self.save()?;
         }
         self.checkpoint_s = self.progress.elapsed_s;
@@ -395,7 +410,11 @@ impl Run<'_> {
             }
             let minutes = (self.progress.elapsed_s - self.progress.last_validation_s) / 60.0;
             if minutes >= self.objective.settings.validation.every_minutes && self.spent() < 1.0 {
-                self.validate(on_event)?;
+                match self.validate(stop, on_event) {
+                    // The same command makes up for it.
+                    Err(Error::Interrupted) => break,
+                    validated => validated?,
+                }
                 self.save_or_warn(on_event);
                 early = self.out_of_patience();
                 if early {
@@ -408,10 +427,12 @@ impl Run<'_> {
             self.progress.elapsed_s += clock.elapsed().as_secs_f64();
             clock = Instant::now();
         }
-        let interrupted = !early && self.spent() < 1.0;
-        if !interrupted && !self.progress.finished {
-            self.progress.finished = true;
-            self.validate(on_event)?;
+        let mut interrupted = !early && self.spent() < 1.0;
+        if !interrupted && self.history.validations().next_back().map(|last| last.step) != Some(self.progress.step) {
+            match self.validate(stop, on_event) {
+                Err(Error::Interrupted) => interrupted = true,
+                validated => validated?,
+            }
         }
         self.save()?;
         let took = (self.progress.elapsed_s - begin_s).max(1e-9);
@@ -459,8 +480,10 @@ impl Run<'_> {
     /// Back to the last checkpoint with half the rate.
     fn roll_back(&mut self, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
         let at = self.progress.step;
-        let (header, vectors) = checkpoint::load(&self.folder.state())?;
-        self.weights.restore(&vectors);
+        let path = self.folder.state();
+        let (header, vectors) = checkpoint::load(&path)?;
+        self.weights.restore(&vectors, &path)?;
+        self.history.go_back(header.progress.step)?;
         let (elapsed_s, factor, rollbacks) =
             (self.progress.elapsed_s, self.progress.rate_factor * 0.5, self.progress.rollbacks + 1);
         self.progress = Progress { elapsed_s, rate_factor: factor, rollbacks, ..header.progress };
@@ -481,14 +504,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn validate(&mut self, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
+    /// # Errors
+    /// [`Error::Interrupted`] once `stop` is set: then all is as if it had not begun.
+    fn validate(&mut self, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
         let (validation, objective) = (&self.validation, &self.objective);
-        let (loss, loss_on_trained) = self.weights.with_average(|w| validation.losses(w, objective));
+        let (loss, loss_on_trained) = self.weights.with_average(|w| validation.losses(w, objective, stop))?;
         let model = self.weights.model_file(&self.card, Storage::Single)?;
         let options =
             RuntimeOptions { device: self.job.device, precision: self.job.precision, threads: self.job.threads };
         let vocoder: Arc<dyn Vocoder> = Arc::new(Diffusion::from_bytes(&model, "the model in training", &options)?);
-        let scores = self.validation.scores(&vocoder, self.objective.settings.phase)?;
+        let scores = self.validation.scores(&vocoder, self.objective.settings.phase, stop)?;
         let figure = match self.objective.settings.validation.select {
             Selection::Pesq => -scores.get("pesq_wb").copied().unwrap_or(f64::NEG_INFINITY),
             Selection::Loss => loss,
@@ -530,7 +555,7 @@ impl Run<'_> {
     fn save(&mut self) -> Result<()> {
         self.checkpoint_s = self.progress.elapsed_s;
         let header =
-            Header::new(self.objective.settings.clone(), self.card.clone(), self.data.clone(), self.progress.clone());
+            Header::new(self.objective.settings.clone(), self.card.clone(), &self.origin, self.progress.clone());
         checkpoint::save(&self.folder.state(), &header, &self.weights.vectors)?;
         self.write_model("last.safetensors")
     }

@@ -11,17 +11,24 @@ use super::{
     windows::{Windows, generator},
 };
 use crate::{
-    Result,
+    Error, Result,
     data::augment::AugmentSettings,
     dsp::resample::resample,
     eval::{mel_l1, pesq_wb},
     mel::{self, MelConvention, MelSpectrogram},
     model::Quality,
     render::Renderer,
+    sound::Sound,
     source::WholeMel,
     vocoder::{RenderOptions, Vocoder},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use tch::{Kind, Tensor};
 
 /// Windows that go through the network at once.
@@ -38,8 +45,8 @@ const SEED: u64 = 0x5eed;
 const FOREIGN: [&str; 3] = ["hifigan-22k", "pwg-libritts", "magenta"];
 
 pub struct Validation {
-    /// [V, n] each.
-    apart: Tensor,
+    /// [V, n] each; none where no recording is kept apart.
+    apart: Option<Tensor>,
     trained: Tensor,
     /// [n] each: what is rendered.
     clips: Vec<Vec<f32>>,
@@ -49,7 +56,7 @@ impl Validation {
     /// Takes the windows and clips that every validation of a training uses.
     ///
     /// # Errors
-    /// [`crate::Error::Audio`] where a clip cannot be read any more.
+    /// [`Error::Io`] where a clip cannot be read any more.
     pub fn new(clips: &Arc<Clips>, train: &[usize], apart: &[usize], objective: &Objective) -> Result<Self> {
         let settings = &objective.settings;
         let fixed = TrainSettings {
@@ -63,38 +70,43 @@ impl Validation {
             let batch = Windows::new(clips.clone(), chosen.to_vec(), &fixed)?.batch(0)?;
             Ok(Tensor::from_slice(&batch).view([-1, settings.window as i64]).to_device(objective.device()))
         };
-        let apart = if apart.is_empty() { train } else { apart };
-        let scored = apart.iter().take(settings.validation.clips).map(|&clip| {
-            let samples = clips.samples(clip)?;
+        let rendered = if apart.is_empty() { train } else { apart };
+        let scored = rendered.iter().take(settings.validation.clips).map(|&clip| {
             let most = RENDERED_S * MelConvention::native().sample_rate as usize;
-            Ok(samples.iter().take(most).map(|&s| f32::from(s) / 32_768.0).collect())
+            let samples = clips.samples(clip, 0, most.min(clips.clips[clip].samples))?;
+            Ok(samples.iter().map(|&s| f32::from(s) / 32_768.0).collect())
         });
-        Ok(Self { apart: windows(apart)?, trained: windows(train)?, clips: scored.collect::<Result<_>>()? })
+        let apart = (!apart.is_empty()).then(|| windows(apart)).transpose()?;
+        Ok(Self { apart, trained: windows(train)?, clips: scored.collect::<Result<_>>()? })
     }
 
-    /// The phase's loss on recordings kept apart, and on recordings that train.
-    pub fn losses(&self, weights: &Weights, objective: &Objective) -> (f64, f64) {
-        let of = |windows| mean_loss(weights, objective, windows);
-        (of(&self.apart), of(&self.trained))
+    /// The phase's loss on recordings kept apart, and on recordings that train; twice the latter where none is kept apart.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] once `stop` is set.
+    pub fn losses(&self, weights: &Weights, objective: &Objective, stop: &AtomicBool) -> Result<(f64, f64)> {
+        let of = |windows| mean_loss(weights, objective, windows, stop);
+        let trained = of(&self.trained)?;
+        Ok((self.apart.as_ref().map_or(Ok(trained), of)?, trained))
     }
 
     /// Means over the rendered clips: `mel_l1`, `pesq_wb` where there is speech, both at standard quality and, with
     /// `draft_` before, at draft. Of mels of other conventions: `pesq_wb` over all, and that of each.
     ///
     /// # Errors
-    /// Those of rendering.
-    pub fn scores(&self, vocoder: &Arc<dyn Vocoder>, phase: Phase) -> Result<BTreeMap<String, f64>> {
-        if phase == Phase::Conversion { self.foreign_scores(vocoder) } else { self.own_scores(vocoder) }
+    /// Those of rendering; [`Error::Interrupted`] once `stop` is set.
+    pub fn scores(&self, vocoder: &Arc<dyn Vocoder>, phase: Phase, stop: &AtomicBool) -> Result<BTreeMap<String, f64>> {
+        if phase == Phase::Conversion { self.foreign_scores(vocoder, stop) } else { self.own_scores(vocoder, stop) }
     }
 
-    fn foreign_scores(&self, vocoder: &Arc<dyn Vocoder>) -> Result<BTreeMap<String, f64>> {
+    fn foreign_scores(&self, vocoder: &Arc<dyn Vocoder>, stop: &AtomicBool) -> Result<BTreeMap<String, f64>> {
         let mut scores = BTreeMap::new();
         for name in FOREIGN {
             let convention = mel::presets::named(name)?;
             let mut pesqs = vec![];
             for clip in &self.clips {
                 let clip = resample(clip, vocoder.card().mel.sample_rate, convention.sample_rate)?;
-                let rendered = render(vocoder, mel::extract(&clip, convention)?, convention, Quality::Standard)?;
+                let rendered = render(vocoder, mel::extract(&clip, convention)?, convention, Quality::Standard, stop)?;
                 pesqs.extend(pesq_wb(&clip, &rendered, convention.sample_rate).ok().map(f64::from));
             }
             if !pesqs.is_empty() {
@@ -108,13 +120,13 @@ impl Validation {
         Ok(scores)
     }
 
-    fn own_scores(&self, vocoder: &Arc<dyn Vocoder>) -> Result<BTreeMap<String, f64>> {
+    fn own_scores(&self, vocoder: &Arc<dyn Vocoder>, stop: &AtomicBool) -> Result<BTreeMap<String, f64>> {
         let mut scores = BTreeMap::new();
         for (quality, prefix) in [(Quality::Standard, ""), (Quality::Draft, "draft_")] {
             let (mut mels, mut pesqs) = (vec![], vec![]);
             for clip in &self.clips {
                 let given = mel::extract(clip, &vocoder.card().mel)?;
-                let rendered = render(vocoder, given.clone(), &vocoder.card().mel, quality)?;
+                let rendered = render(vocoder, given.clone(), &vocoder.card().mel, quality, stop)?;
                 mels.extend(mel_l1(&given, &rendered).map(f64::from));
                 // Music, or silence: PESQ has nothing to say of it.
                 pesqs.extend(pesq_wb(clip, &rendered, vocoder.card().mel.sample_rate).ok().map(f64::from));
@@ -134,15 +146,23 @@ fn render(
     mel: MelSpectrogram,
     convention: &MelConvention,
     quality: Quality,
+    stop: &AtomicBool,
 ) -> Result<Vec<f32>> {
     let effort = Some(vocoder.card().efforts.of(quality).clone());
     let options = RenderOptions { effort, seed: SEED, ..RenderOptions::default() };
     let renderer = Renderer::new(vocoder.clone(), Box::new(WholeMel::new(mel)), convention, &options)?;
-    let pieces: Result<Vec<_>> = renderer.map(|sound| Ok(sound?.into_mono())).collect();
-    Ok(pieces?.concat())
+    let piece = |sound: Result<Sound>| {
+        go_on(stop)?;
+        Ok(sound?.into_mono())
+    };
+    Ok(renderer.map(piece).collect::<Result<Vec<_>>>()?.concat())
 }
 
-fn mean_loss(weights: &Weights, objective: &Objective, windows: &Tensor) -> f64 {
+fn go_on(stop: &AtomicBool) -> Result<()> {
+    if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+fn mean_loss(weights: &Weights, objective: &Objective, windows: &Tensor, stop: &AtomicBool) -> Result<f64> {
     let settings = &objective.settings;
     let _guard = tch::no_grad_guard();
     tch::manual_seed(SEED as i64);
@@ -150,6 +170,7 @@ fn mean_loss(weights: &Weights, objective: &Objective, windows: &Tensor) -> f64 
     let mut sum = 0.0;
     let mut at = 0;
     while at < count {
+        go_on(stop)?;
         let x1 = windows.narrow(0, at, AT_ONCE.min(count - at));
         let rows = x1.size()[0];
         let noise = || objective.acoustics.noise(rows, n);
@@ -175,5 +196,5 @@ fn mean_loss(weights: &Weights, objective: &Objective, windows: &Tensor) -> f64 
         sum += f64::try_from(loss).unwrap_or(f64::NAN) * rows as f64;
         at += rows;
     }
-    sum / count as f64
+    Ok(sum / count as f64)
 }

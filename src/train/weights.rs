@@ -4,9 +4,10 @@
 //! few operations on four vectors and none on two hundred small ones.
 
 use crate::{
-    Error, Result,
+    Error, Fault, Result,
     model::{EncoderSize, ModelCard, ModelFile, REFINER, Storage, VocoderNetwork, serialize},
 };
+use std::path::Path;
 use tch::{Device, Kind, Tensor, nn};
 
 /// Weights that an optimiser step takes at a time: few enough that all vectors' pieces stay in the processor's cache.
@@ -176,13 +177,24 @@ impl Weights {
         }
     }
 
-    /// Takes over all vectors of a checkpoint.
-    pub fn restore(&mut self, vectors: &[Tensor; 4]) {
+    /// Takes over all vectors of the checkpoint `path`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where one of them has another length; then nothing is taken over.
+    pub fn restore(&mut self, vectors: &[Tensor; 4], path: &Path) -> Result<()> {
         let _guard = tch::no_grad_guard();
+        if let Some((name, vector)) = Vectors::NAMES.iter().zip(vectors).find(|(_, v)| v.numel() != self.len()) {
+            return Err(Error::Model(
+                Fault::new(path.display(), format!("tensor `{name}` holds {} numbers", vector.numel()))
+                    .expected(format!("{}, one for each weight", self.len()))
+                    .remedy("give another --out, or remove the file to start anew"),
+            ));
+        }
         let Vectors { current, average, first_moment, second_moment } = &mut self.vectors;
         for (own, saved) in [current, average, first_moment, second_moment].into_iter().zip(vectors) {
             own.copy_(saved);
         }
+        Ok(())
     }
 
     /// The bytes of a model file with the moving average.
@@ -197,4 +209,23 @@ impl Weights {
 fn flattened<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Tensor {
     let flat: Vec<_> = tensors.map(|t| t.detach().reshape(-1)).collect();
     Tensor::cat(&flat, 0).to_kind(Kind::Float)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vector_of_another_length_is_refused_whichever_it_is() {
+        let mut weights = Weights::new(&ModelCard::new("x"), 0, Device::Cpu);
+        let before = weights.vectors.current.copy();
+        for (at, name) in Vectors::NAMES.iter().enumerate() {
+            let whole = || before.ones_like();
+            let mut vectors = [whole(), whole(), whole(), whole()];
+            vectors[at] = whole().narrow(0, 0, before.numel() as i64 - 100);
+            let told = weights.restore(&vectors, Path::new("state")).unwrap_err().to_string();
+            assert!(told.contains(&format!("state: tensor `{name}` holds")), "{told}");
+        }
+        assert!(weights.vectors.current.equal(&before), "nothing is taken over");
+    }
 }

@@ -71,7 +71,7 @@ impl Windows {
     /// The batch of `step`: [B, n], window after window.
     ///
     /// # Errors
-    /// [`Error::Data`] or [`Error::Audio`] where a file changed since the training began.
+    /// [`Error::Io`] where the decoded recordings cannot be read any more.
     pub fn batch(&self, step: u64) -> Result<Vec<f32>> {
         let TrainSettings { batch, window, .. } = self.settings;
         let mut out = Vec::with_capacity(batch * window);
@@ -86,11 +86,14 @@ impl Windows {
         let total = self.ends.last().copied().unwrap_or(0);
         let place = (uniform(random) * total as f64) as u64;
         let clip = self.ends.partition_point(|&end| end <= place).min(self.chosen.len() - 1);
-        let samples = self.clips.samples(self.chosen[clip])?;
-        let length = self.augmenter.as_ref().map_or(window, |a| a.input_for(window)).min(samples.len());
-        let start = (uniform(random) * (samples.len() - length + 1) as f64) as usize;
+        let clip = self.chosen[clip];
+        let held = self.clips.clips[clip].samples;
+        let length = self.augmenter.as_ref().map_or(window, |a| a.input_for(window)).min(held);
+        let start = (uniform(random) * (held - length + 1) as f64) as usize;
         let gain = (f64::from(low) + uniform(random) * f64::from(high - low)) as f32 / 32_768.0;
-        let scaled = samples[start..start + length].iter().map(|&s| f32::from(s) * gain);
+        let samples = self.clips.samples(clip, start, length)?;
+        let scaled = samples.iter().map(|&s| f32::from(s) * gain);
+        let end = out.len() + window;
         match &self.augmenter {
             None => out.extend(scaled),
             Some(augmenter) => {
@@ -100,15 +103,20 @@ impl Windows {
                 out.extend(augmenter.window(&clip, window, seed).iter().map(|s| s.clamp(-1.0, 1.0)));
             }
         }
+        // Silence behind a clip that is shorter than the window.
+        out.resize(end, 0.0);
         Ok(())
     }
 }
 
-/// The training's own recordings, to be mixed with each other.
+/// The training's own recordings, to be mixed with each other; of more than a pool holds an even share of each.
 fn own_clips(clips: &Clips, chosen: &[usize]) -> Result<Pool> {
+    let most = (Pool::MOST_S * f64::from(clips.sample_rate)) as usize;
+    let all: usize = chosen.iter().map(|&i| clips.clips[i].samples).sum();
+    let share = if all <= most { most } else { (most / chosen.len()).max(1) };
     let clip = |&i: &usize| {
-        let samples = clips.samples(i)?.iter().map(|&s| f32::from(s) / 32_768.0).collect();
-        Ok((clips.clips[i].name.clone(), samples))
+        let samples = clips.samples(i, 0, clips.clips[i].samples.min(share))?;
+        Ok((clips.clips[i].name.clone(), samples.iter().map(|&s| f32::from(s) / 32_768.0).collect()))
     };
     Ok(Pool::of_clips(chosen.iter().map(clip).collect::<Result<Vec<_>>>()?))
 }

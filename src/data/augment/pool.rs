@@ -8,9 +8,6 @@ use crate::{
 };
 use std::path::Path;
 
-/// Seconds that a pool holds at most, 350 MB at 24 kHz; of more, an even share of each file, from its start.
-const MOST_S: f64 = 3600.0;
-
 /// Clips by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pool {
@@ -18,6 +15,9 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Seconds that a pool holds at most, 350 MB at 24 kHz; of more, an even share of each file, from its start.
+    pub(crate) const MOST_S: f64 = 3600.0;
+
     /// Clips that are in memory already. Empty ones are left out.
     pub fn of_clips(clips: impl IntoIterator<Item = (String, Vec<f32>)>) -> Self {
         Self { clips: clips.into_iter().filter(|(_, clip)| !clip.is_empty()).collect() }
@@ -41,7 +41,7 @@ impl Pool {
     /// # Errors
     /// [`crate::Error::Io`] or [`crate::Error::Audio`] for the first that cannot be read.
     pub fn of_files(files: &[Found], sample_rate: u32) -> Result<Self> {
-        let share = (MOST_S * f64::from(sample_rate) / files.len().max(1) as f64) as usize;
+        let share = (Self::MOST_S * f64::from(sample_rate) / files.len().max(1) as f64) as usize;
         let read = |found: &Found| {
             let mut samples = audio::read_at(&found.input, sample_rate)?.samples;
             samples.truncate(share.max(1));

@@ -86,8 +86,8 @@ impl LeftOut {
         let mut sentences = vec![];
         if !self.formats.is_empty() {
             let shown: Vec<_> = self.formats.iter().map(|(extension, count)| format!("{count} {extension}")).collect();
-            let count = files(self.formats.values().sum());
-            sentences.push(format!("{count} left out, of formats that are not read here: {}", shown.join(", ")));
+            sentences
+                .push(format!("other files, of formats that are not read here, are left out: {}", shown.join(", ")));
         }
         if let Some((one, other)) = &self.example {
             let (count, one, other) = (files(self.namesakes), one.display(), other.display());
@@ -476,7 +476,7 @@ mod tests {
         let mut inputs = Inputs::default();
         inputs.add(folder.path(), None);
         assert_eq!(names_of(&inputs), ["a.wav", "b.npy", "recorded"]);
-        let said = "3 files are left out, of formats that are not read here: 1 .pt, 2 .wma";
+        let said = "other files, of formats that are not read here, are left out: 1 .pt, 2 .wma";
         assert_eq!(inputs.left_out.sentences(), [said]);
         assert_eq!(left_out([folder.path()]).sentences(), [said], "mels beside recordings are none");
     }

@@ -29,9 +29,9 @@ impl Scratch {
     }
 
     /// It has become what it was to be, and is kept.
-    pub fn keep(self) {
+    pub fn keep(mut self) {
         self.forget();
-        std::mem::forget(self);
+        self.0 = PathBuf::new();
     }
 
     fn forget(&self) {
@@ -44,8 +44,10 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        remove(&self.0);
-        self.forget();
+        if !self.0.as_os_str().is_empty() {
+            remove(&self.0);
+            self.forget();
+        }
     }
 }
 

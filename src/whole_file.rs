@@ -13,6 +13,7 @@ use std::{
 use crate::{
     Error, Result,
     output::{is_stream, open_in_place, open_stream, target},
+    scratch::Scratch,
 };
 
 /// A file in the making. Dropped before [`finish`](Self::finish) it leaves nothing behind; a process that is killed
@@ -29,13 +30,12 @@ pub struct WholeFile {
 
 #[derive(Debug)]
 struct Part {
-    /// The temporary name.
-    path: PathBuf,
+    /// The temporary name; none once it has its own.
+    scratch: Option<Scratch>,
     /// The name that it will have.
     target: PathBuf,
     /// Those of the file that it replaces.
     permissions: Option<Permissions>,
-    finished: bool,
 }
 
 impl WholeFile {
@@ -60,7 +60,7 @@ impl WholeFile {
             created => created,
         }
         .map_err(failed())?;
-        Ok(Self { path, file, part: Some(Part { path: part, target, permissions, finished: false }) })
+        Ok(Self { path, file, part: Some(Part { scratch: Some(Scratch::new(part)), target, permissions }) })
     }
 
     /// The name that the file was asked for by.
@@ -88,23 +88,15 @@ impl WholeFile {
 
 impl Part {
     fn put_in_place(&mut self, file: &File) -> io::Result<()> {
-        if !is_still_named(file, &self.path)? {
+        let Some(scratch) = &self.scratch else { return Ok(()) };
+        if !is_still_named(file, scratch.path())? {
             return Err(io::Error::other("its temporary file was taken away"));
         }
-        fs::rename(&self.path, &self.target)?;
-        self.finished = true;
+        fs::rename(scratch.path(), &self.target)?;
+        self.scratch.take().map(Scratch::keep);
         // The name itself is in the folder's data. Some file systems cannot sync a folder; the file is whole anyway.
         let _ = File::open(folder_of(&self.target)).and_then(|folder| folder.sync_all());
         Ok(())
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Nothing can be done about a failure; the next attempt removes the file.
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }
 

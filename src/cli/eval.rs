@@ -5,7 +5,10 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     str::FromStr,
-    sync::atomic::AtomicBool,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use audiodiff::{
@@ -157,6 +160,13 @@ pub fn run(flags: &EvalFlags, terminal: &Terminal) -> Result<Outcome> {
         terminal.note(format_args!("{known} of {all} scores are there already"));
     }
     let is_done = |file: &str, system: &str| done.get(file).is_some_and(|systems| systems.contains(system));
+    let kept = move |count: usize, results: &Path| {
+        format!("{count} of {all} scores are in {}; the same command goes on", results.display())
+    };
+    let scored = Arc::new(AtomicUsize::new(known));
+    if let (Some(results), scored) = (flags.results.clone(), scored.clone()) {
+        interrupt::last_words(move || kept(scored.load(Ordering::Relaxed), &results));
+    }
     let mut progress = Progress::new(terminal, all - known);
     let ended = evaluation.compare(is_done, stop, |event| match event {
         Event::Rendered { audio_s } => {
@@ -165,14 +175,15 @@ pub fn run(flags: &EvalFlags, terminal: &Terminal) -> Result<Outcome> {
         }
         Event::Scored(comparison) => {
             comparison.scores.iter().for_each(|_| progress.finished_one());
-            report.take(comparison)
+            report.take(comparison)?;
+            scored.store(report.scores.len(), Ordering::Relaxed);
+            Ok(())
         }
     });
     let (audio_s, took_s, speed) = (progress.audio_s(), progress.took_s(), progress.speed());
     drop(progress);
     if let (Err(Error::Interrupted), Some(results)) = (&ended, &flags.results) {
-        let count = report.scores.len();
-        terminal.note(format_args!("{count} of {all} scores are in {}; the same command goes on", results.display()));
+        terminal.note(kept(report.scores.len(), results));
     }
     ended?;
     terminal.note(format_args!("{audio_s:.1} s of sound scored in {took_s:.1} s ({speed:.1} x real time)"));

@@ -174,7 +174,7 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
     let chunk_s = renderer.chunk_s();
     let RenderSettings { effort, seed, chunk, source, .. } = renderer.settings;
 
-    let stop = interrupt::stop_flag();
+    let stop = interrupt::saving_stop_flag();
     let cushion_s = if live { cushion_s(chunk_s) } else { 0.0 };
     let settings = PlayerSettings { sample_rate: convention.sample_rate, volume: flags.volume as f32, cushion_s };
     let (mut player, feed) = Player::start(&device, settings)?;

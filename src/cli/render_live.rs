@@ -50,7 +50,7 @@ pub fn run(
     let rate = settings.rate.unwrap_or(convention.rendered_rate());
     // A stream has nothing to tidy up; a file is put in its place between two chunks, or while nothing comes.
     let (stop, input): (_, Box<dyn io::Read + Send>) = match output {
-        Output::File(_) => (interrupt::stop_flag(), Box::new(interrupt::standard_input())),
+        Output::File(_) => (interrupt::saving_stop_flag(), Box::new(interrupt::standard_input())),
         Output::Stream(_) => (&NEVER, Box::new(io::stdin())),
     };
     let mel = LiveMel::new(input, format.into(), settings.source.layout, convention, "standard input");

@@ -120,7 +120,7 @@ pub fn run(flags: TrainFlags, terminal: &Terminal) -> Result<Outcome> {
     let job = flags.job(settings)?;
     terminal.left_out(&left_out(job.data.iter().map(PathBuf::as_path)));
     let mut report = Report::new(terminal, json);
-    let trained = train(&job, interrupt::stop_flag(), &mut |event| report.hear(event))?;
+    let trained = train(&job, interrupt::saving_stop_flag(), &mut |event| report.hear(event))?;
     report.end(&job, &trained)?;
     Ok(if trained.interrupted { Outcome::Interrupted } else { Outcome::Done })
 }

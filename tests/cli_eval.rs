@@ -72,6 +72,38 @@ fn a_copy_is_perfect_and_a_late_one_too() {
     }
 }
 
+#[test]
+fn what_a_rendering_leaves_out_counts() {
+    let program = Program::new();
+    for (name, samples) in recordings(&program, 2) {
+        write(&program, &format!("half/{name}.wav"), &samples[..7_200]);
+        // Two hops less than the recording, as framing may leave.
+        write(&program, &format!("trimmed/{name}.wav"), &samples[..14_400 - 512]);
+        // The second half in its place, after a start that is not there.
+        write(&program, &format!("end/{name}.wav"), &samples[7_200..]);
+    }
+    let arguments = ["eval", "half", "trimmed", "end", "-r", "ref", "--metrics", "cheap,vuv_f1"];
+    let outcome = program.run(&[&arguments[..], &["--json", "--summary", "s.json"]].concat()).code(0);
+    let outcome = outcome.says(&["half: 2 of 2 files lack a part", "50.0 % are covered in the mean"]);
+    for line in outcome.objects() {
+        let distances = ["mel_l1", "mr_mel", "stft_sc", "stft_log"].map(|key| number(&line, key));
+        if line["system"] == "trimmed" {
+            assert_eq!((number(&line, "coverage"), distances), (1.0, [0.0; 4]), "{line}");
+        } else {
+            assert_eq!(number(&line, "coverage"), 0.5, "{line}");
+            // Speech lies several nats above silence, in half of the frames.
+            assert!(distances[..2].iter().all(|d| *d > 1.0), "{line}");
+            // As silence has no energy, the whole of a half is wrong.
+            assert!(distances[2] > 0.2 && distances[3] > 0.5 && number(&line, "vuv_f1") < 0.95, "{line}");
+        }
+    }
+    let summary: Value = serde_json::from_str(&program.text("s.json")).unwrap();
+    let coverage: Vec<f64> = (0..3).map(|i| number(&summary["systems"][i], "coverage")).collect();
+    assert_eq!(coverage, [0.5, 1.0, 0.5]);
+    let csv = program.run(&[&arguments[..], &["--csv"]].concat()).code(0);
+    assert!(csv.out().lines().next().unwrap().contains(",longer_s,coverage,problem"), "{}", csv.out());
+}
+
 /// White noise whose power is a thousandth of the recording's, 30 dB below it.
 #[test]
 fn noise_of_a_known_level_is_measured() {

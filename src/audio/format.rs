@@ -70,10 +70,10 @@ pub fn of_start(start: &[u8]) -> Option<Format> {
         _ if at(0, b"\x0b\x77") => Foreign("AC-3"),
         _ if at(0, b"MThd") => Foreign("MIDI"),
         // MPEG audio without a tag: eleven bits set, then a version, layer, bit rate and sample rate that exist. Layer 0
-        // is AAC in ADTS.
+        // is AAC in ADTS; layer I is found in no file today, and looks like the byte order mark of a text in UTF-16.
         [0xFF, second, third, ..] if second & 0xE0 == 0xE0 && second & 0x18 != 0x08 => {
             let is_adts = second & 0xF6 == 0xF0 && third & 0x3C <= 0x30;
-            let is_mpeg = second & 0x06 != 0 && third & 0xF0 != 0xF0 && third & 0x0C != 0x0C;
+            let is_mpeg = matches!(second & 0x06, 0x02 | 0x04) && third & 0xF0 != 0xF0 && third & 0x0C != 0x0C;
             return (is_adts || is_mpeg).then_some(Stream);
         }
         _ => return None,

@@ -455,7 +455,7 @@ mod tests {
             let first = (around - 1000..).find(|&samples| length(samples).1.starts_with(b"RF64")).unwrap();
             let (bytes, head) = length(first - 1);
             assert!(bytes - 8 < u64::from(u32::MAX) && bytes - 8 + 8 >= u64::from(u32::MAX), "{format:?}: {bytes}");
-            assert_eq!(head[4..8], (bytes as u32 - 8).to_le_bytes());
+            assert_eq!(head[4..8], ((bytes - 8) as u32).to_le_bytes());
             let (bytes, head) = length(first);
             assert_eq!((&head[4..16], &head[16..20]), (&b"\xFF\xFF\xFF\xFFWAVEds64"[..], &28u32.to_le_bytes()[..]));
             assert_eq!(head[20..28], (bytes - 8).to_le_bytes());

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use audiodiff::{
     eval::{FileScore, Metric, Summary, statistics::Interval},
+    printable::OneLine,
     report::evaluation::{count, verdict},
 };
 
@@ -60,13 +61,16 @@ fn interval(metric: Metric, interval: &Interval, signed: bool) -> String {
 }
 
 fn aligned(rows: &[Vec<String>]) -> String {
+    // As they will be shown, or their widths would be others.
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| OneLine(cell).to_string()).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         let line = cells.collect::<Vec<_>>().join("   ");
         text += line.trim_end();
@@ -75,7 +79,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
     text
 }
 
-const ABOUT: [&str; 7] = ["file", "system", "seconds", "sample_rate", "delay_ms", "longer_s", "problem"];
+const ABOUT: [&str; 8] = ["file", "system", "seconds", "sample_rate", "delay_ms", "longer_s", "coverage", "problem"];
 
 pub fn csv_head(metrics: &BTreeSet<Metric>) -> String {
     ABOUT.into_iter().chain(metrics.iter().map(|m| m.key())).collect::<Vec<_>>().join(",") + "\n"
@@ -89,6 +93,7 @@ pub fn csv_line(score: &FileScore, metrics: &BTreeSet<Metric>) -> String {
         score.sample_rate.to_string(),
         score.delay_ms.to_string(),
         score.longer_s.to_string(),
+        score.coverage.to_string(),
         quoted(score.problem.as_deref().unwrap_or_default()),
     ];
     cells.extend(metrics.iter().map(|&m| score.value(m).map_or_else(String::new, |value| value.to_string())));
@@ -143,7 +148,7 @@ mel_l1    +0.0000 [+0.0000, +0.0000] not significant
         let mut score = scores().remove(0);
         score.file = "a, \"b\"".into();
         let metrics = BTreeSet::from([Metric::PesqWb, Metric::MelL1]);
-        assert_eq!(csv_line(&score, &metrics), "\"a, \"\"b\"\"\",old,1.5,0,0,0,,,0.125\n");
+        assert_eq!(csv_line(&score, &metrics), "\"a, \"\"b\"\"\",old,1.5,0,0,0,0,,,0.125\n");
         assert!(csv_head(&metrics).ends_with(",problem,pesq_wb,mel_l1\n"));
     }
 }

@@ -38,15 +38,16 @@ pub fn delay(reference: &[f32], rendered: &[f32], sample_rate: u32) -> Result<is
     if correlation > COPY {
         return Ok(fine);
     }
-    let distance = |delay: isize| -> Result<f64> {
-        let (a, b) = overlap(reference, rendered, delay);
-        spectral_distance(a, b, sample_rate)
-    };
-    let mut best = (0, distance(0)? * WORTH);
-    for candidate in [coarse * hop as isize, fine] {
-        let d = if candidate == 0 { f64::INFINITY } else { distance(candidate)? };
-        if d < best.1 {
-            best = (candidate, d);
+    let mut best = (0, WORTH);
+    for candidate in [coarse * hop as isize, fine].into_iter().filter(|delay| *delay != 0) {
+        let (a, b) = overlap(reference, rendered, candidate);
+        // The same part of the recording against what sounds with it now: a delay must not win by leaving out the part
+        // that is hard to match.
+        let from = usize::try_from(-candidate).unwrap_or(0);
+        let (c, d) = overlap(a, &rendered[from.min(rendered.len())..], 0);
+        let share = spectral_distance(a, b, sample_rate)? / spectral_distance(c, d, sample_rate)?;
+        if share < best.1 {
+            best = (candidate, share);
         }
     }
     Ok(best.0)
@@ -58,6 +59,17 @@ pub fn overlap<'a>(reference: &'a [f32], rendered: &'a [f32], delay: isize) -> (
     let (a, b) = (skip(reference, -delay), skip(rendered, delay));
     let n = a.len().min(b.len());
     (&a[..n], &b[..n])
+}
+
+/// `rendered` in the time of a recording of `n` samples, from its start to its end: without its delay of `delay` samples,
+/// and silent where it has nothing.
+pub fn in_place(rendered: &[f32], delay: isize, n: usize) -> Vec<f32> {
+    let missing = usize::try_from(-delay).unwrap_or(0).min(n);
+    let sound = &rendered[usize::try_from(delay).unwrap_or(0).min(rendered.len())..];
+    let mut placed = vec![0.0; missing];
+    placed.extend(&sound[..sound.len().min(n - missing)]);
+    placed.resize(n, 0.0);
+    placed
 }
 
 /// A rough spectrum whose frames lie close together.
@@ -185,6 +197,13 @@ mod tests {
         let audio = syllables(24_000);
         assert_eq!(delay(&audio, &[], 24_000).unwrap(), 0);
         assert_eq!(delay(&audio, &[0.0; 24_000], 24_000).unwrap(), 0);
+        // Noise without syllables is nowhere nearer to them than elsewhere.
+        let mut state = 7u32;
+        let even = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            0.1 * ((state >> 8) as f32 / (1 << 23) as f32 - 1.0)
+        });
+        assert_eq!(delay(&audio, &even.take(24_000).collect::<Vec<_>>(), 24_000).unwrap(), 0);
     }
 
     #[test]
@@ -204,5 +223,15 @@ mod tests {
         assert_eq!(overlap(&a, &b, 1), (&a[..2], &b[1..]));
         assert_eq!(overlap(&b, &a, -1), (&b[1..], &a[..2]));
         assert_eq!(overlap(&a, &b, 100).0.len(), 0);
+    }
+
+    #[test]
+    fn what_is_missing_in_place_is_silent() {
+        let sound = [1.0, 2.0, 3.0];
+        assert_eq!(in_place(&sound, 0, 5), [1.0, 2.0, 3.0, 0.0, 0.0]);
+        assert_eq!(in_place(&sound, 1, 2), [2.0, 3.0]);
+        assert_eq!(in_place(&sound, -2, 4), [0.0, 0.0, 1.0, 2.0]);
+        assert_eq!(in_place(&sound, 9, 2), [0.0; 2]);
+        assert_eq!(in_place(&sound, -9, 2), [0.0; 2]);
     }
 }

@@ -187,10 +187,19 @@ pub struct FileScore {
     pub delay_ms: f64,
     /// Rendering less recording, in seconds, before the delay was taken out.
     pub longer_s: f64,
+    /// The share of the recording that the rendering has a sound for, 0 to 1. What is missing counts as silence in every
+    /// metric, but for the tenth of a second that framing and trimming may cost: that much is left out and no share.
+    #[serde(default = "whole")]
+    pub coverage: f64,
     /// Why there are no scores, or why some are missing.
     pub problem: Option<String>,
     #[serde(flatten)]
     pub values: BTreeMap<Metric, Option<f64>>,
+}
+
+/// Of scores that were kept before there was a coverage.
+fn whole() -> f64 {
+    1.0
 }
 
 impl FileScore {
@@ -203,6 +212,7 @@ impl FileScore {
             sample_rate: 0,
             delay_ms: 0.0,
             longer_s: 0.0,
+            coverage: 0.0,
             problem: Some(problem.into()),
             values: metrics.iter().map(|&m| (m, None)).collect(),
         }
@@ -279,7 +289,16 @@ impl<'a> Reference<'a> {
         }
         let rendered = rendering.at(self.sample_rate);
         let delay = alignment::delay(&self.samples, &rendered, self.sample_rate)?;
-        let (reference, aligned) = alignment::overlap(&self.samples, &rendered, delay);
+        let (mut reference, mut aligned) = alignment::overlap(&self.samples, &rendered, delay);
+        let missing_s = (self.samples.len() - reference.len()) as f64 / f64::from(self.sample_rate);
+        let is_partial = missing_s > TRIMMED_S;
+        let placed;
+        score.coverage = 1.0;
+        if is_partial {
+            score.coverage = reference.len() as f64 / self.samples.len() as f64;
+            placed = alignment::in_place(&rendered, delay, self.samples.len());
+            (reference, aligned) = (&self.samples, &placed);
+        }
 
         let mut problem = None;
         if self.metrics.contains(&Metric::PesqWb) {
@@ -292,10 +311,14 @@ impl<'a> Reference<'a> {
             let again = rendering.at(native_rate());
             let delay = (delay as f64 * f64::from(native_rate()) / f64::from(self.sample_rate)).round() as isize;
             // Where sound is missing at the rendering's start, the mel has to begin later as well.
-            let (reference, again) = alignment::overlap(audio, &again, delay);
-            let distance = match delay {
-                0.. => mel_l1(given, again),
-                _ => mel_l1(&extract(reference, &MelConvention::native())?, again),
+            let distance = if is_partial {
+                mel_l1(given, &alignment::in_place(&again, delay, audio.len()))
+            } else {
+                let (reference, again) = alignment::overlap(audio, &again, delay);
+                match delay {
+                    0.. => mel_l1(given, again),
+                    _ => mel_l1(&extract(reference, &MelConvention::native())?, again),
+                }
             };
             set(Metric::MelL1, distance.map(f64::from));
         }
@@ -309,7 +332,7 @@ impl<'a> Reference<'a> {
         }
         if let Some(track) = &self.track {
             let again;
-            let track = if delay < 0 {
+            let track = if delay < 0 && !is_partial {
                 again = pitch::track(reference, self.sample_rate);
                 &again
             } else {
@@ -328,6 +351,9 @@ impl<'a> Reference<'a> {
         Ok(score)
     }
 }
+
+/// Seconds of the recording that a rendering may lack without a loss: a hop, a filter's delay, a trimmed pause.
+const TRIMMED_S: f64 = 0.1;
 
 /// Below this peak a file is silent: three bits of 16.
 const SILENCE: f32 = 1e-4;

@@ -31,6 +31,8 @@ pub struct SystemSummary {
     pub name: String,
     /// Files of which nothing could be measured.
     pub failed: usize,
+    /// Mean share of the recordings that the scored files cover, 0 to 1; absent where none was scored.
+    pub coverage: Option<f64>,
     /// Over the files that have the metric; absent where none has.
     pub means: BTreeMap<Metric, Interval>,
     /// This system less the first one, over the files that both have. Of the loudness, how far it is off counts, whichever
@@ -103,13 +105,23 @@ impl SystemSummary {
             false => Metric::ALL.into_iter().filter_map(|m| Some((m, difference(m)?))).collect(),
         };
         let failed = scores.iter().filter(|score| score.failed()).count();
-        Self { name: name.into(), failed, means: means.collect(), differences, notes: notes(scores) }
+        let coverage = coverage(&scored(scores));
+        Self { name: name.into(), failed, coverage, means: means.collect(), differences, notes: notes(scores) }
     }
+}
+
+/// Those of which anything could be measured.
+fn scored<'a>(scores: &[&'a FileScore]) -> Vec<&'a FileScore> {
+    scores.iter().copied().filter(|score| !score.failed()).collect()
+}
+
+fn coverage(scored: &[&FileScore]) -> Option<f64> {
+    (!scored.is_empty()).then(|| scored.iter().map(|score| score.coverage).sum::<f64>() / scored.len() as f64)
 }
 
 /// What would surprise who compares the numbers with others.
 fn notes(scores: &[&FileScore]) -> Vec<String> {
-    let scored: Vec<_> = scores.iter().filter(|score| !score.failed()).collect();
+    let scored = scored(scores);
     let mut notes = vec![];
     let delays: Vec<f64> = scored.iter().map(|s| s.delay_ms).filter(|ms| ms.abs() >= NOTABLE_DELAY_MS).collect();
     if !delays.is_empty() {
@@ -131,9 +143,21 @@ fn notes(scores: &[&FileScore]) -> Vec<String> {
     if !lengths.is_empty() {
         let (low, high) = ends(&lengths);
         notes.push(format!(
-            "{} of {} files are not as long as the recording ({low:+.2} to {high:+.2} s); what both have was compared",
+            "{} of {} files are not as long as the recording ({low:+.2} to {high:+.2} s)",
             lengths.len(),
             scored.len()
+        ));
+    }
+    let partial: Vec<_> = scored.iter().filter(|s| s.coverage < 1.0).collect();
+    if let Some(least) = partial.iter().min_by(|a, b| a.coverage.total_cmp(&b.coverage)) {
+        notes.push(format!(
+            "{} of {} files lack a part of the recording, which counts as silence: {:.1} % are covered in the mean, {:.1} % \
+             of {}",
+            partial.len(),
+            scored.len(),
+            100.0 * coverage(&scored).unwrap_or(1.0),
+            100.0 * least.coverage,
+            least.file
         ));
     }
     notes
@@ -152,7 +176,7 @@ mod tests {
     fn scores(system: &str, n: usize, metric: Metric, value: impl Fn(usize) -> f64) -> Vec<FileScore> {
         let score = |i: usize| {
             let mut score = FileScore::unscored(&format!("file {i}"), system, &BTreeSet::from([metric]), "");
-            (score.problem, score.seconds, score.sample_rate) = (None, 2.0, 24_000);
+            (score.problem, score.seconds, score.sample_rate, score.coverage) = (None, 2.0, 24_000, 1.0);
             score.values.insert(metric, Some(value(i)));
             score
         };
@@ -190,11 +214,13 @@ mod tests {
     fn what_was_taken_out_is_said() {
         let mut all = scores("a", 3, Metric::MelL1, |_| 0.1);
         all[1].delay_ms = 41.68;
-        (all[2].delay_ms, all[2].longer_s) = (0.02, -0.5);
+        (all[2].delay_ms, all[2].longer_s, all[2].coverage) = (0.02, -0.5, 0.75);
         let notes = &Summary::new(&["a".into()], &all).systems[0].notes;
         assert_eq!(notes[0], "a delay of 41.7 ms was found and taken out of 1 of 3 files");
         assert_eq!(notes[1], "compared at 24000 Hz, the lowest rate concerned");
-        assert!(notes[2].starts_with("1 of 3 files are not as long as the recording (-0.50 to -0.50 s)"));
+        assert_eq!(notes[2], "1 of 3 files are not as long as the recording (-0.50 to -0.50 s)");
+        let partial = "1 of 3 files lack a part of the recording, which counts as silence: 91.7 % are covered in the mean, 75.0 % of file 2";
+        assert_eq!(notes[3..], [partial]);
     }
 
     #[test]

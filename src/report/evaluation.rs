@@ -129,7 +129,8 @@ fn files(scores: &[FileScore], metrics: &[Metric], shown: impl Fn(&str) -> bool)
         let mut row = vec![file, Cell::text(&score.system)];
         row.extend(metrics.iter().map(value));
         row.extend([Cell::number(score.seconds, 2), Cell::number(score.delay_ms, 1)]);
-        row.push(Cell::text(score.problem.clone().unwrap_or_default()));
+        let partial = (score.coverage < 1.0 && !score.failed()).then(|| covered(score));
+        row.push(Cell::text(partial.into_iter().chain(score.problem.clone()).collect::<Vec<_>>().join("; ")));
         row
     };
     Table { head, rows: scores.iter().map(row).collect(), sortable: true, ..Table::default() }
@@ -199,12 +200,17 @@ pub fn clip(comparison: &Comparison, systems: &[String]) -> Result<Clip> {
     Ok(clip)
 }
 
+fn covered(score: &FileScore) -> String {
+    format!("covers {:.1} % of the recording, the rest counts as silence", 100.0 * score.coverage)
+}
+
 /// The scores in a line.
 fn line(score: &FileScore) -> String {
     let value = |m: Metric| Some(format!("{} {:.*}", m.title(), m.digits(), score.value(m)?));
     let values = score.values.keys().filter_map(|&m| value(m));
     let delay = (score.delay_ms.abs() >= 0.5).then(|| format!("delay of {:.1} ms taken out", score.delay_ms));
-    values.chain(delay).chain(score.problem.clone()).collect::<Vec<_>>().join(" · ")
+    let partial = (score.coverage < 1.0 && !score.failed()).then(|| covered(score));
+    values.chain(delay).chain(partial).chain(score.problem.clone()).collect::<Vec<_>>().join(" · ")
 }
 
 fn spectrum(sound: &Sound, rate: u32) -> Grid {

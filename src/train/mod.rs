@@ -26,7 +26,7 @@ mod weights;
 mod windows;
 
 pub use acoustics::Acoustics;
-pub use checkpoint::{Header, Progress, load as load_checkpoint};
+pub use checkpoint::{Header, Origin, Progress, load as load_checkpoint};
 pub use clips::{Clip, Clips, Dropped, Folders};
 pub use conversion::ConversionPair;
 pub use few_step::{FewStepLosses, Unrolling};

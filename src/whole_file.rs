@@ -93,7 +93,9 @@ impl Part {
             return Err(io::Error::other("its temporary file was taken away"));
         }
         fs::rename(scratch.path(), &self.target)?;
-        self.scratch.take().map(Scratch::keep);
+        if let Some(scratch) = self.scratch.take() {
+            scratch.keep();
+        }
         // The name itself is in the folder's data. Some file systems cannot sync a folder; the file is whole anyway.
         let _ = File::open(folder_of(&self.target)).and_then(|folder| folder.sync_all());
         Ok(())

@@ -211,6 +211,7 @@ fn an_interrupt_is_heard_while_a_recording_is_decoded_and_while_the_model_is_val
 
 /// The most memory that the program took, in bytes.
 #[cfg(target_os = "linux")]
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
 fn peak_memory(command: &mut Command) -> u64 {
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     // SAFETY: all zeros are a valid value, and the call writes to these two variables only.

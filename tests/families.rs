@@ -32,7 +32,7 @@ struct Toy {
 }
 
 impl Toy {
-    fn new() -> Arc<dyn Vocoder> {
+    fn load() -> Arc<dyn Vocoder> {
         let once = Effort::new([("loudness", 1)]);
         let card = ModelCard {
             name: "toy".into(),
@@ -112,10 +112,10 @@ fn near(samples: &[f32], wanted: &[f32]) -> bool {
 fn it_renders_at_any_rate_and_to_any_length() {
     let own = presets::named("f5-tts").unwrap();
     let source = || Box::new(WholeMel::new(mel(&[0.1, 0.2, 0.3])));
-    let renderer = Renderer::new(Toy::new(), source(), own, &RenderOptions::default()).unwrap();
+    let renderer = Renderer::new(Toy::load(), source(), own, &RenderOptions::default()).unwrap();
     assert!(near(&all(renderer).into_mono(), &[[0.1; 256], [0.2; 256]].concat()));
 
-    let renderer = Renderer::new(Toy::new(), source(), own, &RenderOptions::default()).unwrap();
+    let renderer = Renderer::new(Toy::load(), source(), own, &RenderOptions::default()).unwrap();
     let sound = all(renderer.at_rate(48_000).unwrap().of_length(1100));
     assert_eq!((sound.len(), sound.rate), (1100, 48_000));
     // Beyond the mel's end there is silence.
@@ -129,7 +129,7 @@ fn each_channel_of_a_mel_is_rendered_for_itself() {
     let both = (0..3).flat_map(|t| [left.frame(t), right.frame(t)].concat()).collect();
     let source = WholeMel::new(MelSpectrogram::new(both, 200)).of_channels(2);
     let options = RenderOptions { chunk: Some(2), ..RenderOptions::default() };
-    let sound = all(Renderer::new(Toy::new(), Box::new(source), own, &options).unwrap());
+    let sound = all(Renderer::new(Toy::load(), Box::new(source), own, &options).unwrap());
     assert_eq!(sound.channels.len(), 2);
     assert!(near(&sound.channels[0], &[[0.1; 256], [0.2; 256]].concat()));
     assert!(near(&sound.channels[1], &[[0.5; 256], [0.4; 256]].concat()));
@@ -140,14 +140,14 @@ fn mels_of_other_programs_are_converted_for_it() {
     let (name, frames) = ("hifigan-22k", 40);
     let c = presets::named(name).unwrap();
     let source = WholeMel::new(MelSpectrogram::new(vec![-4.0; 80 * frames], 80));
-    let sound = all(Renderer::new(Toy::new(), Box::new(source), c, &RenderOptions::default()).unwrap());
+    let sound = all(Renderer::new(Toy::load(), Box::new(source), c, &RenderOptions::default()).unwrap());
     assert_eq!((sound.rate, sound.len()), (22_050, c.samples(frames)));
     assert!(sound.channels[0].iter().any(|v| v.abs() > 1e-3), "silence");
 }
 
 #[test]
 fn work_that_it_does_not_know_is_refused() {
-    let toy = Toy::new();
+    let toy = Toy::load();
     let standard = &toy.card().efforts.standard;
     let error = toy.adjusted(standard, &Effort::new([("steps", 3)])).unwrap_err().to_string();
     assert_eq!(error, "steps: means nothing to this model, expected loudness");
@@ -180,7 +180,7 @@ fn it_renders_batches() {
     let mut inputs = Inputs::default();
     inputs.add(&folder.path().join("in"), None);
     let plan = Plan::new(&inputs, &Target::Folder(folder.path().join("out")), "wav").unwrap();
-    let toy = Toy::new();
+    let toy = Toy::load();
     let renderer = FileRenderer { settings: settings(toy.as_ref()), vocoder: toy };
     let mut made = vec![];
     run(&renderer, &plan.items, 2, &AtomicBool::new(false), |event| {
@@ -204,7 +204,7 @@ fn it_renders_batches() {
 fn it_is_played() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
-    let toy = Toy::new();
+    let toy = Toy::load();
     audiodiff::mel::file::write(&path, &mel(&[0.25; 101]), &toy.card().mel).unwrap();
     let playing = PlayerSettings { sample_rate: 24_000, volume: 1.0, cushion_s: 0.0 };
     let (_player, feed, _feeder) = Player::detached(48_000, playing).unwrap();
@@ -229,7 +229,7 @@ fn it_is_scored() {
     let recording = audiodiff::audio::read(&path).unwrap();
     let reference = Scored { samples: recording.samples, sample_rate: recording.sample_rate };
     let stop = AtomicBool::new(false);
-    let mut system = ModelSystem::new(Toy::new(), RenderOptions::default(), &stop);
+    let mut system = ModelSystem::new(Toy::load(), RenderOptions::default(), &stop);
     assert!(system.identity("").contains("toy-1"));
     let rendering = system.render("speech", &reference).unwrap();
     let whole = resampled_len(reference.samples.len() as u64, reference.sample_rate, 24_000) as usize;

@@ -61,6 +61,7 @@ impl Mix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::f32::consts::FRAC_1_SQRT_2 as HALF_POWER;
 
     fn mix(mask: u32) -> Mix {
         Mix::of(&Channels::Positioned(Position::from_wave_channel_mask(mask).unwrap()))
@@ -69,11 +70,11 @@ mod tests {
     #[test]
     fn surround_is_mixed_by_bs_775() {
         for (name, mask, weights) in [
-            ("5.1", 0x3F, vec![0.7071, 0.7071, 1.0, 0.0, 0.5, 0.5]),
-            ("5.1 with sides", 0x60F, vec![0.7071, 0.7071, 1.0, 0.0, 0.5, 0.5]),
-            ("5.0", 0x37, vec![0.7071, 0.7071, 1.0, 0.5, 0.5]),
-            ("quad", 0x33, vec![0.7071, 0.7071, 0.5, 0.5]),
-            ("7.1", 0x63F, vec![0.7071, 0.7071, 1.0, 0.0, 0.5, 0.5, 0.5, 0.5]),
+            ("5.1", 0x3F, vec![HALF_POWER, HALF_POWER, 1.0, 0.0, 0.5, 0.5]),
+            ("5.1 with sides", 0x60F, vec![HALF_POWER, HALF_POWER, 1.0, 0.0, 0.5, 0.5]),
+            ("5.0", 0x37, vec![HALF_POWER, HALF_POWER, 1.0, 0.5, 0.5]),
+            ("quad", 0x33, vec![HALF_POWER, HALF_POWER, 0.5, 0.5]),
+            ("7.1", 0x63F, vec![HALF_POWER, HALF_POWER, 1.0, 0.0, 0.5, 0.5, 0.5, 0.5]),
         ] {
             let sum: f32 = weights.iter().sum();
             let full = mix(mask).mono(&vec![1.0; weights.len()], weights.len());

@@ -17,7 +17,7 @@ use super::{
     presets::{self, Preset},
 };
 use crate::dsp::resample::resample;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 /// How many times a lowest value has to occur to be a floor and no accident.
 const FLOOR_COUNT: usize = 8;
@@ -425,10 +425,11 @@ fn compare_recording(
         if (c.frames(whole.round() as usize) as f64 - view.frames() as f64).abs() > 2.0 {
             return None;
         }
-        if !at_rate.contains_key(&c.sample_rate) {
-            at_rate.insert(c.sample_rate, resample(own, recording.sample_rate, c.sample_rate).ok()?);
-        }
-        let mel = extract(&at_rate[&c.sample_rate], c).ok()?;
+        let samples = match at_rate.entry(c.sample_rate) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(place) => place.insert(resample(own, recording.sample_rate, c.sample_rate).ok()?),
+        };
+        let mel = extract(samples, c).ok()?;
         // Where the recording was cut, or a program masked its last frame, nothing is compared.
         let frames = mel.frames().min(view.frames()).saturating_sub(if view.frames() > 16 { 2 } else { 0 });
         let own = &mel.values()[..frames * c.n_mels];

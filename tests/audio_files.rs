@@ -238,10 +238,10 @@ fn formats_with_headers_of_their_own_are_read() {
 #[test]
 fn speech_in_opus_and_m4a_is_the_speech_that_was_coded() {
     let original = audio::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-en.wav")).unwrap().samples;
-    // ffmpeg's decoders have a correlation of 0.987 and 0.989 at these bit rates. AAC's encoder begins with a frame of
-    // nothing, which symphonia leaves in.
+    // The correlation that is left at these bit rates: libopus's own decoding has 0.960, as its low band comes two thirds of a
+    // sample early, ffmpeg's of AAC 0.989. AAC's encoder begins with a frame of nothing, which symphonia leaves in.
     for (name, samples, longest_lead, least) in [
-        ("speech.opus", 35_984..=36_000, 0, 0.98),
+        ("speech.opus", 35_984..=36_000, 0, 0.955),
         ("speech.m4a", 36_000..=38_200, 2112, 0.98),
         ("speech-alac.m4a", 7200..=7200, 0, 0.999_999),
     ] {

@@ -182,7 +182,11 @@ impl TrainSettings {
         let fault = |error: &dyn std::fmt::Display| {
             Error::Settings(Fault::new(path.display(), one_line(error)).remedy("see audiodiff train --print-config"))
         };
-        let given: toml::Table = text.parse().map_err(|e: toml::de::Error| fault(&e))?;
+        let given: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            // Not the line itself, which may be of any length.
+            let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            fault(&format!("line {line}: {}", e.message()))
+        })?;
         let named = given.get("phase").cloned().map(Phase::deserialize).transpose().map_err(|e| fault(&e))?;
         if let (Some(named), Some(wanted)) = (named, phase)
             && named != wanted

@@ -2,6 +2,7 @@
 
 use audiodiff::{
     Error,
+    mel::{Framing, LogBase, MelConvention, presets},
     model::{DenoiserSize, EncoderSize, ModelCard, ModelFile, Storage, VocoderNetwork, serialize},
 };
 use proptest::prelude::*;
@@ -39,6 +40,27 @@ fn refusal(bytes: &[u8]) -> String {
         Err(other) => panic!("{other:?}"),
         Ok(()) => panic!("was taken"),
     }
+}
+
+#[test]
+fn a_model_takes_any_mel_that_its_sampler_can_project_on() {
+    let of = |change: fn(&mut MelConvention)| {
+        let mut convention = presets::named("bigvgan-44k-128").unwrap().clone();
+        change(&mut convention);
+        ModelCard::of_convention("full", &convention)
+    };
+    let card = of(|_| ()).unwrap();
+    assert_eq!((card.mel.framing, card.mel.n_fft, card.mel.hop), (Framing::Centred, 2048, 512));
+    assert_eq!((card.denoiser.n_fft, card.denoiser.hop), (1024, 256));
+    let refused = |change: fn(&mut MelConvention), field: &str| {
+        let error = of(change).unwrap_err().to_string();
+        assert!(error.contains(field) && error.contains("bigvgan-44k-128"), "{error}");
+    };
+    refused(|c| c.power = 2.0, "power");
+    refused(|c| c.log = LogBase::Ten, "log");
+    refused(|c| c.win_length = 1024, "win_length");
+    refused(|c| c.hop = 500, "n_fft and hop");
+    refused(|c| c.n_mels = 5000, "n_mels");
 }
 
 #[test]

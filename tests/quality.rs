@@ -73,7 +73,7 @@ fn scores(vocoder: &Diffusion, audio: &[f32], settings: SamplerSettings, layout:
     let renderer = Renderer::new(vocoder, WholeMel::new(mel.clone()), settings, layout).unwrap();
     let rendered = renderer.map(|chunk| chunk.unwrap()).collect::<Vec<_>>().concat();
     let pesq = pesq_wb(&audio[..rendered.len()], &rendered, 24_000).unwrap();
-    (f64::from(pesq), f64::from(mel_l1(&mel, &rendered).unwrap()))
+    (f64::from(pesq), f64::from(mel_l1(&mel, &rendered, &MelConvention::native()).unwrap()))
 }
 
 fn vocoder(precision: Precision) -> Diffusion {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use audiodiff::{
     Error, Result,
     batch::left_out,
+    mel,
     model::{BUILTIN_NAME, DeviceChoice, ModelFile},
     number_range::NumberRange,
     output::keep_off_inputs,
@@ -32,6 +33,10 @@ pub struct TrainFlags {
     /// Where to begin: builtin, or the path of a model file; new weights where not given
     #[arg(long, value_name = "builtin|PATH")]
     init: Option<ModelChoice>,
+    /// The mel of a new model, centred: a preset or a file (see `audiodiff mel conventions`); with --init, the weights of that
+    /// model are taken over as far as their shapes go
+    #[arg(long, value_name = "CONVENTION")]
+    mel: Option<String>,
     /// What is learned; where not given, few-step with --init and flow without
     #[arg(long, value_enum)]
     phase: Option<PhaseChoice>,
@@ -129,8 +134,10 @@ impl TrainFlags {
     fn settings(&self) -> Result<TrainSettings> {
         let phase = self.phase.map(Phase::from);
         // Flow matching would first undo what few steps were refined to.
-        let otherwise = if self.init.is_some() { Phase::FewStep } else { Phase::Flow };
-        let defaults = if self.init.is_some() { TrainSettings::refining } else { TrainSettings::of };
+        // A model of another mel has nothing to refine yet.
+        let refines = self.init.is_some() && self.mel.is_none();
+        let otherwise = if refines { Phase::FewStep } else { Phase::Flow };
+        let defaults = if refines { TrainSettings::refining } else { TrainSettings::of };
         let mut settings = match &self.config {
             Some(path) => TrainSettings::read(path, phase, otherwise, defaults)?,
             None => defaults(phase.unwrap_or(otherwise)),
@@ -178,6 +185,7 @@ impl TrainFlags {
             validation_data: self.validation,
             out: self.out.unwrap_or_default(),
             init,
+            mel: self.mel.as_deref().map(mel::user_convention::resolve_name).transpose()?,
             settings,
             length: self.steps.map_or_else(|| Length::Minutes(self.minutes.unwrap_or(60.0)), Length::Steps),
             device: self.device,

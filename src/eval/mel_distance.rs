@@ -3,10 +3,10 @@
 use crate::Result;
 use crate::mel::{LogBase, MelConvention, MelScale, MelSpectrogram, extract};
 
-/// The mean absolute difference, in nats, between the mel that was given (native convention, [T, M]) and the mel of what
-/// was rendered from it ([n] at 24 kHz), over the frames that both have; `None` where they have none in common.
-pub fn mel_l1(given: &MelSpectrogram, rendered: &[f32]) -> Option<f32> {
-    let again = extract(rendered, &MelConvention::native()).ok()?;
+/// The mean absolute difference, in nats, between the mel that was given (of `convention`, [T, M]) and the mel of what
+/// was rendered from it ([n] at the convention's rate), over the frames that both have; `None` where they have none in common.
+pub fn mel_l1(given: &MelSpectrogram, rendered: &[f32], convention: &MelConvention) -> Option<f32> {
+    let again = extract(rendered, convention).ok()?;
     mean_difference(given, &again)
 }
 

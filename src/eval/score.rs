@@ -311,13 +311,14 @@ impl<'a> Reference<'a> {
             let again = rendering.at(native_rate());
             let delay = (delay as f64 * f64::from(native_rate()) / f64::from(self.sample_rate)).round() as isize;
             // Where sound is missing at the rendering's start, the mel has to begin later as well.
+            let native = MelConvention::native();
             let distance = if is_partial {
-                mel_l1(given, &alignment::in_place(&again, delay, audio.len()))
+                mel_l1(given, &alignment::in_place(&again, delay, audio.len()), &native)
             } else {
                 let (reference, again) = alignment::overlap(audio, &again, delay);
                 match delay {
-                    0.. => mel_l1(given, again),
-                    _ => mel_l1(&extract(reference, &MelConvention::native())?, again),
+                    0.. => mel_l1(given, again, &native),
+                    _ => mel_l1(&extract(reference, &native)?, again, &native),
                 }
             };
             set(Metric::MelL1, distance.map(f64::from));

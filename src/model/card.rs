@@ -3,7 +3,7 @@
 use crate::{
     Fault, card,
     diffusion::{ChunkLayout, SamplerSettings},
-    mel::MelConvention,
+    mel::{Framing, MelConvention},
 };
 use serde::{Deserialize, Serialize};
 
@@ -56,11 +56,24 @@ pub struct DenoiserSize {
     pub n_fft: usize,
     pub hop: usize,
     pub mlp: usize,
+    /// Whether each bin of what it is shown goes on to its answer, times a weight learned for each time: what the channels
+    /// cannot hold of many bins' phases is not lost then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip: bool,
 }
 
 impl Default for DenoiserSize {
     fn default() -> Self {
-        Self { channels: 192, layers: 8, cond_channels: 256, time_channels: 256, n_fft: 512, hop: 128, mlp: 3 }
+        Self {
+            channels: 192,
+            layers: 8,
+            cond_channels: 256,
+            time_channels: 256,
+            n_fft: 512,
+            hop: 128,
+            mlp: 3,
+            skip: false,
+        }
     }
 }
 
@@ -176,6 +189,32 @@ pub struct Licenses {
 }
 
 impl ModelCard {
+    /// A card for new weights that render mels of `convention`, whatever its framing is: the sampler's frames are centred.
+    /// The denoiser's grid is twice as fine as the mel's.
+    ///
+    /// # Errors
+    /// [`crate::Error::Convention`] for what no diffusion model renders.
+    pub fn of_convention(name: impl Into<String>, convention: &MelConvention) -> crate::Result<Self> {
+        let mut mel = convention.clone();
+        let centred =
+            MelConvention { framing: Framing::Centred, magnitude_epsilon: 0.0, power_floor: 0.0, ..mel.clone() };
+        if mel != centred {
+            mel = MelConvention { name: format!("{}-centred", mel.name), ..centred };
+        }
+        let new = Self::new(name);
+        let denoiser = DenoiserSize { n_fft: mel.n_fft / 2, hop: mel.hop / 2, ..new.denoiser };
+        let card = Self { mel, denoiser, ..new };
+        card.check(&format!("convention {}", convention.name)).map_err(crate::Error::Convention)?;
+        Ok(card)
+    }
+
+    /// # Errors
+    /// [`crate::Error::Settings`] for sizes that do not fit each other or the mel.
+    pub fn validated(self) -> crate::Result<Self> {
+        self.check("the new model").map_err(crate::Error::Settings)?;
+        Ok(self)
+    }
+
     /// A card for new weights of the default size.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -249,14 +288,49 @@ impl ModelCard {
         Ok(card)
     }
 
+    /// The mels that the projection and the envelope are made for. Others are converted to such a one.
+    fn check_mel(&self, subject: &str) -> Result<(), Fault> {
+        let MelConvention { name, sample_rate, n_fft, win_length, hop, n_mels, f_min, f_max, floor, .. } = &self.mel;
+        let fault = |field: &str, found: String, expected: &str| {
+            Err(Fault::new(subject, format!("field `mel` (convention {name}): {field} {found}")).expected(expected))
+        };
+        if let Err(error) = self.mel.validate() {
+            return Err(Fault::new(subject, format!("field `mel`: {error}")));
+        }
+        let plain = MelConvention {
+            name: name.clone(),
+            sample_rate: *sample_rate,
+            n_fft: *n_fft,
+            win_length: *n_fft,
+            hop: *hop,
+            n_mels: *n_mels,
+            f_min: *f_min,
+            f_max: *f_max,
+            scale: self.mel.scale,
+            area_norm: self.mel.area_norm,
+            floor: *floor,
+            layout: self.mel.layout,
+            ..MelConvention::native()
+        };
+        if let Some((field, expected, found)) = plain.difference(&self.mel) {
+            return fault(&field, found, &format!("{expected}, as diffusion models have it"));
+        }
+        if *win_length > 8192 || *n_mels > 1024 {
+            return fault("sizes", format!("{n_fft} and {n_mels}"), "n_fft up to 8192 and n_mels up to 1024");
+        }
+        if !n_fft.is_multiple_of(*hop) || n_fft < &(2 * hop) || !hop.is_multiple_of(2) {
+            return fault(
+                "n_fft and hop",
+                format!("{n_fft} and {hop}"),
+                "an even hop that divides n_fft, with at least half overlap",
+            );
+        }
+        Ok(())
+    }
+
     /// Sizes that the program's numerics rest on, and limits that keep a forged card from asking for all memory.
     fn check(&self, subject: &str) -> Result<(), Fault> {
-        let native = MelConvention::native();
-        if self.mel != (MelConvention { name: self.mel.name.clone(), ..native }) {
-            return Err(Fault::new(subject, format!("field `mel`: convention {}", self.mel.name))
-                .expected("the convention of 24 kHz models (f5-tts)")
-                .remedy("this version renders no other one natively"));
-        }
+        self.check_mel(subject)?;
         let refiner = self.refiner.unwrap_or(EncoderSize::REFINER);
         let sizes = [
             ("refiner.channels", refiner.channels, 8..=4096),
@@ -291,6 +365,7 @@ impl ModelCard {
         if !self.mel.n_fft.is_multiple_of(n_fft)
             || !self.mel.hop.is_multiple_of(hop)
             || n_fft % 2 != 0
+            || !n_fft.is_multiple_of(hop)
             || n_fft < 2 * hop
         {
             return Err(Fault::new(

@@ -101,8 +101,13 @@ struct Conditioning<'a> {
     shift: &'a [f32],
 }
 
-/// Each block's (1 + scale, shift), [C] each.
-type Modulations = Arc<Vec<(Vec<f32>, Vec<f32>)>>;
+/// What the time decides.
+struct Modulations {
+    /// Each block's (1 + scale, shift), [C] each.
+    blocks: Vec<(Vec<f32>, Vec<f32>)>,
+    /// [2K]: see [`Denoiser::skipped`].
+    skipped: Option<Vec<f32>>,
+}
 
 /// Encoder and denoiser with their weights laid out for the passes over rows.
 pub(super) struct CpuNetwork {
@@ -118,7 +123,7 @@ pub(super) struct CpuNetwork {
     spectrum_out: Product,
     refiner: Option<CpuRefiner>,
     /// By the bits of t: a rendering asks for the same few times again and again.
-    modulations: Mutex<HashMap<u32, Modulations>>,
+    modulations: Mutex<HashMap<u32, Arc<Modulations>>>,
 }
 
 struct CpuRefiner {
@@ -255,7 +260,8 @@ impl CpuNetwork {
                 normalise(share.rows, &self.denoiser_norms[0].weight, &self.denoiser_norms[0].bias);
                 Ok(())
             })?;
-            for ((block, rows), (scale, shift)) in self.denoiser_blocks.iter().zip(conditions).zip(modulations.iter()) {
+            for ((block, rows), (scale, shift)) in self.denoiser_blocks.iter().zip(conditions).zip(&modulations.blocks)
+            {
                 x = self.block(block, &x, channels, Some(Conditioning { rows, scale, shift }))?;
             }
             let mut out = vec![0.0; whitened.len()];
@@ -263,7 +269,14 @@ impl CpuNetwork {
                 let (from, rows) = (share.first * channels, share.rows.len() / width);
                 let mut rows = x[from..from + rows * channels].to_vec();
                 normalise(&mut rows, &self.denoiser_norms[1].weight, &self.denoiser_norms[1].bias);
-                copy(&self.spectrum_out.apply_rows(&rows)?, share.rows)
+                copy(&self.spectrum_out.apply_rows(&rows)?, share.rows)?;
+                if let Some(skipped) = &modulations.skipped {
+                    let shown = whitened[share.first * width..].chunks_exact(width);
+                    for (row, shown) in share.rows.chunks_exact_mut(width).zip(shown) {
+                        row.iter_mut().zip(shown).zip(skipped).for_each(|((y, x), share)| *y += x * share);
+                    }
+                }
+                Ok(())
             })?;
             Ok(out)
         })
@@ -335,15 +348,18 @@ impl CpuNetwork {
         }
     }
 
-    fn modulations(&self, denoiser: &Denoiser, t: f32) -> Result<Modulations> {
+    fn modulations(&self, denoiser: &Denoiser, t: f32) -> Result<Arc<Modulations>> {
         let mut known = self.modulations.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(&t.to_bits()) {
             return Ok(found.clone());
         }
         let _guard = tch::no_grad_guard();
-        let tensors = denoiser.modulations(&Tensor::from_slice(&[t]), Kind::Float);
-        let made: Result<Vec<_>> = tensors.iter().map(|(scale, shift)| Ok((floats(scale)?, floats(shift)?))).collect();
-        let made = Arc::new(made?);
+        let time = Tensor::from_slice(&[t]);
+        let tensors = denoiser.modulations(&time, Kind::Float);
+        let blocks: Result<Vec<_>> =
+            tensors.iter().map(|(scale, shift)| Ok((floats(scale)?, floats(shift)?))).collect();
+        let skipped = denoiser.skipped(&time, Kind::Float).as_ref().map(floats).transpose()?;
+        let made = Arc::new(Modulations { blocks: blocks?, skipped });
         known.insert(t.to_bits(), made.clone());
         Ok(made)
     }
@@ -458,7 +474,7 @@ mod tests {
     use super::*;
     use crate::{
         mel::refinement::Refinement,
-        model::{EncoderSize, ModelCard},
+        model::{DenoiserSize, EncoderSize, ModelCard},
     };
     use tch::{Device, nn};
 
@@ -479,6 +495,36 @@ mod tests {
             let largest = want.iter().fold(0.0f32, |a, w| a.max(w.abs()));
             let worst = got.iter().zip(&want).fold(0.0f32, |a, (g, w)| a.max((g - w).abs()));
             assert!(largest > 0.1 && worst < 1e-4 * largest, "{worst} of {largest}");
+        }
+    }
+
+    #[test]
+    fn what_is_skipped_is_the_plain_networks() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let mut card = ModelCard::new("skips");
+        card.encoder = EncoderSize { channels: 16, layers: 1, mlp: 1 };
+        let size =
+            DenoiserSize { channels: 16, layers: 1, cond_channels: 16, time_channels: 16, mlp: 1, ..card.denoiser };
+        card.denoiser = DenoiserSize { skip: true, ..size };
+        tch::manual_seed(1);
+        let network = VocoderNetwork::new(&store, &card);
+        let _guard = tch::no_grad_guard();
+        let (mel, shown) = (
+            Tensor::zeros([1, 9, 100], (Kind::Float, Device::Cpu)),
+            Tensor::randn([1, 17, 514], (Kind::Float, Device::Cpu)),
+        );
+        let time = Tensor::from_slice(&[0.7f32]);
+        let (conditions, _) = network.encode(&mel, 2, Kind::Float);
+        // Small beside what goes by: told apart from it.
+        let skipped = floats(&(&shown * network.denoiser.skipped(&time, Kind::Float).unwrap())).unwrap();
+        assert!(skipped.iter().any(|x| x.abs() > 1e-3));
+        let want = floats(&network.denoise(&shown, &conditions, &time, Kind::Float)).unwrap();
+        for threads in [1, 3] {
+            let cpu = CpuNetwork::new(&network, Kind::Float, Threads::new(threads).into()).unwrap();
+            let (conditions, _) = cpu.encode(&network.encoder, &floats(&mel).unwrap(), 100, 2).unwrap();
+            let got = cpu.denoise(&network.denoiser, &floats(&shown).unwrap(), &conditions, 0.7).unwrap();
+            let worst = got.iter().zip(&want).fold(0.0f32, |a, (g, w)| a.max((g - w).abs()));
+            assert!(got.len() == want.len() && worst < 1e-5, "{worst}");
         }
     }
 

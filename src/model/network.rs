@@ -250,6 +250,8 @@ pub(super) struct Denoiser {
     pub spectrum_out: Linear,
     pub time_in: Linear,
     pub time_out: Linear,
+    /// Of the time: a weight for each bin, [2 K].
+    pub skip: Option<Linear>,
     size: DenoiserSize,
 }
 
@@ -266,6 +268,7 @@ impl Denoiser {
             spectrum_out: Linear::new(path.part("stft_out"), channels, width),
             time_in: Linear::new(time.part(0), time_channels, 2 * time_channels),
             time_out: Linear::new(time.part(2), 2 * time_channels, time_channels),
+            skip: size.skip.then(|| Linear::new(path.part("stft_skip"), time_channels, width)),
             size,
         }
     }
@@ -278,16 +281,26 @@ impl Denoiser {
 
     /// Each block's (1 + scale, shift), [B, 1, C], for times `t` [B].
     pub fn modulations(&self, t: &Tensor, kind: Kind) -> Vec<(Tensor, Tensor)> {
-        let half = self.size.time_channels as i64 / 2;
-        let exponent = Tensor::arange(half, (Kind::Float, t.device())) * (-(10_000f64.ln()) / (half - 1) as f64);
-        let angle = t.unsqueeze(1) * 1000.0 * exponent.exp().unsqueeze(0);
-        let embedding = Tensor::cat(&[angle.sin(), angle.cos()], 1);
-        let embedding = self.time_out.forward(&self.time_in.forward(&embedding, kind).silu(), kind);
+        let embedding = self.embedding(t, kind);
         let of_block = |time: &Linear| {
             let both = time.forward(&embedding, kind).unsqueeze(1).chunk(2, -1);
             (&both[0] + 1.0, both[1].shallow_clone())
         };
         self.blocks.iter().filter_map(|b| b.time.as_ref()).map(of_block).collect()
+    }
+
+    /// The share of what is shown that goes on to the answer at times `t` [B]: [B, 1, 2K] in f32.
+    pub fn skipped(&self, t: &Tensor, kind: Kind) -> Option<Tensor> {
+        let skip = self.skip.as_ref()?;
+        Some(skip.forward(&self.embedding(t, kind), kind).unsqueeze(1).to_kind(Kind::Float))
+    }
+
+    fn embedding(&self, t: &Tensor, kind: Kind) -> Tensor {
+        let half = self.size.time_channels as i64 / 2;
+        let exponent = Tensor::arange(half, (Kind::Float, t.device())) * (-(10_000f64.ln()) / (half - 1) as f64);
+        let angle = t.unsqueeze(1) * 1000.0 * exponent.exp().unsqueeze(0);
+        let embedding = Tensor::cat(&[angle.sin(), angle.cos()], 1);
+        self.time_out.forward(&self.time_in.forward(&embedding, kind).silu(), kind)
     }
 
     /// `spectrum` [B, T', 2K] in f32; the result too.
@@ -360,7 +373,11 @@ impl VocoderNetwork {
 
     /// Whitened spectrum of x_t [B, T', 2K], at times `t` [B] -> whitened spectrum of x1 [B, T', 2K], both f32.
     pub fn denoise(&self, whitened: &Tensor, conditions: &[Tensor], t: &Tensor, kind: Kind) -> Tensor {
-        self.denoiser.forward(whitened, conditions, &self.denoiser.modulations(t, kind), kind)
+        let answer = self.denoiser.forward(whitened, conditions, &self.denoiser.modulations(t, kind), kind);
+        match self.denoiser.skipped(t, kind) {
+            Some(share) => answer + whitened * share,
+            None => answer,
+        }
     }
 
     pub fn device(&self) -> Device {

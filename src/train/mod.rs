@@ -35,7 +35,7 @@ pub use losses::{Losses, MAGNITUDE_WEIGHT, flow_matching, magnitude_error};
 pub use multi_mel::MultiMel;
 pub use objective::Objective;
 pub use projection::BatchProjection;
-pub use settings::{FewStepSettings, Phase, Selection, TrainSettings, ValidationSettings};
+pub use settings::{FewStepSettings, ModelSizes, Phase, Selection, TrainSettings, ValidationSettings};
 pub use step::{Batch, batch};
 pub use trainer::{Event, Length, TrainJob, Trained, train};
 pub use validation::Validation;

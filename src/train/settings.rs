@@ -1,6 +1,11 @@
 //! What a training is told: the recipe, as it stands in a TOML file and in every checkpoint.
 
-use crate::{Error, Fault, Result, data::augment::AugmentSettings, diffusion::SamplerSettings};
+use crate::{
+    Error, Fault, Result,
+    data::augment::AugmentSettings,
+    diffusion::SamplerSettings,
+    model::{DenoiserSize, EncoderSize},
+};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -52,12 +57,23 @@ pub struct TrainSettings {
     /// Each window is multiplied by a number between these.
     pub gain: [f32; 2],
     pub seed: u64,
+    /// Sizes of a new model, where they are to be others than the default ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelSizes>,
     /// What a crash can cost.
     pub checkpoint_minutes: f64,
     /// What is done to the windows before they are learned from; nothing where it is empty.
     pub augment: AugmentSettings,
     pub few_step: FewStepSettings,
     pub validation: ValidationSettings,
+}
+
+/// How large a new model's two halves are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSizes {
+    pub encoder: EncoderSize,
+    pub denoiser: DenoiserSize,
 }
 
 /// Of the few-step phase only.
@@ -141,6 +157,7 @@ impl TrainSettings {
             average_decay: 0.999,
             gain: [0.4, 1.2],
             seed: 0,
+            model: None,
             checkpoint_minutes: 2.0,
             augment: AugmentSettings::default(),
             few_step: FewStepSettings {

@@ -6,7 +6,7 @@ use super::{
     curves,
     history::{History, Line, TrainFigures, ValidationFigures},
     objective::Objective,
-    settings::{Phase, Selection, TrainSettings},
+    settings::{ModelSizes, Phase, Selection, TrainSettings},
     step::{self, Batch},
     validation::Validation,
     weights::{AdamW, Weights},
@@ -15,7 +15,10 @@ use super::{
 use crate::{
     Error, Fault, Result,
     dsp::threads::Threads,
-    model::{DeviceChoice, Diffusion, EncoderSize, ModelCard, ModelFile, Precision, RuntimeOptions, Storage},
+    mel::MelConvention,
+    model::{
+        DenoiserSize, DeviceChoice, Diffusion, EncoderSize, ModelCard, ModelFile, Precision, RuntimeOptions, Storage,
+    },
     output::open_in_place,
     vocoder::Vocoder,
 };
@@ -58,6 +61,8 @@ pub struct TrainJob {
     pub out: PathBuf,
     /// The bytes of the model file to begin with, and what it is called; new weights where not given.
     pub init: Option<(Vec<u8>, String)>,
+    /// The mel of a new model; the one of `init` or else the native one where not given.
+    pub mel: Option<MelConvention>,
     pub settings: TrainSettings,
     pub length: Length,
     pub device: DeviceChoice,
@@ -142,15 +147,16 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
     let settings = job.settings.clone().validated()?;
     let device = job.device.resolve()?;
     let init = job.init.as_ref().map(|(bytes, subject)| ModelFile::parse(bytes, subject)).transpose()?;
-    let mut card = match &init {
-        Some(model) => model.card.clone(),
-        None => ModelCard::new("audiodiff"),
-    };
+    let mut card = new_card(job, init.as_ref())?;
+    // Whether the weights of the beginning are all there is.
+    let same = init.as_ref().is_some_and(|model| sizes(&model.card) == sizes(&card) && model.card.mel == card.mel);
     if let Some(name) = &job.name {
         card.name.clone_from(name);
     }
-    if card.mel.hop / card.denoiser.hop * card.denoiser.hop != card.mel.hop || settings.window % card.mel.hop != 0 {
-        return Err(Error::Settings(Fault::new("training setting `window`", "does not fit the model's hop")));
+    if !settings.window.is_multiple_of(card.mel.hop) || settings.window < 2 * card.mel.n_fft {
+        let expected = format!("a multiple of the model's hop ({}) from {} on", card.mel.hop, 2 * card.mel.n_fft);
+        let found = format!("{} samples", settings.window);
+        return Err(Error::Settings(Fault::new("training setting `window`", found).expected(expected)));
     }
     let (clips, dropped, train, apart) = read_clips(job, &settings, card.mel.sample_rate, stop, on_event)?;
     let kind = match job.precision.resolve(device) {
@@ -162,7 +168,8 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
             let size = *card.refiner.get_or_insert(EncoderSize::REFINER);
             Weights::refiner(model, size, settings.seed, device)?
         }
-        Some(model) => Weights::load(model, device)?,
+        Some(model) if same => Weights::load(model, device)?,
+        Some(model) => Weights::begun_with(&card, model, settings.seed, device)?,
         None => Weights::new(&card, settings.seed, device),
     };
     let origin = Origin {
@@ -210,6 +217,31 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
         waited: Duration::ZERO,
     };
     run.train(stop, on_event)
+}
+
+/// The card of what is trained: that of `init`, unless another mel or other sizes are asked for.
+fn new_card(job: &TrainJob, init: Option<&ModelFile>) -> Result<ModelCard> {
+    let mut card = match (&job.mel, init) {
+        (Some(mel), _) => ModelCard::of_convention("audiodiff", mel)?,
+        (None, Some(model)) => model.card.clone(),
+        (None, None) => ModelCard::new("audiodiff"),
+    };
+    if let (Some(_), Some(model)) = (&job.mel, init) {
+        card.training = model.card.training.clone();
+        card.licenses = model.card.licenses.clone();
+    }
+    if let Some(ModelSizes { encoder, denoiser }) = job.settings.model {
+        (card.encoder, card.denoiser) = (encoder, denoiser);
+    }
+    // A refiner ends in the bands of the mel that it was made for.
+    if init.is_some_and(|model| model.card.mel != card.mel) {
+        card.refiner = None;
+    }
+    card.validated()
+}
+
+fn sizes(card: &ModelCard) -> (EncoderSize, DenoiserSize, Option<EncoderSize>) {
+    (card.encoder, card.denoiser, card.refiner)
 }
 
 /// One training at a time in a folder. The lock goes with the process, however it ends.
@@ -278,7 +310,6 @@ fn check_same(header: &Header, settings: &TrainSettings, card: &ModelCard, path:
         let expected = format!("{is}, as this command says");
         return Err(begun_otherwise(path, format!("was made with `{field}` = {was}"), expected));
     }
-    let sizes = |card: &ModelCard| (card.encoder, card.denoiser, card.refiner);
     if sizes(&header.card) != sizes(card) || header.card.mel != card.mel {
         let expected = "those of the model to begin with".into();
         return Err(begun_otherwise(path, "is of a network of other sizes".into(), expected));

@@ -72,7 +72,7 @@ impl Validation {
         };
         let rendered = if apart.is_empty() { train } else { apart };
         let scored = rendered.iter().take(settings.validation.clips).map(|&clip| {
-            let most = RENDERED_S * MelConvention::native().sample_rate as usize;
+            let most = RENDERED_S * objective.native().sample_rate as usize;
             let samples = clips.samples(clip, 0, most.min(clips.clips[clip].samples))?;
             Ok(samples.iter().map(|&s| f32::from(s) / 32_768.0).collect())
         });
@@ -127,7 +127,7 @@ impl Validation {
             for clip in &self.clips {
                 let given = mel::extract(clip, &vocoder.card().mel)?;
                 let rendered = render(vocoder, given.clone(), &vocoder.card().mel, quality, stop)?;
-                mels.extend(mel_l1(&given, &rendered).map(f64::from));
+                mels.extend(mel_l1(&given, &rendered, &vocoder.card().mel).map(f64::from));
                 // Music, or silence: PESQ has nothing to say of it.
                 pesqs.extend(pesq_wb(clip, &rendered, vocoder.card().mel.sample_rate).ok().map(f64::from));
             }

@@ -72,6 +72,39 @@ impl Weights {
         Ok(Self::of(store, network, Part::Diffusion))
     }
 
+    /// Weights drawn anew for `card`, with those of `model` in their place as far as their shapes go. Of the spectra's bins
+    /// the lowest are taken over, bin by bin: where both grids have the same overlap, they rotate by the same phases.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn begun_with(card: &ModelCard, model: &ModelFile, seed: u64, device: Device) -> Result<Self> {
+        let mut weights = Self::new(card, seed, device);
+        let (source, _) = model.network(device)?;
+        let source = source.variables();
+        let _guard = tch::no_grad_guard();
+        for (name, variable) in &weights.variables {
+            let Some(known) = source.get(name).filter(|known| known.dim() == variable.dim()) else { continue };
+            // The bands of two conventions have nothing to do with each other.
+            let other_bands = name == "encoder.mel_in.weight" && card.mel != model.card.mel;
+            // Real parts, then imaginary ones.
+            let halves = match name.as_str() {
+                "denoiser.stft_in.weight" => Some(1),
+                "denoiser.stft_out.weight" | "denoiser.stft_out.bias" => Some(0),
+                _ => None,
+            };
+            match halves {
+                _ if other_bands => {}
+                Some(dim) => {
+                    (0..2).for_each(|half| copy_common(&variable.chunk(2, dim)[half], &known.chunk(2, dim)[half]))
+                }
+                None => copy_common(variable, known),
+            }
+        }
+        let Vectors { current, average, .. } = &mut weights.vectors;
+        average.copy_(current);
+        Ok(weights)
+    }
+
     /// Those of the refiner alone; all others stay as the file has them. A model without one is given a new one of `size`.
     ///
     /// # Errors
@@ -204,6 +237,16 @@ impl Weights {
     pub fn model_file(&mut self, card: &ModelCard, storage: Storage) -> Result<Vec<u8>> {
         self.with_average(|weights| serialize(&weights.store, card, storage))
     }
+}
+
+/// Overwrites the part of `variable` that `known` has too, from the first row and column on.
+fn copy_common(variable: &Tensor, known: &Tensor) {
+    let (mut to, mut from) = (variable.shallow_clone(), known.shallow_clone());
+    for (dim, (own, other)) in variable.size().into_iter().zip(known.size()).enumerate() {
+        let common = own.min(other);
+        (to, from) = (to.narrow(dim as i64, 0, common), from.narrow(dim as i64, 0, common));
+    }
+    to.copy_(&from);
 }
 
 fn flattened<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Tensor {

@@ -3,7 +3,7 @@
 CARGO ?= cargo
 DEMO = demo
 
-.PHONY: all setup demo test lint bench dist clean-demo
+.PHONY: all setup demo test lint bench dist python clean-demo
 
 all: setup
 	$(CARGO) build --release
@@ -33,6 +33,10 @@ bench: setup
 dist: setup
 	$(CARGO) build --release
 	scripts/dist.sh
+
+# The Python package as a wheel in target/wheels, installed in target/python and tested there. TORCH=torch==2.13.* tests with torch.
+python: setup
+	scripts/python.sh
 
 clean-demo:
 	rm -rf $(DEMO)

@@ -67,6 +67,15 @@ pub fn is_start(start: &[u8]) -> bool {
     magics.iter().any(|magic| start.starts_with(magic)) || claims_header
 }
 
+/// An array that no file holds; `subject` names it in errors. As of a file's, nothing of it is checked yet.
+///
+/// # Panics
+/// If `values` are not as many as `shape` says.
+pub fn array_in_memory(subject: &str, shape: Vec<usize>, values: Vec<f32>) -> RawArray {
+    assert_eq!(shape.iter().product::<usize>(), values.len(), "values of an array of shape {shape:?}");
+    RawArray::new(subject.into(), shape, values, Encoding::F32LE)
+}
+
 /// Reads one array, whatever its shape and values: `tensor`, or the only one, or the one named `mel`.
 ///
 /// # Errors

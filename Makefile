@@ -14,7 +14,7 @@ setup:
 # Renders the mels in samples/ and says where the sound is.
 demo: setup
 	$(CARGO) build --release
-	./target/release/audiodiff render samples/mels -o $(DEMO) -y
+	./target/release/audiodiff render samples/mels samples/music-stereo.flac -o $(DEMO) -y
 	@echo "Listen to the WAV files in $(abspath $(DEMO)):"
 	@find $(DEMO) -name '*.wav' | sort
 

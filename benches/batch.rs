@@ -14,7 +14,7 @@ use audiodiff::{
     audio::SampleFormat,
     batch::{Event, FileRenderer, Inputs, Plan, RenderSettings, SourceSettings, Target, run},
     families,
-    model::RuntimeOptions,
+    model::{Builtin, RuntimeOptions},
 };
 
 const RUNS: usize = 3;
@@ -50,7 +50,7 @@ fn copies(folder: &Path, count: usize) -> Result<Inputs> {
 
 /// Seconds of sound a second, files written, the model's loading left out.
 fn speed(inputs: &Inputs, folder: &Path, jobs: usize, threads: usize) -> Result<f64> {
-    let vocoder = families::builtin(&RuntimeOptions { threads, ..RuntimeOptions::default() })?;
+    let vocoder = families::builtin(Builtin::Default, &RuntimeOptions { threads, ..RuntimeOptions::default() })?;
     let settings = RenderSettings {
         effort: vocoder.card().efforts.standard.clone(),
         seed: 0,
@@ -58,11 +58,12 @@ fn speed(inputs: &Inputs, folder: &Path, jobs: usize, threads: usize) -> Result<
         source: SourceSettings::default(),
         format: SampleFormat::Pcm16,
         raw: false,
+        peaks: Default::default(),
         gain: 0.0,
         loudness: None,
         rate: None,
     };
-    let renderer = FileRenderer { vocoder, settings };
+    let renderer = FileRenderer { models: vocoder.into(), settings };
     let plan = Plan::new(inputs, &Target::Folder(folder.join("out")), "wav")?;
     let (started, mut audio_s) = (Instant::now(), 0.0);
     run(&renderer, &plan.items, jobs, &AtomicBool::new(false), |event| {

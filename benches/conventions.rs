@@ -18,7 +18,7 @@ use audiodiff::{
     eval::pesq_wb,
     families,
     mel::{MelConvention, MelSpectrogram, extract, presets, recognise::rendered_alike},
-    model::RuntimeOptions,
+    model::{Builtin, RuntimeOptions},
     render::Renderer,
     source::WholeMel,
     vocoder::{RenderOptions, Vocoder},
@@ -140,7 +140,7 @@ fn main() {
     let options = RuntimeOptions { threads: 1, ..RuntimeOptions::default() };
     let vocoder = match models.first() {
         Some(path) => families::open(Path::new(path), &options),
-        None => families::builtin(&options),
+        None => families::builtin(Builtin::Default, &options),
     };
     let vocoder = vocoder.expect("the model");
     let [own, own_mel, own_bound] = mean(&vocoder, &MelConvention::native(), &recordings);

@@ -9,7 +9,7 @@ use audiodiff::{
     families,
     live::{Event, LiveFormat, LiveMel, Session, SessionInput, SessionSettings},
     mel::{MelConvention, MelSpectrogram, extract::extract},
-    model::RuntimeOptions,
+    model::{Builtin, RuntimeOptions},
 };
 use std::{
     io::{Cursor, Read as _},
@@ -42,7 +42,7 @@ fn main() {
     line("loading the model", || {
         let begun = Instant::now();
         let options = RuntimeOptions { threads, ..RuntimeOptions::default() };
-        families::builtin(&options).expect("the model");
+        families::builtin(Builtin::Default, &options).expect("the model");
         begun.elapsed()
     });
     line("cold, render FILE -o -", || cold(&["render", "samples/mels/speech-en.npy", "-o", "-"]));
@@ -60,11 +60,11 @@ fn line(name: &str, run: impl Fn() -> Duration) {
 /// does between the two.
 fn warm(mel: &MelSpectrogram, chunk: usize, threads: usize) -> Duration {
     let options = RuntimeOptions { threads, ..RuntimeOptions::default() };
-    let vocoder = families::builtin(&options).expect("the model");
+    let vocoder = families::builtin(Builtin::Default, &options).expect("the model");
     let bytes: Vec<u8> = mel.values().iter().flat_map(|value| value.to_le_bytes()).collect();
     let live = LiveMel::new(Cursor::new(bytes), LiveFormat::F32le, None, &MelConvention::native(), "the sample");
     let arrived = live.status();
-    let settings = PlayerSettings { sample_rate: 24_000, volume: 1.0, cushion_s: 0.0 };
+    let settings = PlayerSettings { sample_rate: 24_000, channels: 1, volume: 1.0, cushion_s: 0.0 };
     let (_player, feed, _feeder) = Player::detached(48_000, settings).expect("a player");
     let settings = SessionSettings {
         effort: vocoder.card().efforts.standard.clone(),

@@ -7,7 +7,7 @@ use audiodiff::{
     audio::{FileSink, FileSinkSettings, SampleFormat},
     families,
     mel::{file, presets},
-    model::RuntimeOptions,
+    model::{Builtin, RuntimeOptions},
     render::Renderer,
     source::WholeMel,
     vocoder::RenderOptions,
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let options = file::ReadOptions { n_mels: Some(convention.n_mels), ..file::ReadOptions::default() };
     let mel = file::read(Path::new(mel), &options)?.declared.mel;
 
-    let vocoder = families::builtin(&RuntimeOptions { threads: 2, ..RuntimeOptions::default() })?;
+    let vocoder = families::builtin(Builtin::Default, &RuntimeOptions { threads: 2, ..RuntimeOptions::default() })?;
     let renderer = Renderer::new(vocoder, Box::new(WholeMel::new(mel)), convention, &RenderOptions::default())?;
     let mut sink = FileSink::create(output, FileSinkSettings::new(SampleFormat::Pcm16, renderer.rate()))?;
     for sound in renderer {

@@ -5,7 +5,7 @@
 use audiodiff::{
     Result, families,
     mel::{MelSpectrogram, extract},
-    model::RuntimeOptions,
+    model::{Builtin, RuntimeOptions},
     render::Renderer,
     source::MelSource,
     vocoder::RenderOptions,
@@ -29,7 +29,7 @@ impl MelSource for Channel {
 }
 
 fn main() -> Result<()> {
-    let vocoder = families::builtin(&RuntimeOptions::default())?;
+    let vocoder = families::builtin(Builtin::Default, &RuntimeOptions::default())?;
     let convention = vocoder.card().mel.clone();
     let recording = audiodiff::audio::read_at("samples/speech-synthetic.wav", convention.sample_rate)?;
     let mel = extract(&recording.samples, &convention)?;

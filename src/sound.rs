@@ -19,6 +19,12 @@ impl Sound {
         Self { rate, channels: vec![vec![]; channels] }
     }
 
+    /// Planes of what [`Self::interleaved`] gives.
+    pub fn of_interleaved(samples: &[f32], channels: usize, rate: u32) -> Self {
+        let plane = |channel| samples.iter().skip(channel).step_by(channels).copied().collect();
+        Self { rate, channels: (0..channels).map(plane).collect() }
+    }
+
     /// Samples of each channel.
     pub fn len(&self) -> usize {
         self.channels.first().map_or(0, Vec::len)
@@ -45,6 +51,19 @@ impl Sound {
         (0..self.len()).flat_map(|i| self.channels.iter().map(move |plane| plane[i])).collect()
     }
 
+    /// With `count` channels: mixed to one, or the one in each. Two of them stay two.
+    pub fn of_channels(self, count: usize) -> Self {
+        let rate = self.rate;
+        match count {
+            _ if count == self.channels.len() => self,
+            1 => Self::mono(self.into_mono(), rate),
+            _ => {
+                let plane = self.into_mono();
+                Self { rate, channels: vec![plane; count] }
+            }
+        }
+    }
+
     /// The mean of the channels.
     pub fn into_mono(mut self) -> Vec<f32> {
         match self.channels.len() {
@@ -65,8 +84,13 @@ mod tests {
     fn channels_are_interleaved_kept_and_mixed() {
         let mut sound = Sound { rate: 8000, channels: vec![vec![1.0, 2.0, 3.0], vec![-1.0, 0.0, 1.0]] };
         assert_eq!(sound.interleaved(), [1.0, -1.0, 2.0, 0.0, 3.0, 1.0]);
+        assert_eq!(Sound::of_interleaved(&sound.interleaved(), 2, 8000), sound);
         sound.keep(1..9);
         assert_eq!(sound.channels, [[2.0, 3.0], [0.0, 1.0]]);
+        assert_eq!(sound.clone().of_channels(2), sound);
+        let mono = sound.clone().of_channels(1);
+        assert_eq!(mono.channels, [[1.0, 2.0]]);
+        assert_eq!(mono.of_channels(2).channels, [[1.0, 2.0], [1.0, 2.0]]);
         assert_eq!(sound.into_mono(), [1.0, 2.0]);
     }
 }

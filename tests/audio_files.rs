@@ -13,10 +13,11 @@ use std::{
 use audiodiff::{
     Error,
     audio::{
-        self, AudioReader, FileSink, FileSinkSettings, SampleFormat, StreamHeader, StreamSink, StreamSinkSettings,
-        WavMetadata, is_broken_pipe, read_metadata,
+        self, AudioReader, Downmix, FileSink, FileSinkSettings, Peaks, SampleFormat, StreamHeader, StreamSink,
+        StreamSinkSettings, WavMetadata, is_broken_pipe, read_metadata,
     },
     data::explanations,
+    sound::Sound,
 };
 
 /// Counts what is allocated, so that a header's claim that is believed shows.
@@ -143,16 +144,25 @@ fn resampling_while_reading_equals_resampling_after() {
 }
 
 fn pcm16(samples: &[i16]) -> Vec<u8> {
-    let mut bytes =
-        StreamHeader { format: SampleFormat::Pcm16, sample_rate: 24_000, samples: Some(samples.len() as u64) }.bytes();
+    let mut bytes = StreamHeader {
+        format: SampleFormat::Pcm16,
+        sample_rate: 24_000,
+        channels: 1,
+        samples: Some(samples.len() as u64),
+    }
+    .bytes();
     bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     bytes
 }
 
 fn float32(samples: &[f32]) -> Vec<u8> {
-    let mut bytes =
-        StreamHeader { format: SampleFormat::Float32, sample_rate: 24_000, samples: Some(samples.len() as u64) }
-            .bytes();
+    let mut bytes = StreamHeader {
+        format: SampleFormat::Float32,
+        sample_rate: 24_000,
+        channels: 1,
+        samples: Some(samples.len() as u64),
+    }
+    .bytes();
     bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     bytes
 }
@@ -175,7 +185,7 @@ fn streamed_headers_are_read_to_the_end() {
         let path = written(folder.path(), "streamed.wav", &bytes);
         let recording = audio::read(&path).unwrap_or_else(|error| panic!("{riff:#x} {data:#x}: {error}"));
         assert_eq!(recording.samples, expected, "{riff:#x} {data:#x}");
-        let findings = explanations(&recording).unwrap().join("; ");
+        let findings = explanations(&recording, true).unwrap().join("; ");
         assert_eq!(findings.contains("does not say how long it is"), data != 10_000, "{riff:#x} {data:#x}: {findings}");
     }
 }
@@ -472,12 +482,57 @@ fn a_file_is_what_other_readers_expect() {
     assert_eq!(read_metadata(fixture("tone.flac")).unwrap(), None);
 }
 
+/// A second at a fifth of full scale, and one at 1.6 of it.
+fn half_loud() -> Vec<f32> {
+    (0..48_000).map(|n| (n as f32 * 0.02).sin() * if n < 24_000 { 0.2 } else { 1.6 }).collect()
+}
+
+/// What is quiet keeps its level, to the sample: a batch of music keeps its levels.
+#[test]
+fn the_peaks_of_a_loud_file_are_limited_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = half_loud();
+    let (left, right): (Vec<f32>, Vec<f32>) = samples.iter().map(|&x| (x, 0.25)).unzip();
+    let both = Sound { rate: 24_000, channels: vec![left, right] }.interleaved();
+    for format in [SampleFormat::Pcm16, SampleFormat::Pcm24, SampleFormat::Float32] {
+        let path = folder.path().join("loud.wav");
+        let settings = FileSinkSettings { channels: 2, ..FileSinkSettings::new(format, 24_000) };
+        let mut sink = FileSink::create(&path, settings.clone()).unwrap();
+        both.chunks(2 * 1111).for_each(|piece| sink.write(piece).unwrap());
+        let report = sink.finish().unwrap();
+        assert_eq!((report.samples, report.clipped, report.level.lowered_db), (48_000, 0, 0.0), "{format:?}");
+        let warnings = report.warnings();
+        assert!(warnings.len() == 1 && warnings[0].contains("(1.60) were limited, by 4."), "{warnings:?}");
+        let (sound, _) = AudioReader::open(&path).unwrap().mixed(Downmix::Stereo).into_sound(24_000).unwrap();
+        let [left, right] = &sound.channels[..] else { panic!("{} channels", sound.channels.len()) };
+        let quiet = 24_000 - 240;
+        assert!(worst(&left[..quiet], &samples[..quiet]) < 1.6 / 32768.0);
+        let peak = left[24_000..].iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+        assert!(peak <= 1.0 && peak > 0.99, "{peak}");
+        // Both channels go down together, so that nothing moves in the picture.
+        assert!((right[36_000] - 0.25 * 0.625).abs() < 0.01 && (right[1000] - 0.25).abs() < 1e-4, "{}", right[36_000]);
+
+        // A pipe has the same samples.
+        let mut pipe = pipe(usize::MAX);
+        let wanted = StreamSinkSettings { channels: 2, raw: true, seed: 0, peaks: Peaks::Limit, ..stream(format) };
+        let mut sink = StreamSink::new(&mut pipe, "standard output", wanted);
+        both.chunks(2 * 333).for_each(|piece| sink.write(piece).unwrap());
+        let report = sink.finish().unwrap();
+        assert!(report.samples == 48_000 && report.warning().unwrap().contains("limited"), "{report:?}");
+        let mut sink = FileSink::create(folder.path().join("raw"), FileSinkSettings { raw: true, ..settings }).unwrap();
+        sink.write(&both).unwrap();
+        sink.finish().unwrap();
+        assert!(fs::read(folder.path().join("raw")).unwrap() == pipe.taken, "{format:?}");
+    }
+}
+
 #[test]
 fn a_loud_file_is_lowered_as_a_whole_and_said() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("loud.wav");
-    let samples: Vec<f32> = (0..48_000).map(|n| (n as f32 * 0.02).sin() * if n < 24_000 { 0.2 } else { 1.6 }).collect();
-    let mut sink = FileSink::create(&path, FileSinkSettings::new(SampleFormat::Pcm16, 24_000)).unwrap();
+    let samples = half_loud();
+    let settings = FileSinkSettings { peaks: Peaks::Lower, ..FileSinkSettings::new(SampleFormat::Pcm16, 24_000) };
+    let mut sink = FileSink::create(&path, settings).unwrap();
     sink.write(&samples).unwrap();
     let report = sink.finish().unwrap();
     assert_eq!(report.clipped, 0);
@@ -496,8 +551,11 @@ fn gain_and_loudness_are_reached() {
     let path = folder.path().join("level.wav");
     let clip = audio::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-en.wav")).unwrap();
     let loudness = |target: f64| {
-        let wanted =
-            FileSinkSettings { loudness: Some(target), ..FileSinkSettings::new(SampleFormat::Float32, 24_000) };
+        let wanted = FileSinkSettings {
+            loudness: Some(target),
+            peaks: Peaks::Lower,
+            ..FileSinkSettings::new(SampleFormat::Float32, 24_000)
+        };
         let mut sink = FileSink::create(&path, wanted).unwrap();
         sink.write(&clip.samples).unwrap();
         sink.finish().unwrap()
@@ -642,7 +700,16 @@ fn pipe(room: usize) -> Pipe {
 }
 
 fn stream(format: SampleFormat) -> StreamSinkSettings {
-    StreamSinkSettings { format, sample_rate: 24_000, raw: false, gain_db: 0.0, seed: 5, samples: None }
+    StreamSinkSettings {
+        format,
+        sample_rate: 24_000,
+        channels: 1,
+        raw: false,
+        gain_db: 0.0,
+        peaks: Peaks::Clip,
+        seed: 5,
+        samples: None,
+    }
 }
 
 #[test]
@@ -658,7 +725,7 @@ fn a_stream_starts_at_once_and_has_one_header() {
             }
             let report = sink.finish().unwrap();
             assert_eq!((report.samples, report.clipped), (3001, 0));
-            let header = StreamHeader { format, sample_rate: 24_000, samples: known }.bytes();
+            let header = StreamHeader { format, sample_rate: 24_000, channels: 1, samples: known }.bytes();
             // Each chunk leaves as it comes, the first with the header.
             assert_eq!(pipe.flushed[..2], [header.len() + 1000 * format.bytes(), header.len() + 2000 * format.bytes()]);
             assert!(pipe.taken.starts_with(&header));

@@ -63,7 +63,14 @@ impl RenderItem for Reverser {
             ticket.advance(text.len() as f64)?;
             file.finish()?;
             self.rendered.lock().unwrap().push(item.output.clone());
-            Ok(Rendered { audio_s: text.len() as f64, peak: 0.5, convention: None, rate: 24_000, warnings: vec![] })
+            Ok(Rendered {
+                audio_s: text.len() as f64,
+                peak: 0.5,
+                convention: None,
+                rate: 24_000,
+                channels: 1,
+                warnings: vec![],
+            })
         })();
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         result

@@ -65,10 +65,11 @@ fn a_recording_keeps_its_exact_length() {
     }
     writer.finalize().unwrap();
     program.render(&["stereo.wav", "-o", "own-rate.wav", "--rate", "44100"]).code(0);
-    assert_eq!(program.wav("own-rate.wav").1.len(), 10_007);
+    // Of each of the two channels.
+    assert_eq!(program.wav("own-rate.wav").1.len(), 2 * 10_007);
     program.render(&["stereo.wav", "-o", "model-rate.wav"]).code(0);
     // 10007 * 24000 / 44100 = 5446.0
-    assert_eq!(program.wav("model-rate.wav").1.len(), 5446);
+    assert_eq!(program.wav("model-rate.wav").1.len(), 2 * 5446);
     let flac = sample("speech-de.flac");
     let length = audiodiff::audio::read(&flac).unwrap().samples.len();
     program.render(&[flac.to_str().unwrap(), "-o", "flac.wav"]).code(0);
@@ -154,12 +155,16 @@ fn formats_have_their_sizes() {
 fn nothing_clips_without_a_word() {
     let program = Program::new();
     program.mel("a.npy", 40);
-    program.render(&["a.npy", "--gain", "40"]).code(0).says(&["warning", "a.npy", "lowered by"]);
+    program.render(&["a.npy", "--gain", "40", "-o", "limited.wav"]).code(0).says(&["warning", "a.npy", "limited, by"]);
+    program.render(&["a.npy", "--gain", "40", "--peaks", "lower"]).code(0).says(&["warning", "a.npy", "lowered by"]);
     let (_, samples) = program.wav("a.wav");
     let peak = samples.iter().map(|sample| sample.abs()).max().unwrap();
     // Full scale less the dither's room, and not wrapped around.
     assert!((32_700..=32_767).contains(&peak), "{peak}");
-    program.render(&["a.npy", "--gain", "40", "-o", "-", "--raw"]).code(0).says(&["warning", "held", "--gain"]);
+    let clipped = ["a.npy", "--gain", "40", "--peaks", "clip"];
+    program.render(&[&clipped[..], &["-o", "-", "--raw"]].concat()).code(0).says(&["warning", "held", "--gain"]);
+    program.render(&[&clipped[..], &["-o", "clipped.wav"]].concat()).code(0).says(&["warning", "held there"]);
+    program.render(&["a.npy", "-o", "-", "--peaks", "lower"]).code(2).says(&["--peaks lower", "--peaks limit"]);
     program.render(&["a.npy", "-o", "quiet.wav", "--gain", "-20"]).code(0);
     program.render(&["a.npy", "-o", "plain.wav"]).code(0);
     let energy = |name| program.wav(name).1.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>();

@@ -162,6 +162,7 @@ fn settings(toy: &dyn Vocoder) -> RenderSettings {
         source: SourceSettings { convention: Some(toy.card().mel.clone()), ..SourceSettings::default() },
         format: SampleFormat::Float32,
         raw: false,
+        peaks: Default::default(),
         gain: 0.0,
         loudness: None,
         rate: None,
@@ -181,7 +182,7 @@ fn it_renders_batches() {
     inputs.add(&folder.path().join("in"), None);
     let plan = Plan::new(&inputs, &Target::Folder(folder.path().join("out")), "wav").unwrap();
     let toy = Toy::load();
-    let renderer = FileRenderer { settings: settings(toy.as_ref()), vocoder: toy };
+    let renderer = FileRenderer { settings: settings(toy.as_ref()), models: toy.into() };
     let mut made = vec![];
     run(&renderer, &plan.items, 2, &AtomicBool::new(false), |event| {
         if let Event::Finished(entry) = event {
@@ -206,7 +207,7 @@ fn it_is_played() {
     let path = folder.path().join("a.safetensors");
     let toy = Toy::load();
     audiodiff::mel::file::write(&path, &mel(&[0.25; 101]), &toy.card().mel).unwrap();
-    let playing = PlayerSettings { sample_rate: 24_000, volume: 1.0, cushion_s: 0.0 };
+    let playing = PlayerSettings { sample_rate: 24_000, channels: 1, volume: 1.0, cushion_s: 0.0 };
     let (_player, feed, _feeder) = Player::detached(48_000, playing).unwrap();
     let RenderSettings { effort, seed, source, .. } = settings(toy.as_ref());
     let settings = SessionSettings { effort, seed, chunk: None, source, adapt: true, repeat: false, keep_sound: true };
@@ -214,7 +215,7 @@ fn it_is_played() {
     let mut heard = vec![];
     while heard.len() < 100 * 256 {
         match session.events.recv_timeout(Duration::from_secs(20)).unwrap() {
-            Played::Rendered { samples, .. } => heard.extend(samples),
+            Played::Rendered { sound, .. } => heard.extend(sound.unwrap().into_mono()),
             Played::Failed { error, .. } => panic!("{error}"),
             _ => {}
         }

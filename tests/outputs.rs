@@ -319,18 +319,20 @@ fn an_interrupted_live_file_keeps_what_was_there() {
 fn advice_on_clipping_is_right() {
     let program = Program::new();
     program.mel("a.npy", 40);
-    let clipped = program.render(&["a.npy", "-o", "-", "--gain", "30", "--raw"]).code(0);
+    let clipped = program.render(&["a.npy", "-o", "-", "--gain", "30", "--raw", "--peaks", "clip"]).code(0);
     let advised = |outcome: &Outcome| {
         let line = outcome.stderr.lines().find(|line| line.contains("over full scale")).unwrap().to_owned();
         line.rsplit_once("give --gain ").unwrap_or_else(|| panic!("{line}")).1.parse::<i32>().unwrap()
     };
     let gain = advised(&clipped);
-    let again = |gain: i32| program.render(&["a.npy", "-o", "-", "--raw", "--gain", &gain.to_string()]).code(0);
+    let again = |gain: i32| {
+        program.render(&["a.npy", "-o", "-", "--raw", "--peaks", "clip", "--gain", &gain.to_string()]).code(0)
+    };
     assert!(!again(gain).stderr.contains("full scale"));
     // And no quieter than it has to be; pcm16's dither may or may not clip within a hundredth of a decibel.
     let louder = again(gain + 2);
     assert_eq!(advised(&louder), gain);
-    let live = live(&program, &frames(40), &["-o", "-", "--raw", "--gain", "30"]).code(0);
+    let live = live(&program, &frames(40), &["-o", "-", "--raw", "--peaks", "clip", "--gain", "30"]).code(0);
     assert!((advised(&live) - gain).abs() < 10, "{}", live.stderr);
 }
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Vocoder:
     """A model that makes sound of mels. Loaded once; any number of threads may call it at the same time.
 
-    :param model: ``None`` for the built-in one, the path of a model file, or ``"griffin-lim"``, which needs no network
+    :param model: ``None`` for the built-in one of 24 kHz, ``"builtin-44k"`` for the one of music, the path of a model file, or ``"griffin-lim"``, which needs no network
     :param device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; CUDA wants an installed torch with CUDA
     :param precision: ``"auto"``, ``"f32"`` or ``"bf16"``: the number type of the network's products
     :param threads: threads that share the work of one call; all cores where ``None``

@@ -9,7 +9,7 @@ use crate::{
 };
 use audiodiff::{
     Error, Fault, Result,
-    audio::SampleFormat,
+    audio::{Peaks, SampleFormat},
     batch::{
         Entry, Event, Existing, FileRenderer, Inputs, Manifest, Plan, RenderSettings, SourceSettings, Target, resume,
         run,
@@ -65,7 +65,7 @@ pub fn render_files(
             return Err(Error::Settings(fault.remedy("name another file with manifest=")));
         }
         let mut manifest = manifest.as_deref().map(Manifest::open).transpose()?;
-        let renderer = FileRenderer { vocoder: vocoder.vocoder.clone(), settings };
+        let renderer = FileRenderer { models: vocoder.vocoder.clone().into(), settings };
         let remaining = resume(plan, manifest.as_mut(), existing, &renderer)?;
 
         let mut entries: Vec<Entry> = remaining.done.iter().chain(&remaining.skipped).map(Entry::skipped).collect();
@@ -100,6 +100,7 @@ fn settings(
             tensor: request.tensor.clone(),
             convention,
             recordings: request.recordings.clone(),
+            ..SourceSettings::default()
         },
         format: match request.sample_format.as_str() {
             "pcm16" => SampleFormat::Pcm16,
@@ -108,6 +109,7 @@ fn settings(
             other => return Err(no_such("sample_format", other, "\"pcm16\", \"pcm24\" or \"float32\"")),
         },
         raw: false,
+        peaks: Peaks::default(),
         gain: request.gain_db,
         loudness: request.loudness_lufs,
         rate: request.rate,

@@ -11,7 +11,7 @@ use audiodiff::{
     Error, Result,
     audio::resampled_len,
     families,
-    model::{Precision, Quality, RuntimeOptions},
+    model::{Builtin, Precision, Quality, RuntimeOptions},
     render::Renderer,
     vocoder::{self, RenderOptions},
 };
@@ -46,7 +46,7 @@ pub struct Effort {
 
 #[pymethods]
 impl Vocoder {
-    /// `model` is "builtin", "griffin-lim" or a path.
+    /// `model` is "builtin", "builtin-44k", "griffin-lim" or a path.
     #[new]
     fn new(py: Python, model: PathBuf, device: &str, precision: &str, threads: usize) -> PyResult<Self> {
         let load = |_: &AtomicBool| {
@@ -61,9 +61,9 @@ impl Vocoder {
                 },
                 threads,
             };
-            match model.to_str() {
-                Some("builtin") => families::builtin(&options),
-                Some("griffin-lim") => families::griffin_lim(threads),
+            match (model.to_str().and_then(Builtin::named), model.to_str()) {
+                (Some(builtin), _) => families::builtin(builtin, &options),
+                (None, Some("griffin-lim")) => families::griffin_lim(threads),
                 _ => families::open(&model, &options),
             }
         };

@@ -273,17 +273,17 @@ impl OutputDevice {
         config: StreamConfig,
         mut feeder: Feeder,
     ) -> Result<cpal::Stream, cpal::Error> {
-        let channels = usize::from(config.channels);
+        let (channels, given) = (usize::from(config.channels), feeder.channels());
         let nanos_per_sample = 1e9 / f64::from(config.sample_rate);
         let reporter = feeder.reporter();
         // One buffer, allocated here and kept by the callback.
-        let mut mono = vec![0f32; BLOCK];
+        let mut sound = vec![0f32; BLOCK * given];
         let fill = move |output: &mut [T], info: &OutputCallbackInfo| {
             let frames = output.len() / channels;
             for block in output.chunks_mut(BLOCK * channels) {
-                let mono = &mut mono[..block.len() / channels];
-                feeder.fill(mono);
-                spread(mono, block, channels);
+                let sound = &mut sound[..block.len() / channels * given];
+                feeder.fill(sound);
+                spread(sound, given, block, channels);
             }
             let timestamp = info.timestamp();
             let until_heard = timestamp.playback.duration_since(timestamp.callback);
@@ -300,14 +300,15 @@ impl OutputDevice {
     }
 }
 
-/// Mono samples to a device's channels: both of a stereo pair; of more, the front pair, which come first.
-fn spread<T: SizedSample + FromSample<f32>>(mono: &[f32], output: &mut [T], channels: usize) {
+/// One or two interleaved channels to a device's: mono to both of a stereo pair; of more, to the front pair, which come first.
+fn spread<T: SizedSample + FromSample<f32>>(sound: &[f32], given: usize, output: &mut [T], channels: usize) {
     // The largest float below 1: the conversions multiply by 2^(bits - 1), and 24 bits do not saturate by themselves.
     const MOST: f32 = 1.0 - f32::EPSILON / 2.0;
-    for (frame, &sample) in output.chunks_mut(channels).zip(mono) {
-        let value = T::from_sample(sample.clamp(-1.0, MOST));
-        let (front, rest) = frame.split_at_mut(channels.min(2));
-        front.fill(value);
+    for (out, all) in output.chunks_mut(channels).zip(sound.chunks_exact(given)) {
+        let (front, rest) = out.split_at_mut(channels.min(2));
+        for (value, sample) in front.iter_mut().zip(all.iter().chain(all)) {
+            *value = T::from_sample(sample.clamp(-1.0, MOST));
+        }
         rest.fill(T::EQUILIBRIUM);
     }
 }
@@ -493,7 +494,7 @@ mod tests {
     fn spread_to<T: SizedSample + FromSample<f32>>(channels: usize) -> Vec<T> {
         let mono = [0.0, 0.5, -0.5, 1.0, -1.0, 7.0, -7.0];
         let mut output = vec![T::EQUILIBRIUM; mono.len() * channels];
-        spread(&mono, &mut output, channels);
+        spread(&mono, 1, &mut output, channels);
         output
     }
 
@@ -519,6 +520,13 @@ mod tests {
     fn mono_goes_to_the_front_pair() {
         assert_eq!(spread_to::<i16>(2)[2..6], [16_384, 16_384, -16_384, -16_384]);
         assert_eq!(spread_to::<u8>(4)[4..8], [192, 192, 128, 128]);
+    }
+
+    #[test]
+    fn left_is_left() {
+        let mut output = [0u8; 8];
+        spread(&[0.0, 0.5, -0.5, 0.0], 2, &mut output, 4);
+        assert_eq!(output, [128, 192, 128, 128, 64, 128, 128, 128]);
     }
 
     #[test]

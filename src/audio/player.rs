@@ -20,7 +20,7 @@ use super::{
     device::{OpenStream, OutputDevice},
     resample::StreamResampler,
 };
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Result, sound::Sound};
 
 /// Seconds of sound that may lie between rendering and device. Two chunks of the default layout and a half.
 const RING_S: f64 = 2.6;
@@ -48,6 +48,8 @@ const POLL: Duration = Duration::from_millis(3);
 pub struct PlayerSettings {
     /// Hz of what is pushed, until [`Feed::set_sample_rate`] says otherwise.
     pub sample_rate: u32,
+    /// Of the ring; what is pushed with others is mixed to one, or is in each.
+    pub channels: usize,
     /// Amplitude factor.
     pub volume: f32,
     /// Seconds of silence before the first sound. A live source that writes in real time has no chunk ahead of the device:
@@ -137,7 +139,9 @@ impl Shared {
 
 /// The device's half.
 pub struct Feeder {
+    /// Samples of all channels, interleaved; all counts are of each channel.
     ring: Consumer<f32>,
+    channels: usize,
     shared: Arc<Shared>,
     state: State,
     /// The volume as it is heard.
@@ -212,17 +216,28 @@ enum State {
 }
 
 impl Feeder {
-    fn new(ring: Consumer<f32>, shared: Arc<Shared>, cushion_s: f64) -> Self {
+    fn new(ring: Consumer<f32>, channels: usize, shared: Arc<Shared>, cushion_s: f64) -> Self {
         let samples = |seconds: f64| (seconds * f64::from(shared.rate)).round() as usize;
         let (fade, cushion) = (samples(UNDERRUN_FADE_S).max(1), samples(cushion_s));
         let volume = f32::from_bits(shared.volume.load(Ordering::Relaxed));
         let glide = Glide::resting_at(volume, samples(FADE_S).max(1));
         let state = State::Waiting;
-        Self { ring, shared, state, glide, fade, fade_out: None, fade_in: 0, after_gap: false, cushion }
+        Self { ring, channels, shared, state, glide, fade, fade_out: None, fade_in: 0, after_gap: false, cushion }
     }
 
-    /// Fills a mono buffer. Everything that the callback does, but for the conversion to the device's format.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Samples of each channel in the ring.
+    fn available(&self) -> usize {
+        self.ring.slots() / self.channels
+    }
+
+    /// Fills a buffer of interleaved channels. Everything that the callback does, but for the conversion to the device's
+    /// format.
     pub fn fill(&mut self, output: &mut [f32]) {
+        let (channels, length) = (self.channels, output.len() / self.channels);
         let shared = &self.shared;
         shared.callbacks.fetch_add(1, Ordering::Relaxed);
         // Before the ring is looked at: once this is true, all that will ever come is in it.
@@ -231,7 +246,7 @@ impl Feeder {
         let flush = shared.flush.load(Ordering::Acquire);
         let quiet = stopping || flush || shared.paused.load(Ordering::Relaxed);
         let target = if quiet { 0.0 } else { f32::from_bits(shared.volume.load(Ordering::Relaxed)) };
-        let available = self.ring.slots();
+        let available = self.available();
 
         if self.state == State::Playing {
             self.glide.go_to(target);
@@ -254,18 +269,18 @@ impl Feeder {
             self.shared.filled.store(available, Ordering::Relaxed);
             return;
         }
-        if self.state == State::Waiting && !self.starts(output.len(), available, ended) {
+        if self.state == State::Waiting && !self.starts(length, available, ended) {
             output.fill(0.0);
             self.shared.filled.store(available, Ordering::Relaxed);
             return;
         }
         self.glide.go_to(target);
         // What comes after the fade is for later.
-        let wanted = if quiet { output.len().min(self.glide.left) } else { output.len() };
-        let taken = self.take(&mut output[..wanted], available, ended, !quiet);
-        self.shape(&mut output[..taken]);
-        output[taken..].fill(0.0);
-        self.account(&output[..taken]);
+        let wanted = if quiet { length.min(self.glide.left) } else { length };
+        let taken = self.take(&mut output[..wanted * channels], available, ended, !quiet);
+        self.shape(&mut output[..taken * channels]);
+        output[taken * channels..].fill(0.0);
+        self.account(&output[..taken * channels]);
     }
 
     /// Whether waiting is over; takes the time of the cushion first.
@@ -290,7 +305,7 @@ impl Feeder {
 
     /// Moves samples from the ring; fewer than asked for at the end and at an underrun, which it fades and counts.
     fn take(&mut self, output: &mut [f32], available: usize, ended: bool, audible: bool) -> usize {
-        let wanted = output.len();
+        let (channels, wanted) = (self.channels, output.len() / self.channels);
         // As long as more is to come, a fade's worth stays in the ring: what is needed to end without a click.
         if self.fade_out.is_none() && !ended && available < wanted + self.fade {
             self.fade_out = Some(FadeOut { left: available, length: self.fade.min(available) });
@@ -300,15 +315,18 @@ impl Feeder {
             counter.fetch_add(u64::from(audible), Ordering::Relaxed);
         }
         let count = wanted.min(self.fade_out.map_or(available, |fade_out| fade_out.left));
-        let (taken, _) = self.ring.pop_partial_slice(&mut output[..count]);
-        let taken = taken.len();
+        let (taken, _) = self.ring.pop_partial_slice(&mut output[..count * channels]);
+        let taken = taken.len() / channels;
         let Some(fade_out) = &mut self.fade_out else {
             if ended && available <= wanted {
                 self.shared.drained.store(true, Ordering::Release);
             }
             return taken;
         };
-        output[..taken].iter_mut().for_each(|sample| *sample *= fade_out.next());
+        for all in output[..taken * channels].chunks_exact_mut(channels) {
+            let gain = fade_out.next();
+            all.iter_mut().for_each(|sample| *sample *= gain);
+        }
         if fade_out.left == 0 {
             self.fade_out = None;
             self.state = State::Waiting;
@@ -320,10 +338,12 @@ impl Feeder {
 
     /// The volume, and the fade after an underrun.
     fn shape(&mut self, samples: &mut [f32]) {
-        for sample in samples {
-            *sample *= self.glide.next();
+        for all in samples.chunks_exact_mut(self.channels) {
+            let gain = self.glide.next();
+            all.iter_mut().for_each(|sample| *sample *= gain);
             if self.fade_in > 0 {
-                *sample *= 1.0 - self.fade_in as f32 / self.fade as f32;
+                let gain = 1.0 - self.fade_in as f32 / self.fade as f32;
+                all.iter_mut().for_each(|sample| *sample *= gain);
                 self.fade_in -= 1;
             }
         }
@@ -338,8 +358,9 @@ impl Feeder {
             let elapsed = shared.epoch.elapsed().as_nanos() as u64;
             shared.first_sound_ns.store(elapsed + 1, Ordering::Relaxed);
         }
-        shared.played.fetch_add(samples.len() as u64, Ordering::Relaxed);
-        shared.played_here.fetch_add(samples.len() as u64, Ordering::Relaxed);
+        let length = (samples.len() / self.channels) as u64;
+        shared.played.fetch_add(length, Ordering::Relaxed);
+        shared.played_here.fetch_add(length, Ordering::Relaxed);
         let peak = samples.iter().fold(0f32, |peak, sample| peak.max(sample.abs()));
         if peak > 1.0 {
             let clipped = samples.iter().filter(|sample| sample.abs() > 1.0).count();
@@ -347,11 +368,11 @@ impl Feeder {
         }
         // Bits of floats that are not negative are ordered as the floats are.
         shared.peak.fetch_max(peak.to_bits(), Ordering::Relaxed);
-        shared.filled.store(self.ring.slots(), Ordering::Relaxed);
+        shared.filled.store(self.available(), Ordering::Relaxed);
     }
 
     fn discard(&mut self, count: usize) {
-        if let Ok(chunk) = self.ring.read_chunk(count) {
+        if let Ok(chunk) = self.ring.read_chunk(count * self.channels) {
             chunk.commit_all();
         }
     }
@@ -405,10 +426,13 @@ impl Reporter {
 pub struct Feed {
     ring: Producer<f32>,
     shared: Arc<Shared>,
-    resampler: StreamResampler,
+    /// One a channel.
+    resamplers: Vec<StreamResampler>,
     /// Hz of what is pushed.
     sample_rate: u32,
-    resampled: Vec<f32>,
+    /// A plane a channel.
+    resampled: Vec<Vec<f32>>,
+    interleaved: Vec<f32>,
 }
 
 /// Why `Feed::push` came back.
@@ -421,14 +445,45 @@ pub enum Pushed {
 }
 
 impl Feed {
-    /// Puts `samples` on their way; waits while the ring is full, and meanwhile asks `go_on`.
-    pub fn push(&mut self, samples: &[f32], go_on: impl Fn() -> bool) -> Result<Pushed> {
-        let mut resampled = std::mem::take(&mut self.resampled);
-        resampled.clear();
-        self.resampler.push(samples, &mut resampled)?;
-        let pushed = self.put(&resampled, go_on);
-        self.resampled = resampled;
-        Ok(pushed)
+    fn new(ring: Producer<f32>, settings: &PlayerSettings, shared: Arc<Shared>) -> Result<Self> {
+        let PlayerSettings { sample_rate, channels, .. } = *settings;
+        let resamplers = (0..channels).map(|_| StreamResampler::new(sample_rate, shared.rate));
+        Ok(Self {
+            ring,
+            resamplers: resamplers.collect::<Result<_>>()?,
+            shared,
+            sample_rate,
+            resampled: vec![vec![]; channels],
+            interleaved: vec![],
+        })
+    }
+
+    /// Puts `sound` on its way; waits while the ring is full, and meanwhile asks `go_on`.
+    ///
+    /// # Errors
+    /// Those of resampling.
+    pub fn push(&mut self, sound: &Sound, go_on: impl Fn() -> bool) -> Result<Pushed> {
+        let mixed;
+        let sound = match sound.channels.len() == self.resamplers.len() {
+            true => sound,
+            false => {
+                mixed = sound.clone().of_channels(self.resamplers.len());
+                &mixed
+            }
+        };
+        for ((resampler, resampled), plane) in self.resamplers.iter_mut().zip(&mut self.resampled).zip(&sound.channels)
+        {
+            resampler.push(plane, resampled)?;
+        }
+        Ok(self.put(go_on))
+    }
+
+    /// What the resamplers still hold.
+    fn put_rest(&mut self, go_on: impl Fn() -> bool) -> Result<Pushed> {
+        for (resampler, resampled) in self.resamplers.iter_mut().zip(&mut self.resampled) {
+            resampler.finish(resampled)?;
+        }
+        Ok(self.put(go_on))
     }
 
     /// What is pushed from here on has this rate, in Hz.
@@ -437,11 +492,11 @@ impl Feed {
     /// `Error::Settings` for a rate that nothing has.
     pub fn set_sample_rate(&mut self, sample_rate: u32, go_on: impl Fn() -> bool) -> Result<()> {
         if sample_rate != self.sample_rate {
-            let mut rest = Vec::new();
-            self.resampler.finish(&mut rest)?;
             // Where this is interrupted, so is all that follows.
-            self.put(&rest, go_on);
-            self.resampler = StreamResampler::new(sample_rate, self.shared.rate)?;
+            self.put_rest(go_on)?;
+            for resampler in &mut self.resamplers {
+                *resampler = StreamResampler::new(sample_rate, self.shared.rate)?;
+            }
             self.sample_rate = sample_rate;
         }
         Ok(())
@@ -449,17 +504,24 @@ impl Feed {
 
     /// Nothing more will come. The resampler's rest goes out, then the device may run dry.
     pub fn end(&mut self, go_on: impl Fn() -> bool) -> Result<Pushed> {
-        let mut rest = Vec::new();
-        self.resampler.finish(&mut rest)?;
-        let pushed = self.put(&rest, go_on);
+        let pushed = self.put_rest(go_on)?;
         self.shared.ended.store(true, Ordering::Release);
         Ok(pushed)
     }
 
-    fn put(&mut self, samples: &[f32], go_on: impl Fn() -> bool) -> Pushed {
-        let mut left = samples;
+    /// Moves what is resampled into the ring, all channels of a sample or none.
+    fn put(&mut self, go_on: impl Fn() -> bool) -> Pushed {
+        let (channels, length) = (self.resampled.len(), self.resampled.iter().map(Vec::len).min().unwrap_or(0));
+        self.interleaved.clear();
+        self.interleaved.extend((0..length).flat_map(|i| self.resampled.iter().map(move |plane| plane[i])));
+        self.resampled.iter_mut().for_each(|plane| drop(plane.drain(..length)));
+        let mut left = &self.interleaved[..];
         loop {
-            (_, left) = self.ring.push_partial_slice(left);
+            let room = self.ring.slots() / channels * channels;
+            let (now, later) = left.split_at(left.len().min(room));
+            // As much as there is room for: all of it.
+            let _ = self.ring.push_partial_slice(now);
+            left = later;
             if left.is_empty() {
                 return Pushed::All;
             }
@@ -485,7 +547,10 @@ impl Feed {
             }
             thread::sleep(POLL);
         }
-        self.resampler.finish(&mut Vec::new())?;
+        for (resampler, resampled) in self.resamplers.iter_mut().zip(&mut self.resampled) {
+            resampler.finish(resampled)?;
+            resampled.clear();
+        }
         self.shared.base_s.store(position_s.to_bits(), Ordering::Relaxed);
         self.shared.drained.store(false, Ordering::Release);
         Ok(())
@@ -494,7 +559,7 @@ impl Feed {
     /// Seconds of sound in the ring.
     pub fn buffered_s(&self) -> f64 {
         let free = self.ring.slots();
-        self.shared.seconds((self.ring.buffer().capacity() - free) as u64)
+        self.shared.seconds(((self.ring.buffer().capacity() - free) / self.resamplers.len()) as u64)
     }
 
     /// The device was given everything.
@@ -562,28 +627,26 @@ impl Player {
     /// Opens the device's stream, silent until something is pushed.
     pub fn start(device: &OutputDevice, settings: PlayerSettings) -> Result<(Self, Feed)> {
         let rate = device.sample_rate();
-        let resampler = StreamResampler::new(settings.sample_rate, rate)?;
+        let channels = settings.channels.clamp(1, usize::from(device.channels()).max(1));
+        let settings = PlayerSettings { channels, ..settings };
         let capacity = (RING_S * f64::from(rate)) as usize;
         let shared = Arc::new(Shared::new(rate, settings.volume));
         let (stream, ring) = device.start(|| {
-            let (producer, consumer) = RingBuffer::new(capacity);
-            (Feeder::new(consumer, shared.clone(), settings.cushion_s), producer)
+            let (producer, consumer) = RingBuffer::new(capacity * channels);
+            (Feeder::new(consumer, channels, shared.clone(), settings.cushion_s), producer)
         })?;
-        let feed =
-            Feed { ring, shared: shared.clone(), resampler, sample_rate: settings.sample_rate, resampled: Vec::new() };
+        let feed = Feed::new(ring, &settings, shared.clone())?;
         let seen = (0, Instant::now());
         Ok((Self { shared, stream: Some(stream), device: device.name().to_owned(), capacity, seen }, feed))
     }
 
     /// A player without a device: its feeder is to be driven by hand, in tests and benches.
     pub fn detached(rate: u32, settings: PlayerSettings) -> Result<(Self, Feed, Feeder)> {
-        let resampler = StreamResampler::new(settings.sample_rate, rate)?;
         let capacity = (RING_S * f64::from(rate)) as usize;
         let shared = Arc::new(Shared::new(rate, settings.volume));
-        let (ring, consumer) = RingBuffer::new(capacity);
-        let feeder = Feeder::new(consumer, shared.clone(), settings.cushion_s);
-        let feed =
-            Feed { ring, shared: shared.clone(), resampler, sample_rate: settings.sample_rate, resampled: Vec::new() };
+        let (ring, consumer) = RingBuffer::new(capacity * settings.channels);
+        let feeder = Feeder::new(consumer, settings.channels, shared.clone(), settings.cushion_s);
+        let feed = Feed::new(ring, &settings, shared.clone())?;
         let seen = (0, Instant::now());
         Ok((Self { shared, stream: None, device: "no device".into(), capacity, seen }, feed, feeder))
     }
@@ -693,7 +756,7 @@ mod tests {
     use super::*;
 
     const RATE: u32 = 48_000;
-    const SETTINGS: PlayerSettings = PlayerSettings { sample_rate: RATE, volume: 1.0, cushion_s: 0.0 };
+    const SETTINGS: PlayerSettings = PlayerSettings { channels: 1, sample_rate: RATE, volume: 1.0, cushion_s: 0.0 };
     const PERIOD: usize = 480;
 
     fn detached(settings: PlayerSettings) -> (Player, Feed, Feeder) {
@@ -719,12 +782,16 @@ mod tests {
         samples.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max)
     }
 
+    fn mono(samples: impl AsRef<[f32]>) -> Sound {
+        Sound::mono(samples.as_ref().to_vec(), RATE)
+    }
+
     #[test]
     fn sound_goes_through_whole_and_in_order() {
         let (player, mut feed, mut feeder) = detached(SETTINGS);
         assert!(pull(&mut feeder, 3).iter().all(|&sample| sample == 0.0), "silent before the first chunk");
         let sound = ramp(10_001);
-        assert_eq!(feed.push(&sound, || true).unwrap(), Pushed::All);
+        assert_eq!(feed.push(&mono(&sound), || true).unwrap(), Pushed::All);
         feed.end(|| true).unwrap();
         let heard = pull(&mut feeder, 22);
         assert_eq!(heard[..sound.len()], sound);
@@ -737,10 +804,10 @@ mod tests {
 
     #[test]
     fn it_is_resampled_to_the_devices_rate() {
-        let (_player, mut feed, mut feeder) = detached(PlayerSettings { sample_rate: 24_000, ..SETTINGS });
+        let (_player, mut feed, mut feeder) = detached(PlayerSettings { channels: 1, sample_rate: 24_000, ..SETTINGS });
         let sound = ramp(6000);
         for chunk in sound.chunks(777) {
-            feed.push(chunk, || true).unwrap();
+            feed.push(&mono(chunk), || true).unwrap();
         }
         feed.end(|| true).unwrap();
         let heard = pull(&mut feeder, 26);
@@ -752,10 +819,10 @@ mod tests {
     fn an_underrun_is_counted_and_faded() {
         let (player, mut feed, mut feeder) = detached(SETTINGS);
         let sound = vec![0.5; 4800];
-        feed.push(&sound, || true).unwrap();
+        feed.push(&mono(&sound), || true).unwrap();
         let first = pull(&mut feeder, 20);
         assert_eq!(player.status().underruns, 1);
-        feed.push(&sound, || true).unwrap();
+        feed.push(&mono(&sound), || true).unwrap();
         feed.end(|| true).unwrap();
         let second = pull(&mut feeder, 40);
         assert_eq!(player.status().underruns, 1);
@@ -774,7 +841,7 @@ mod tests {
     fn a_gap_of_the_input_is_not_our_underrun() {
         let (player, mut feed, mut feeder) = detached(SETTINGS);
         feed.waiting_flag().set(true);
-        feed.push(&[0.5; 4800], || true).unwrap();
+        feed.push(&mono([0.5; 4800]), || true).unwrap();
         pull(&mut feeder, 20);
         assert_eq!((player.status().underruns, player.status().input_gaps), (0, 1));
     }
@@ -782,7 +849,7 @@ mod tests {
     #[test]
     fn pause_fades_and_keeps_the_place() {
         let (player, mut feed, mut feeder) = detached(SETTINGS);
-        feed.push(&vec![0.5; 48_000], || true).unwrap();
+        feed.push(&mono(vec![0.5; 48_000]), || true).unwrap();
         let mut heard = pull(&mut feeder, 5);
         player.set_paused(true);
         heard.extend(pull(&mut feeder, 50));
@@ -798,7 +865,7 @@ mod tests {
     #[test]
     fn stop_fades_within_ten_milliseconds() {
         let (player, mut feed, mut feeder) = detached(PlayerSettings { volume: 0.8, ..SETTINGS });
-        feed.push(&vec![0.5; 48_000], || true).unwrap();
+        feed.push(&mono(vec![0.5; 48_000]), || true).unwrap();
         pull(&mut feeder, 5);
         player.stop();
         let last = pull(&mut feeder, 3);
@@ -806,7 +873,7 @@ mod tests {
         assert!(last[481..].iter().all(|&sample| sample == 0.0));
         assert!(player.status().done);
         // A renderer that waits for room comes back.
-        assert_eq!(feed.push(&vec![0.5; 480_000], || true).unwrap(), Pushed::Interrupted);
+        assert_eq!(feed.push(&mono(vec![0.5; 480_000]), || true).unwrap(), Pushed::Interrupted);
     }
 
     /// Devices ask for blocks of any size.
@@ -828,7 +895,7 @@ mod tests {
             let (player, mut feed, mut feeder) = detached(SETTINGS);
             // Each sample tells its number.
             let sound: Vec<f32> = (0..96_000).map(|n| 0.25 + n as f32 / 524_288.0).collect();
-            feed.push(&sound, || true).unwrap();
+            feed.push(&mono(&sound), || true).unwrap();
             let before = pull_blocks(&mut feeder, block, 4800);
             player.set_paused(true);
             let pause = pull_blocks(&mut feeder, block, 9600);
@@ -846,7 +913,7 @@ mod tests {
     fn volume_changes_and_stops_take_ten_milliseconds_in_blocks_of_any_size() {
         for block in BLOCKS {
             let (player, mut feed, mut feeder) = detached(SETTINGS);
-            feed.push(&vec![0.5; 96_000], || true).unwrap();
+            feed.push(&mono(vec![0.5; 96_000]), || true).unwrap();
             pull_blocks(&mut feeder, block, 4800);
             player.set_volume(0.2);
             let quieter = pull_blocks(&mut feeder, block, 4800);
@@ -863,7 +930,7 @@ mod tests {
     fn an_underrun_is_faded_in_blocks_of_any_size() {
         for block in BLOCKS {
             let (player, mut feed, mut feeder) = detached(SETTINGS);
-            feed.push(&[0.5; 4800], || true).unwrap();
+            feed.push(&mono([0.5; 4800]), || true).unwrap();
             let heard = pull_blocks(&mut feeder, block, 9600);
             assert_eq!(heard.iter().filter(|&&sample| sample == 0.5).count(), 4800 - 240, "blocks of {block}");
             let fade = &heard[heard.iter().position(|&sample| sample == 0.5).unwrap()..];
@@ -876,11 +943,11 @@ mod tests {
     fn what_is_pushed_may_change_its_rate() {
         let (_player, mut feed, mut feeder) = detached(SETTINGS);
         let sound = ramp(4800);
-        feed.push(&sound, || true).unwrap();
+        feed.push(&mono(&sound), || true).unwrap();
         feed.set_sample_rate(24_000, || true).unwrap();
-        feed.push(&sound, || true).unwrap();
+        feed.push(&mono(&sound), || true).unwrap();
         feed.set_sample_rate(RATE, || true).unwrap();
-        feed.push(&sound, || true).unwrap();
+        feed.push(&mono(&sound), || true).unwrap();
         feed.end(|| true).unwrap();
         let heard = pull(&mut feeder, 41);
         let slower = super::super::resample(&sound, 24_000, RATE).unwrap();
@@ -898,7 +965,7 @@ mod tests {
     #[test]
     fn volume_glides() {
         let (player, mut feed, mut feeder) = detached(SETTINGS);
-        feed.push(&vec![0.5; 48_000], || true).unwrap();
+        feed.push(&mono(vec![0.5; 48_000]), || true).unwrap();
         let mut heard = pull(&mut feeder, 2);
         player.set_volume(0.25);
         heard.extend(pull(&mut feeder, 3));
@@ -911,7 +978,7 @@ mod tests {
     #[test]
     fn restart_drops_what_was_ahead() {
         let (player, mut feed, mut feeder) = detached(SETTINGS);
-        feed.push(&vec![0.5; 48_000], || true).unwrap();
+        feed.push(&mono(vec![0.5; 48_000]), || true).unwrap();
         pull(&mut feeder, 5);
         // The callback runs on another thread while the feed waits for it.
         let callback = thread::spawn(move || {
@@ -923,7 +990,7 @@ mod tests {
             heard
         });
         feed.restart(12.5).unwrap();
-        feed.push(&vec![-0.25; 4800], || true).unwrap();
+        feed.push(&mono(vec![-0.25; 4800]), || true).unwrap();
         let heard = callback.join().unwrap();
         let turn = heard.iter().position(|&sample| sample < 0.0).unwrap();
         assert!(heard[turn..].iter().all(|&sample| sample <= 0.0), "nothing of the old sound after the new began");
@@ -935,7 +1002,7 @@ mod tests {
     #[test]
     fn the_cushion_comes_first() {
         let (_player, mut feed, mut feeder) = detached(PlayerSettings { cushion_s: 0.05, ..SETTINGS });
-        feed.push(&vec![0.5; 48_000], || true).unwrap();
+        feed.push(&mono(vec![0.5; 48_000]), || true).unwrap();
         let heard = pull(&mut feeder, 10);
         assert_eq!(heard.iter().position(|&sample| sample != 0.0), Some(2400));
     }
@@ -947,7 +1014,7 @@ mod tests {
         feeder.reporter().gone(|| "unplugged".into());
         let text = player.check().unwrap_err().to_string();
         assert!(text.contains("unplugged"), "{text}");
-        assert_eq!(feed.push(&vec![0.0; 480_000], || true).unwrap(), Pushed::Interrupted);
+        assert_eq!(feed.push(&mono(vec![0.0; 480_000]), || true).unwrap(), Pushed::Interrupted);
     }
 
     /// An error that is followed by a request for sound was none.
@@ -971,7 +1038,7 @@ mod tests {
         let sound = ramp(RATE as usize * 4);
         let expected = sound.clone();
         let renderer = thread::spawn(move || {
-            feed.push(&sound, || true).unwrap();
+            feed.push(&mono(&sound), || true).unwrap();
             feed.end(|| true).unwrap();
         });
         let mut heard = Vec::new();
@@ -986,5 +1053,28 @@ mod tests {
         renderer.join().unwrap();
         assert!(heard[..expected.len()] == expected);
         assert_eq!(player.status().underruns, 0);
+    }
+
+    /// Both channels come through together, a mono file is in both, and nothing moves from one to the other.
+    #[test]
+    fn two_channels_stay_two() {
+        let settings = PlayerSettings { channels: 2, ..SETTINGS };
+        let (player, mut feed, mut feeder) = Player::detached(RATE, settings).unwrap();
+        let ramp = |n: usize, scale: f32| (0..n).map(|i| scale * i as f32 / n as f32).collect::<Vec<_>>();
+        let stereo = Sound { rate: RATE, channels: vec![ramp(999, 0.5), ramp(999, -0.25)] };
+        feed.push(&stereo, || true).unwrap();
+        feed.push(&mono(ramp(501, 0.125)), || true).unwrap();
+        feed.end(|| true).unwrap();
+        let mut heard = vec![];
+        while heard.len() < 2 * 1500 {
+            // Blocks that are no part of what was pushed.
+            let mut block = [9.0; 2 * 250];
+            feeder.fill(&mut block);
+            heard.extend(block);
+        }
+        let plane = |channel: usize| heard.iter().skip(channel).step_by(2).copied().collect::<Vec<f32>>();
+        let expected = |channel: usize| [&stereo.channels[channel][..], &ramp(501, 0.125)].concat();
+        assert!(plane(0) == expected(0) && plane(1) == expected(1));
+        assert!((player.status().played_s - 1500.0 / f64::from(RATE)).abs() < 1e-9);
     }
 }

@@ -25,7 +25,7 @@ use super::{
     opus::DECODERS,
     resample::StreamResampler,
 };
-use crate::{Error, Fault, Result, error::panic_text};
+use crate::{Error, Fault, Result, error::panic_text, sound::Sound};
 
 pub use crate::dsp::resample::SAMPLE_RATES;
 
@@ -78,39 +78,36 @@ const FULL_SCALE: f32 = 32767.0 / 32768.0;
 /// Samples at full scale in a row that no wave has unless it was cut off there.
 const CLIPPED_RUN: u64 = 3;
 
+/// What becomes of a recording's channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Downmix {
+    /// One.
+    Mono,
+    /// Two stay two; more are mixed to one.
+    #[default]
+    Stereo,
+}
+
 /// Reads a whole recording at its own rate.
 pub fn read(path: impl AsRef<Path>) -> Result<Recording> {
-    let mut reader = AudioReader::open(path)?;
-    let mut samples = Vec::new();
-    for chunk in reader.by_ref() {
-        samples.extend_from_slice(&chunk?);
-    }
-    let source = reader.source();
-    Ok(Recording { samples, sample_rate: source.sample_rate, source })
+    let reader = AudioReader::open(path)?;
+    let sample_rate = reader.source().sample_rate;
+    mono(reader.into_sound(sample_rate)?)
 }
 
 /// Reads a whole recording and resamples it on the way, so that the source's own rate never lies in memory as a whole.
 pub fn read_at(path: impl AsRef<Path>, sample_rate: u32) -> Result<Recording> {
-    let mut reader = AudioReader::open(path)?;
-    if reader.source().sample_rate == sample_rate {
-        let mut samples = Vec::new();
-        for chunk in reader.by_ref() {
-            samples.extend_from_slice(&chunk?);
-        }
-        return Ok(Recording { samples, sample_rate, source: reader.source() });
-    }
-    let mut resampler = StreamResampler::new(reader.source().sample_rate, sample_rate)?;
-    let mut samples = Vec::new();
-    for chunk in reader.by_ref() {
-        resampler.push(&chunk?, &mut samples)?;
-    }
-    resampler.finish(&mut samples)?;
-    Ok(Recording { samples, sample_rate, source: reader.source() })
+    mono(AudioReader::open(path)?.into_sound(sample_rate)?)
 }
 
-/// A recording as a stream: an iterator over mono chunks of a few thousand samples.
+fn mono((sound, source): (Sound, SourceInfo)) -> Result<Recording> {
+    Ok(Recording { sample_rate: sound.rate, samples: sound.into_mono(), source })
+}
+
+/// A recording as a stream of chunks of a few thousand samples; as an iterator it gives them in mono.
 pub struct AudioReader {
     path: PathBuf,
+    downmix: Downmix,
     format: Box<dyn FormatReader>,
     decoder: Box<dyn AudioDecoder>,
     track: u32,
@@ -213,6 +210,7 @@ impl AudioReader {
         let path = path.to_path_buf();
         let reader = Self {
             path,
+            downmix: Downmix::Mono,
             format,
             decoder,
             track,
@@ -230,6 +228,44 @@ impl AudioReader {
         Ok(reader)
     }
 
+    /// With as many channels as `downmix` leaves.
+    pub fn mixed(self, downmix: Downmix) -> Self {
+        Self { downmix, ..self }
+    }
+
+    /// All that is left, resampled on the way.
+    ///
+    /// # Errors
+    /// Where the file is damaged, or `sample_rate` one that nothing has.
+    pub fn into_sound(mut self, sample_rate: u32) -> Result<(Sound, SourceInfo)> {
+        let own_rate = self.source.sample_rate;
+        let mut planes: Vec<(StreamResampler, Vec<f32>)> = vec![];
+        while let Some(chunk) = self.next_sound().transpose()? {
+            while planes.len() < chunk.channels.len() {
+                planes.push((StreamResampler::new(own_rate, sample_rate)?, vec![]));
+            }
+            for ((resampler, samples), plane) in planes.iter_mut().zip(&chunk.channels) {
+                resampler.push(plane, samples)?;
+            }
+        }
+        for (resampler, samples) in &mut planes {
+            resampler.finish(samples)?;
+        }
+        let channels = planes.into_iter().map(|(_, samples)| samples).collect();
+        Ok((Sound { rate: sample_rate, channels }, self.source))
+    }
+
+    /// The next chunk; nothing at a well-formed end, nor after an error.
+    pub fn next_sound(&mut self) -> Option<Result<Sound>> {
+        if self.finished {
+            return None;
+        }
+        let path = self.path.clone();
+        let step = guarded(&path, || self.advance());
+        self.finished = !matches!(step, Ok(Some(_)));
+        step.transpose()
+    }
+
     /// What is known of the file so far; counts are complete at the end.
     pub fn source(&self) -> SourceInfo {
         self.source
@@ -244,8 +280,8 @@ impl AudioReader {
         Err(fault(&self.path, &format!("its header gives a sample rate of {rate} Hz"), &expected, ""))
     }
 
-    /// The next packet's sound as mono; `None` at a well-formed end.
-    fn advance(&mut self) -> Result<Option<Vec<f32>>> {
+    /// The next packet's sound; `None` at a well-formed end.
+    fn advance(&mut self) -> Result<Option<Sound>> {
         loop {
             let packet = match self.format.next_packet() {
                 Ok(Some(packet)) => packet,
@@ -297,7 +333,7 @@ impl AudioReader {
         }
     }
 
-    fn mix(&mut self, channels: usize) -> Result<Vec<f32>> {
+    fn mix(&mut self, channels: usize) -> Result<Sound> {
         let before = self.source.samples;
         let is_sound = |sample: &f32| sample.abs() <= LOUDEST;
         if let Some(at) = self.interleaved.iter().position(|sample| !is_sound(sample)) {
@@ -308,8 +344,12 @@ impl AudioReader {
             return Err(fault(&self.path, &found, &expected, "repair or export it again"));
         }
         self.measure(channels);
-        let mono = self.mix.mono(&self.interleaved, channels);
-        self.source.samples += mono.len() as u64;
+        let rate = self.source.sample_rate;
+        let sound = match self.downmix {
+            Downmix::Stereo if channels == 2 => Sound::of_interleaved(&self.interleaved, channels, rate),
+            _ => Sound::mono(self.mix.mono(&self.interleaved, channels), rate),
+        };
+        self.source.samples += sound.len() as u64;
         self.source.mean_square = self.energy / (self.source.samples as f64 * channels as f64);
         let promised = self.promised.unwrap_or(LONGEST);
         if self.source.samples > promised.min(LONGEST) {
@@ -317,7 +357,7 @@ impl AudioReader {
             let found = if self.promised.is_some() { found } else { format!("is longer than {LONGEST} samples") };
             return Err(fault(&self.path, &found, "", "export it again or split it"));
         }
-        Ok(mono)
+        Ok(sound)
     }
 
     /// Levels of the samples that were just decoded, before they are mixed.
@@ -385,13 +425,7 @@ impl Iterator for AudioReader {
     type Item = Result<Vec<f32>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.finished {
-            return None;
-        }
-        let path = self.path.clone();
-        let step = guarded(&path, || self.advance());
-        self.finished = !matches!(step, Ok(Some(_)));
-        step.transpose()
+        Some(self.next_sound()?.map(Sound::into_mono))
     }
 }
 

@@ -86,13 +86,16 @@ fn mix(mut x: u64) -> u64 {
 pub struct Quantizer {
     format: SampleFormat,
     dither: Dither,
+    channels: u64,
+    /// Of the next value; all channels of a sample have the same dither, so that equal channels stay equal.
     index: u64,
     clipped: u64,
 }
 
 impl Quantizer {
-    pub fn new(format: SampleFormat, seed: u64) -> Self {
-        Self { format, dither: Dither::new(seed), index: 0, clipped: 0 }
+    /// Of sound whose `channels` are interleaved.
+    pub fn new(format: SampleFormat, seed: u64, channels: usize) -> Self {
+        Self { format, dither: Dither::new(seed), channels: channels.max(1) as u64, index: 0, clipped: 0 }
     }
 
     /// Samples held at full scale so far. Floats are never held.
@@ -103,7 +106,7 @@ impl Quantizer {
     /// The integer of a 16- or 24-bit format.
     fn integer(&mut self, sample: f32) -> i32 {
         let (scale, dither) = match self.format {
-            SampleFormat::Pcm16 => (32_768.0f64, f64::from(self.dither.at(self.index))),
+            SampleFormat::Pcm16 => (32_768.0f64, f64::from(self.dither.at(self.index / self.channels))),
             SampleFormat::Pcm24 | SampleFormat::Float32 => (8_388_608.0, 0.0),
         };
         self.index += 1;
@@ -205,13 +208,14 @@ pub fn read_metadata(path: impl AsRef<Path>) -> Result<Option<WavMetadata>> {
     }
 }
 
-/// The header of a mono WAV that goes down a pipe.
+/// The header of a WAV that goes down a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamHeader {
     pub format: SampleFormat,
     /// Hz.
     pub sample_rate: u32,
-    /// Samples that will follow; `None` writes 0xFFFFFFFF, which readers take for "until the end".
+    pub channels: u16,
+    /// Samples of each channel that will follow; `None` writes 0xFFFFFFFF, which readers take for "until the end".
     pub samples: Option<u64>,
 }
 
@@ -231,9 +235,14 @@ impl StreamHeader {
         }
     }
 
+    /// Bytes of a sample of all channels.
+    fn block(&self) -> u16 {
+        self.format.bytes() as u16 * self.channels
+    }
+
     /// Sizes of a file of `samples` with `behind` bytes of chunks behind them.
     fn sizes(&self, samples: u64, behind: u64) -> Sizes {
-        let data = samples * self.format.bytes() as u64;
+        let data = samples * u64::from(self.block());
         let fact = if self.format == SampleFormat::Float32 { 12 } else { 0 };
         let before = b"WAVE".len() as u64 + 8 + 16 + self.tag().1.len() as u64 + fact + 8;
         let riff = before + data + data % 2 + behind;
@@ -250,7 +259,6 @@ impl StreamHeader {
     }
 
     fn with_sizes(&self, sizes: &Sizes) -> Vec<u8> {
-        let width = self.format.bytes() as u32;
         let (tag, extra) = self.tag();
         let mut header = if sizes.long.is_some() { b"RF64".to_vec() } else { b"RIFF".to_vec() };
         header.extend_from_slice(&sizes.riff.to_le_bytes());
@@ -265,11 +273,11 @@ impl StreamHeader {
         header.extend_from_slice(b"fmt ");
         header.extend_from_slice(&(16 + extra.len() as u32).to_le_bytes());
         header.extend_from_slice(&tag.to_le_bytes());
-        header.extend_from_slice(&1u16.to_le_bytes());
+        header.extend_from_slice(&self.channels.to_le_bytes());
         header.extend_from_slice(&self.sample_rate.to_le_bytes());
-        header.extend_from_slice(&(self.sample_rate * width).to_le_bytes());
-        header.extend_from_slice(&(width as u16).to_le_bytes());
-        header.extend_from_slice(&(width as u16 * 8).to_le_bytes());
+        header.extend_from_slice(&(self.sample_rate * u32::from(self.block())).to_le_bytes());
+        header.extend_from_slice(&self.block().to_le_bytes());
+        header.extend_from_slice(&(self.format.bytes() as u16 * 8).to_le_bytes());
         header.extend_from_slice(extra);
         if self.format == SampleFormat::Float32 {
             header.extend_from_slice(b"fact\x04\0\0\0");
@@ -299,30 +307,31 @@ struct LongSizes {
 /// Bytes of RF64's chunk of sizes, without its own header.
 const DS64: u64 = 28;
 
-/// What stands before and behind the samples of a mono WAV file.
+/// What stands before and behind the samples of a WAV file.
 pub(super) struct FileEnds {
     pub head: Vec<u8>,
     pub tail: Vec<u8>,
 }
 
 impl FileEnds {
-    /// Of a file of `samples` at `sample_rate` Hz. One that is too long for WAV's sizes becomes an RF64.
-    pub fn new(format: SampleFormat, sample_rate: u32, samples: u64, metadata: Option<&WavMetadata>) -> Self {
+    /// Of a file whose length `header` knows. One that is too long for WAV's sizes becomes an RF64.
+    pub fn new(header: StreamHeader, metadata: Option<&WavMetadata>) -> Self {
+        let samples = header.samples.unwrap_or(0);
         // An odd number of 24-bit samples: the next chunk starts at an even place.
-        let odd = samples * format.bytes() as u64 % 2 == 1;
+        let odd = samples * u64::from(header.block()) % 2 == 1;
         let mut tail = if odd { vec![0] } else { vec![] };
         let chunk = metadata.map(WavMetadata::chunk).unwrap_or_default();
-        let header = StreamHeader { format, sample_rate, samples: Some(samples) };
         let head = header.with_sizes(&header.sizes(samples, chunk.len() as u64));
         tail.extend(chunk);
         Self { head, tail }
     }
 }
 
-/// A whole WAV file in memory, without metadata; samples over full scale are held there.
+/// A whole mono WAV file in memory, without metadata; samples over full scale are held there.
 pub fn encode(samples: &[f32], format: SampleFormat, sample_rate: u32) -> Vec<u8> {
-    let FileEnds { head: mut bytes, tail } = FileEnds::new(format, sample_rate, samples.len() as u64, None);
-    Quantizer::new(format, 0).bytes(samples, &mut bytes);
+    let header = StreamHeader { format, sample_rate, channels: 1, samples: Some(samples.len() as u64) };
+    let FileEnds { head: mut bytes, tail } = FileEnds::new(header, None);
+    Quantizer::new(format, 0, 1).bytes(samples, &mut bytes);
     bytes.extend(tail);
     bytes
 }
@@ -333,9 +342,13 @@ mod tests {
 
     use super::*;
 
+    fn header(format: SampleFormat, samples: u64) -> StreamHeader {
+        StreamHeader { format, sample_rate: 24_000, channels: 1, samples: Some(samples) }
+    }
+
     fn written(format: SampleFormat, samples: &[f32], seed: u64) -> (Vec<u8>, u64) {
-        let FileEnds { head: mut bytes, tail } = FileEnds::new(format, 24_000, samples.len() as u64, None);
-        let mut quantizer = Quantizer::new(format, seed);
+        let FileEnds { head: mut bytes, tail } = FileEnds::new(header(format, samples.len() as u64), None);
+        let mut quantizer = Quantizer::new(format, seed, 1);
         quantizer.bytes(samples, &mut bytes);
         bytes.extend(tail);
         (bytes, quantizer.clipped())
@@ -406,9 +419,23 @@ mod tests {
         }
     }
 
+    /// The left channel has the dither that it would have alone, and so has the right one.
+    #[test]
+    fn channels_are_dithered_alike() {
+        let mono: Vec<f32> = (0..5000).map(|n| (n as f32 * 0.05).sin() * 0.4).collect();
+        let twice: Vec<f32> = mono.iter().flat_map(|&sample| [sample, sample]).collect();
+        let bytes = |samples: &[f32], channels| {
+            let mut bytes = vec![];
+            Quantizer::new(SampleFormat::Pcm16, 3, channels).bytes(samples, &mut bytes);
+            bytes
+        };
+        let twice: Vec<[u8; 4]> = bytes(&twice, 2).chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]).collect();
+        assert!(bytes(&mono, 1).chunks_exact(2).zip(&twice).all(|(one, both)| one == &both[..2] && one == &both[2..]));
+    }
+
     #[test]
     fn stream_header_bytes() {
-        let header = StreamHeader { format: SampleFormat::Pcm16, sample_rate: 24_000, samples: Some(3) };
+        let header = header(SampleFormat::Pcm16, 3);
         let expected: [u8; 44] = [
             b'R', b'I', b'F', b'F', 42, 0, 0, 0, b'W', b'A', b'V', b'E', b'f', b'm', b't', b' ', 16, 0, 0, 0, 1, 0, 1,
             0, 0xC0, 0x5D, 0, 0, 0x80, 0xBB, 0, 0, 2, 0, 16, 0, b'd', b'a', b't', b'a', 6, 0, 0, 0,
@@ -419,6 +446,10 @@ mod tests {
         assert_eq!(unknown[40..44], [0xFF; 4]);
         // Longer than 32 bits can say is unknown too, never wrapped.
         assert_eq!(StreamHeader { samples: Some(1 << 40), ..header }.bytes(), unknown);
+
+        let stereo = StreamHeader { channels: 2, ..header }.bytes();
+        assert_eq!((&stereo[22..24], &stereo[28..34]), (&[2, 0][..], &[0, 0x77, 1, 0, 4, 0][..]));
+        assert_eq!(stereo[40..44], 12u32.to_le_bytes());
 
         let float = StreamHeader { format: SampleFormat::Float32, ..header }.bytes();
         assert_eq!(float.len(), 58);
@@ -431,7 +462,7 @@ mod tests {
         let settings = serde_json::json!({"seed": u64::MAX, "input": "Grüße 𝄞 \u{0}\"\\.npy", "steps": 4});
         for odd in [0, 1] {
             let metadata = WavMetadata::new(settings.clone());
-            let ends = FileEnds::new(SampleFormat::Pcm24, 24_000, 10 + odd, Some(&metadata));
+            let ends = FileEnds::new(header(SampleFormat::Pcm24, 10 + odd), Some(&metadata));
             let bytes = [ends.head, vec![0; 30 + 3 * odd as usize], ends.tail].concat();
             assert!(bytes.len() % 2 == 0);
             assert_eq!(u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize, bytes.len() - 8);
@@ -448,7 +479,7 @@ mod tests {
         let metadata = WavMetadata::new(serde_json::json!({"seed": 1}));
         for format in [SampleFormat::Pcm16, SampleFormat::Pcm24, SampleFormat::Float32] {
             let length = |samples: u64| {
-                let FileEnds { head, tail } = FileEnds::new(format, 24_000, samples, Some(&metadata));
+                let FileEnds { head, tail } = FileEnds::new(header(format, samples), Some(&metadata));
                 (head.len() as u64 + samples * format.bytes() as u64 + tail.len() as u64, head)
             };
             let around = u64::from(u32::MAX) / format.bytes() as u64;

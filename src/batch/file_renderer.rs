@@ -8,12 +8,12 @@ use std::{
 
 use serde_json::json;
 
-use super::{Fingerprint, Item, Recipe, RenderItem, Rendered, Source, SourceSettings, Ticket};
+use super::{Fingerprint, Item, Models, Recipe, RenderItem, Rendered, Source, SourceSettings, Ticket};
 use crate::{
     Error, Result,
     audio::{
-        FileReport, FileSink, FileSinkSettings, SampleFormat, StreamReport, StreamSink, StreamSinkSettings,
-        WavMetadata, read_metadata, resampled_len,
+        Downmix, FileReport, FileSink, FileSinkSettings, Peaks, SampleFormat, StreamReport, StreamSink,
+        StreamSinkSettings, WavMetadata, read_metadata, resampled_len,
     },
     card::Effort,
     mel::{MelConvention, presets},
@@ -34,6 +34,8 @@ pub struct RenderSettings {
     pub format: SampleFormat,
     /// Bare samples, without a header.
     pub raw: bool,
+    /// What becomes of what is over full scale.
+    pub peaks: Peaks,
     /// dB
     pub gain: f64,
     /// LUFS
@@ -57,9 +59,9 @@ impl RenderSettings {
     }
 }
 
-/// Renders files with one model.
+/// Renders files, each with the model that it is for.
 pub struct FileRenderer {
-    pub vocoder: Arc<dyn Vocoder>,
+    pub models: Models,
     pub settings: RenderSettings,
 }
 
@@ -71,7 +73,7 @@ impl FileRenderer {
         source.convention = own.convention.clone().or(source.convention);
         let settings = RenderSettings {
             source,
-            effort: self.vocoder.adjusted(&run.effort, &own.effort)?,
+            effort: self.models.first().adjusted(&run.effort, &own.effort)?,
             seed: own.seed.unwrap_or(run.seed),
             gain: own.gain.unwrap_or(run.gain),
             loudness: own.loudness.or(run.loudness),
@@ -82,7 +84,7 @@ impl FileRenderer {
 
     /// Seconds of new sound in a chunk of the model's.
     pub fn chunk_s(&self) -> f64 {
-        let card = self.vocoder.card();
+        let card = self.models.first().card();
         let frames = card.streaming.of_chunk(self.settings.chunk).chunk;
         (frames * card.mel.hop) as f64 / f64::from(card.mel.sample_rate)
     }
@@ -92,43 +94,58 @@ impl FileRenderer {
         self.settings.rate.unwrap_or(source.convention.rendered_rate())
     }
 
-    /// Reads an item's input.
+    /// Channels of the output that `source` becomes.
+    pub fn channels_of(&self, source: &Source) -> usize {
+        if self.settings.source.downmix == Downmix::Mono { 1 } else { source.channels }
+    }
+
+    /// Reads an item's input, for the model that goes with it.
     ///
     /// # Errors
     /// Those of [`Source::open`].
-    pub fn open(&self, item: &Item) -> Result<Source> {
-        Source::open(&item.input, &self.settings_of(item)?.source, &self.vocoder.card().mel)
+    pub fn open(&self, item: &Item) -> Result<(Source, Arc<dyn Vocoder>)> {
+        self.models.open(&item.input, &self.settings_of(item)?.source)
     }
 
     /// Renders `source`, which is `item`'s, into something that takes samples as they come. What leaves first leaves before the end is rendered.
     ///
     /// # Errors
     /// Those of the input, of `output`, and [`Error::Interrupted`].
-    pub fn stream(&self, item: &Item, source: Source, output: impl Write, ticket: &Ticket) -> Result<Rendered> {
+    pub fn stream(
+        &self,
+        item: &Item,
+        (source, vocoder): (Source, Arc<dyn Vocoder>),
+        output: impl Write,
+        ticket: &Ticket,
+    ) -> Result<Rendered> {
         let settings = self.settings_of(item)?;
-        let (rate, convention) = (self.rate_of(&source), source.convention.name.clone());
+        let (rate, channels) = (self.rate_of(&source), self.channels_of(&source));
+        let convention = Some(source.convention.name.clone());
         let sink = StreamSinkSettings {
             format: settings.format,
             sample_rate: rate,
+            channels: channels as u16,
             raw: settings.raw,
             gain_db: settings.gain,
+            peaks: settings.peaks,
             seed: settings.seed,
             samples: Some(resampled_len(source.samples, source.rate, rate)),
         };
         let mut sink = StreamSink::new(output, &item.output, sink);
         let mut warnings = source.notes.clone();
-        self.render_source(source, &settings, ticket, |samples| sink.write(samples))?;
+        self.render_source(source, vocoder, &settings, ticket, |samples| sink.write(samples))?;
         let report = sink.finish()?;
         warnings.extend(report.warning());
         let StreamReport { samples, peak, .. } = report;
         let audio_s = samples as f64 / f64::from(rate);
-        Ok(Rendered { audio_s, peak: f64::from(peak), convention: Some(convention), rate, warnings })
+        Ok(Rendered { audio_s, peak: f64::from(peak), convention, rate, channels, warnings })
     }
 
-    /// Gives `write` exactly the samples that the source's length makes at the output's rate.
+    /// Gives `write` exactly the samples that the source's length makes at the output's rate, of all channels interleaved.
     fn render_source(
         &self,
         source: Source,
+        vocoder: Arc<dyn Vocoder>,
         settings: &RenderSettings,
         ticket: &Ticket,
         mut write: impl FnMut(&[f32]) -> Result<()>,
@@ -136,13 +153,14 @@ impl FileRenderer {
         let rate = self.rate_of(&source);
         ticket.expect(source.samples as f64 / f64::from(source.rate));
         let length = resampled_len(source.samples, source.rate, rate);
-        let Source { mel, convention, .. } = source;
-        let source = Box::new(WholeMel::new(mel));
-        let renderer = Renderer::new(self.vocoder.clone(), source, &convention, &settings.options())?;
+        let channels = self.channels_of(&source);
+        let Source { mel, convention, channels: given, .. } = source;
+        let source = Box::new(WholeMel::new(mel).of_channels(given));
+        let renderer = Renderer::new(vocoder, source, &convention, &settings.options())?;
         for sound in renderer.at_rate(rate)?.of_length(length) {
             let sound = sound?;
             let seconds = sound.seconds();
-            write(&sound.into_mono())?;
+            write(&sound.of_channels(channels).interleaved())?;
             ticket.advance(seconds)?;
         }
         Ok(())
@@ -162,11 +180,13 @@ fn stated(convention: Option<&MelConvention>) -> serde_json::Value {
 
 impl RenderItem for FileRenderer {
     fn recipe(&self, item: &Item) -> Result<Recipe> {
-        let RenderSettings { effort, seed, chunk, source, format, gain, loudness, rate, .. } =
+        let RenderSettings { effort, seed, chunk, source, format, peaks, gain, loudness, rate, .. } =
             self.settings_of(item)?;
+        // What cannot be opened is said when it is to be rendered.
+        let vocoder = self.models.for_input(&item.input, &source).unwrap_or_else(|_| self.models.first().clone());
         let mut settings = json!({
-            "arithmetic": self.vocoder.identity().arithmetic,
-            "chunks": self.vocoder.card().streaming.of_chunk(chunk),
+            "arithmetic": vocoder.identity().arithmetic,
+            "chunks": vocoder.card().streaming.of_chunk(chunk),
             "layout": source.layout,
             "tensor": source.tensor,
             "convention": stated(source.convention.as_ref()),
@@ -176,16 +196,27 @@ impl RenderItem for FileRenderer {
             "loudness_lufs": loudness,
             "rate": rate,
         });
+        // Without it, two channels stay two.
+        if source.downmix == Downmix::Mono {
+            settings["channels"] = "mono".into();
+        }
+        // Without it, peaks are limited.
+        match peaks {
+            Peaks::Limit => {}
+            Peaks::Lower => settings["peaks"] = "lower".into(),
+            Peaks::Clip => settings["peaks"] = "clip".into(),
+        }
         for (entry, value) in effort.0 {
             settings[entry] = value.into();
         }
-        Ok(Recipe { model: self.vocoder.identity().weights.clone(), settings, seed })
+        Ok(Recipe { model: vocoder.identity().weights.clone(), settings, seed })
     }
 
     fn render(&self, item: &Item, fingerprint: &Fingerprint, ticket: &Ticket) -> Result<Rendered> {
         let settings = self.settings_of(item)?;
-        let source = self.open(item)?;
-        let (rate, convention) = (self.rate_of(&source), source.convention.name.clone());
+        let (source, vocoder) = self.open(item)?;
+        let (rate, channels) = (self.rate_of(&source), self.channels_of(&source));
+        let convention = Some(source.convention.name.clone());
         let made_of = serde_json::to_value(fingerprint)
             .map_err(|error| Error::io("cannot write", &item.output)(std::io::Error::other(error)))?;
         if let Some(folder) = item.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -194,7 +225,9 @@ impl RenderItem for FileRenderer {
         let sink = FileSinkSettings {
             format: settings.format,
             sample_rate: rate,
+            channels: channels as u16,
             gain_db: settings.gain,
+            peaks: settings.peaks,
             loudness: settings.loudness,
             seed: settings.seed,
             metadata: Some(WavMetadata::new(made_of)),
@@ -202,12 +235,12 @@ impl RenderItem for FileRenderer {
         };
         let mut sink = FileSink::create(&item.output, sink)?;
         let mut warnings = source.notes.clone();
-        self.render_source(source, &settings, ticket, |samples| sink.write(samples))?;
+        self.render_source(source, vocoder, &settings, ticket, |samples| sink.write(samples))?;
         let report = sink.finish()?;
         warnings.extend(report.warnings());
         let FileReport { samples, peak, .. } = report;
         let audio_s = samples as f64 / f64::from(rate);
-        Ok(Rendered { audio_s, peak: f64::from(peak), convention: Some(convention), rate, warnings })
+        Ok(Rendered { audio_s, peak: f64::from(peak), convention, rate, channels, warnings })
     }
 
     fn made_of(&self, output: &Path) -> Option<Fingerprint> {

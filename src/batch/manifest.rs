@@ -91,6 +91,9 @@ pub struct Entry {
     /// Hz, of the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
+    /// Of the output, where it has more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
     /// What the user was warned of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -112,6 +115,7 @@ impl Entry {
             peak: None,
             convention: None,
             rate: None,
+            channels: None,
             warnings: vec![],
             error: None,
         }
@@ -180,6 +184,7 @@ pub(super) mod tests {
             peak: Some(0.5),
             convention: Some("f5-tts".into()),
             rate: Some(24_000),
+            channels: Some(2),
             warnings: vec![],
             error: None,
         }

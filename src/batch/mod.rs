@@ -8,6 +8,7 @@
 mod file_renderer;
 mod inputs;
 mod manifest;
+mod models;
 mod plan;
 mod resume;
 mod schedule;
@@ -17,6 +18,7 @@ pub use crate::output::Existing;
 pub use file_renderer::{FileRenderer, RenderSettings, streamed};
 pub use inputs::{Found, Inputs, LeftOut, MEL_EXTENSIONS, Overrides, left_out, read_list};
 pub use manifest::{Entry, Fingerprint, Manifest, Recipe, Status, Written};
+pub use models::Models;
 pub use plan::{Item, Plan, Target};
 pub use resume::{Remaining, resume};
 pub use schedule::{Event, RenderItem, Rendered, Ticket, hash_file, run, run_alone};

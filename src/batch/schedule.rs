@@ -40,6 +40,8 @@ pub struct Rendered {
     pub convention: Option<String>,
     /// Hz, of the output.
     pub rate: u32,
+    /// Of the output.
+    pub channels: usize,
     /// What the user should be told.
     pub warnings: Vec<String>,
 }
@@ -161,12 +163,13 @@ fn make<R: RenderItem>(renderer: &R, item: &Item, ticket: &Ticket) -> Option<Ent
     let took_s = Some(started.elapsed().as_secs_f64());
     let mut entry = Entry { status: Status::Done, fingerprint, took_s, ..Entry::skipped(item) };
     match result {
-        Ok((Rendered { audio_s, peak, convention, rate, warnings }, written)) => {
+        Ok((Rendered { audio_s, peak, convention, rate, channels, warnings }, written)) => {
             entry.written = written;
             entry.audio_s = Some(audio_s);
             entry.peak = Some(peak);
             entry.convention = convention;
             entry.rate = Some(rate);
+            entry.channels = (channels > 1).then_some(channels);
             entry.warnings = warnings;
         }
         Err(Error::Interrupted) => return None,

@@ -7,7 +7,7 @@ use audiodiff::{
     audio::device,
     families,
     mel::MelSpectrogram,
-    model::{LIBTORCH_VERSION, Library, Precision, RuntimeOptions, cpu_has_bf16},
+    model::{Builtin, LIBTORCH_VERSION, Library, Precision, RuntimeOptions, cpu_has_bf16},
     render::Renderer,
     source::WholeMel,
     vocoder::{RenderOptions, Vocoder},
@@ -146,7 +146,7 @@ fn processor_features() -> Vec<&'static str> {
 fn look_at_model(findings: &mut Findings) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let options = RuntimeOptions { threads, ..RuntimeOptions::default() };
-    let tried = families::builtin(&options).and_then(|vocoder| {
+    let tried = families::builtin(Builtin::Default, &options).and_then(|vocoder| {
         let speed = trial(&vocoder)?;
         Ok((vocoder.identity().weights.clone(), vocoder.card().mel.name.clone(), speed))
     });

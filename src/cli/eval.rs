@@ -17,6 +17,7 @@ use audiodiff::{
     eval::{
         Comparison, Evaluation, Event, FileScore, Folder, Metric, ModelSystem, RenderedFolder, Results, Summary, System,
     },
+    model::Builtin,
     output::{Existing, keep_off_inputs},
     report::{Html, Page, evaluation},
     vocoder::RenderOptions,
@@ -254,7 +255,7 @@ impl EvalFlags {
     /// The models with their names. Two files that are called alike go by their paths.
     fn models(&self) -> Vec<(String, ModelChoice)> {
         if self.models.is_empty() && self.rendered.is_empty() && self.named.is_empty() {
-            return vec![("builtin".into(), ModelChoice::Builtin)];
+            return vec![("builtin".into(), ModelChoice::Builtin(Builtin::Default))];
         }
         let short = |model: &ModelChoice| match model {
             ModelChoice::File(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),

@@ -1,6 +1,7 @@
 //! `audiodiff inspect`: the diffusion step by step, or a model file.
 
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     io,
     path::{Path, PathBuf},
@@ -8,13 +9,14 @@ use std::{
 };
 
 use audiodiff::{
-    Error, Fault, Result, audio,
-    batch::{Source, is_recording},
+    Error, Fault, Result,
+    audio::{self, Downmix},
+    batch::{Source, SourceSettings, is_recording},
     diffusion::{Network, SamplerSettings, SeededNoise},
     eval::picture::FrequencyScale,
     inspect::{self, About, FolderOptions, Inspection, ModelReport, PictureFormat},
     mel::MelSpectrogram,
-    model::{BUILTIN_NAME, Diffusion, GriffinLim, ModelFile},
+    model::{Builtin, Diffusion, GriffinLim, ModelFile},
     render::model_mel,
     vocoder::Vocoder,
 };
@@ -114,7 +116,7 @@ pub fn run(flags: &InspectFlags, terminal: &Terminal) -> Result<Outcome> {
         if flags.output.is_some() {
             return Err(wrong("--output", "is for mels and recordings", "what a model holds is printed"));
         }
-        return model(flags, bytes.as_deref());
+        return model(flags, &bytes);
     }
     let Some(folder) = flags.output.clone() else {
         return Err(wrong("--output", "is missing", "name a folder with -o"));
@@ -134,7 +136,10 @@ pub fn run(flags: &InspectFlags, terminal: &Terminal) -> Result<Outcome> {
     let threads = flags.threads.map_or(cores, |threads| usize::try_from(threads).unwrap_or(usize::MAX));
     let options = flags.model.runtime.options(threads);
     match &flags.model.model {
-        ModelChoice::Builtin => look_into(flags, folder, Arc::new(Diffusion::builtin(&options)?), terminal),
+        ModelChoice::Auto => look_into(flags, folder, Arc::new(Diffusion::builtin(&options)?), terminal),
+        ModelChoice::Builtin(model) => {
+            look_into(flags, folder, Arc::new(Diffusion::of_builtin(*model, &options)?), terminal)
+        }
         ModelChoice::File(path) => look_into(flags, folder, Arc::new(Diffusion::load(path, &options)?), terminal),
         ModelChoice::GriffinLim => look_into(flags, folder, Arc::new(GriffinLim::new(threads)?), terminal),
     }
@@ -230,7 +235,12 @@ struct Window {
 impl Window {
     fn open(flags: &InspectFlags, vocoder: Arc<dyn Vocoder>) -> Result<Self> {
         let wanted = &vocoder.card().mel;
-        let source = Source::open(&flags.input, &flags.mel.source()?, wanted)?;
+        let settings = SourceSettings { downmix: Downmix::Mono, ..flags.mel.source()? };
+        let mut source = Source::open(&flags.input, &settings, wanted)?;
+        if source.channels > 1 {
+            source.mel = source.mel.channel(0, source.channels).into();
+            source.notes.push("shows the left one of its channels".into());
+        }
         let mel = model_mel(vocoder.clone(), &source.mel, &source.convention)?;
         let (hop, rate) = (wanted.hop, f64::from(wanted.sample_rate));
         let frame = |seconds: f64| (seconds * rate / hop as f64).round() as usize;
@@ -266,33 +276,20 @@ impl Window {
     }
 }
 
-/// The content of a model file, nothing for the built-in model; `None` where the input is no model.
-#[allow(clippy::option_option)] // three answers
-fn model_bytes(input: &Path) -> Result<Option<Option<Vec<u8>>>> {
-    if input.as_os_str() == BUILTIN_NAME {
-        return Ok(Some(None));
+/// The content of a model file, or of one in the program; `None` where the input is no model.
+fn model_bytes(input: &Path) -> Result<Option<Cow<'static, [u8]>>> {
+    if let Some(model) = input.to_str().and_then(Builtin::named) {
+        return Ok(Some(model.bytes().into()));
     }
     if !input.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors")) || !input.is_file() {
         return Ok(None);
     }
     let bytes = ModelFile::read(input)?;
-    Ok(ModelFile::is_one(&bytes).then_some(Some(bytes)))
+    Ok(ModelFile::is_one(&bytes).then_some(bytes.into()))
 }
 
-fn model(flags: &InspectFlags, bytes: Option<&[u8]>) -> Result<Outcome> {
-    let subject = flags.input.display().to_string();
-    let builtin;
-    let file;
-    let model = match bytes {
-        None => {
-            builtin = ModelFile::builtin()?;
-            &builtin
-        }
-        Some(bytes) => {
-            file = ModelFile::parse(bytes, &subject)?;
-            &file
-        }
-    };
+fn model(flags: &InspectFlags, bytes: &[u8]) -> Result<Outcome> {
+    let model = &ModelFile::parse(bytes, &flags.input.display().to_string())?;
     let report = ModelReport::of(model);
     let text = match flags.json {
         true => {

@@ -70,7 +70,7 @@ impl ItemsRun<'_> {
                 terminal.error(error);
             }
             if let (Some(format), Some(rate)) = (self.raw, entry.rate) {
-                terminal.note(raw_format(format, rate));
+                terminal.note(raw_format(format, rate, entry.channels.unwrap_or(1)));
             }
             lines.print(&entry)
         });
@@ -107,8 +107,8 @@ impl JsonOutput {
 }
 
 /// What the reader of bare samples has to be told: `s16le 24000 1`.
-pub fn raw_format(format: SampleFormat, rate: u32) -> String {
-    format!("{} {rate} 1", format.raw_name())
+pub fn raw_format(format: SampleFormat, rate: u32, channels: usize) -> String {
+    format!("{} {rate} {channels}", format.raw_name())
 }
 
 pub fn show(progress: &mut Progress, event: &Event) {

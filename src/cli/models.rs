@@ -9,7 +9,7 @@ use std::{
 use audiodiff::{
     Error, Result,
     model::{
-        BUILTIN_NAME, CardDifference, Change, DeviceChoice, GriffinLim, ModelCard, ModelDifference, ModelFile, Quality,
+        Builtin, CardDifference, Change, DeviceChoice, GriffinLim, ModelCard, ModelDifference, ModelFile, Quality,
         Storage, TensorDifference, average, serialize,
     },
     number_range::NumberRange,
@@ -43,7 +43,7 @@ enum Action {
     },
     /// Print the card of a model: sizes, mel convention, settings, data, licences
     Show {
-        /// builtin, or the path of a model file
+        /// builtin, builtin-44k, or the path of a model file
         model: ModelChoice,
         /// Print JSON
         #[arg(long)]
@@ -57,7 +57,7 @@ enum Action {
 /// Write a model to a file of its own, its card included
 #[derive(Args)]
 struct ExportFlags {
-    /// builtin, or the path of a model file
+    /// builtin, builtin-44k, or the path of a model file
     model: ModelChoice,
     /// Number type of the weights
     #[arg(long, value_enum, default_value = "safetensors")]
@@ -71,7 +71,7 @@ struct ExportFlags {
 /// Such a mean often renders better than either. The card is that of B.
 #[derive(Args)]
 struct AverageFlags {
-    /// builtin, or the path of a model file
+    /// builtin, builtin-44k, or the path of a model file
     #[arg(value_name = "A")]
     first: ModelChoice,
     #[arg(value_name = "B")]
@@ -141,7 +141,7 @@ impl From<ExportChoice> for Storage {
 #[derive(Args)]
 #[command(after_help = "Exit codes, as those of diff: 0 the same, 1 different, 2 one of them cannot be read.")]
 struct DiffFlags {
-    /// builtin, or the path of a model file
+    /// builtin, builtin-44k, or the path of a model file
     #[arg(value_name = "A")]
     first: ModelChoice,
     #[arg(value_name = "B")]
@@ -173,7 +173,8 @@ pub fn run(flags: ModelsFlags, terminal: &Terminal) -> Result<Outcome> {
 
 fn with_model<T>(choice: &ModelChoice, work: impl FnOnce(&ModelFile) -> Result<T>) -> Result<T> {
     match choice {
-        ModelChoice::Builtin => work(&ModelFile::builtin()?),
+        ModelChoice::Auto => work(&ModelFile::builtin()?),
+        ModelChoice::Builtin(model) => work(&model.file()?),
         ModelChoice::File(path) => work(&ModelFile::parse(&ModelFile::read(path)?, &path.display().to_string())?),
         ModelChoice::GriffinLim => {
             Err(wrong("griffin-lim", "has no weights and so no card", "see audiodiff models list"))
@@ -259,29 +260,36 @@ fn as_text(difference: &ModelDifference) -> String {
 }
 
 fn list(json: bool) -> Result<String> {
-    let builtin = ModelFile::builtin()?;
-    let ModelCard { name, mel, training, .. } = &builtin.card;
+    let builtin =
+        Builtin::ALL.into_iter().map(|model| Ok((model.name(), model.file()?))).collect::<Result<Vec<_>>>()?;
+    let mel = &builtin[0].1.card.mel;
     let baseline = format!(
         "{} iterations of fast Griffin-Lim, no network",
         GriffinLim::effort(Quality::Standard).final_iterations
     );
     if json {
-        let models = json!([
-            { "model": BUILTIN_NAME, "name": name, "sample_rate": mel.sample_rate, "convention": mel.name,
-              "parameters": builtin.parameters(), "hours_of_audio": training.hours_of_audio },
-            { "model": GriffinLim::ID, "name": baseline, "sample_rate": mel.sample_rate, "convention": mel.name,
-              "parameters": 0 },
-        ]);
-        return Ok(format!("{models}\n"));
+        let mut models: Vec<_> = builtin
+            .iter()
+            .map(|(id, model)| {
+                let ModelCard { name, mel, training, .. } = &model.card;
+                json!({ "model": id, "name": name, "sample_rate": mel.sample_rate, "convention": mel.name,
+                        "parameters": model.parameters(), "hours_of_audio": training.hours_of_audio })
+            })
+            .collect();
+        models.push(json!({ "model": GriffinLim::ID, "name": baseline, "sample_rate": mel.sample_rate,
+                            "convention": mel.name, "parameters": 0 }));
+        return Ok(format!("{}\n", json!(models)));
     }
-    let about = format!("{name}, {:.1} million weights, {} h of audio", millions(&builtin), training.hours_of_audio);
-    Ok(format!(
-        "{BUILTIN_NAME:<12} {} Hz  {about}\n{:<12} {} Hz  {baseline}\n{:<12} a model file: audiodiff models show PATH\n",
-        mel.sample_rate,
-        GriffinLim::ID,
-        mel.sample_rate,
-        "PATH"
-    ))
+    let mut text = String::new();
+    for (id, model) in &builtin {
+        let ModelCard { name, mel, training, .. } = &model.card;
+        let about = format!("{name}, {:.1} million weights, {} h of audio", millions(model), training.hours_of_audio);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{id:<12} {} Hz  {about}", mel.sample_rate);
+    }
+    let _ = writeln!(text, "{:<12} {} Hz  {baseline}", GriffinLim::ID, mel.sample_rate);
+    let _ = writeln!(text, "{:<12} a model file: audiodiff models show PATH", "PATH");
+    Ok(text)
 }
 
 fn millions(model: &ModelFile) -> f64 {

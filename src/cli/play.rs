@@ -16,16 +16,17 @@ use std::{
 use audiodiff::{
     Error, Result,
     audio::{
-        FileSink, FileSinkSettings, SampleFormat, StreamResampler, WavMetadata,
+        Downmix, FileSink, FileSinkSettings, Peaks, SampleFormat, StreamResampler, WavMetadata,
         device::{DeviceRequest, OutputDevice},
         player::{Player, PlayerSettings, PlayerStatus},
     },
-    batch::{FileRenderer, Fingerprint, Inputs, Overrides, Recipe, RenderItem as _, RenderSettings, streamed},
+    batch::{FileRenderer, Fingerprint, Inputs, Overrides, Recipe, RenderItem as _, RenderSettings, Source, streamed},
     card::{Effort, ModelCard},
     live::{Event, LiveFormat, LiveMel, LiveStatus, Session, SessionInput, SessionSettings},
     mel::MelConvention,
     number_range::NumberRange,
     output::Existing,
+    sound::Sound,
     vocoder::Vocoder,
 };
 use clap::{Args, ValueEnum};
@@ -170,13 +171,16 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
     // Without a device, nothing else is worth a word.
     let (device, renderer) = (device?, renderer?);
     let kept = flags.also_write.as_ref().map(|path| Kept::create(path, &renderer, &files, flags.format)).transpose()?;
-    let convention = renderer.vocoder.card().mel.clone();
+    let convention = renderer.models.first().card().mel.clone();
     let chunk_s = renderer.chunk_s();
     let RenderSettings { effort, seed, chunk, source, .. } = renderer.settings;
 
     let stop = interrupt::saving_stop_flag();
     let cushion_s = if live { cushion_s(chunk_s) } else { 0.0 };
-    let settings = PlayerSettings { sample_rate: convention.sample_rate, volume: flags.volume as f32, cushion_s };
+    // Frames on standard input have one channel; files may have two.
+    let channels = if live || source.downmix == Downmix::Mono { 1 } else { 2 };
+    let volume = flags.volume as f32;
+    let settings = PlayerSettings { sample_rate: convention.sample_rate, channels, volume, cushion_s };
     let (mut player, feed) = Player::start(&device, settings)?;
     terminal.detail(format_args!(
         "{:?} at {} Hz, {} channels, {}",
@@ -210,12 +214,12 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
         rendered_all: false,
         wanted: effort.clone(),
         present: effort.clone(),
-        vocoder: renderer.vocoder.clone(),
+        vocoder: renderer.models.first().clone(),
         adapted: 0,
     };
     let (adapt, repeat, keep_sound) = (!flags.no_adapt, flags.repeat, playing.kept.is_some());
     let settings = SessionSettings { effort, seed, chunk, source, adapt, repeat, keep_sound };
-    let session = Session::start(renderer.vocoder, input, settings, feed)?;
+    let session = Session::start(renderer.models, input, settings, feed)?;
 
     let keys = Keys::start();
     let ended = playing.until_the_end(&mut player, &session, keys.as_ref(), stop);
@@ -305,7 +309,8 @@ impl PlayFlags {
         }
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.and_then(|threads| usize::try_from(threads).ok()).unwrap_or(cores);
-        let vocoder = self.model.vocoder(threads)?;
+        let models = self.model.models(threads)?;
+        let vocoder = models.first();
         let latency_ms = self.live.latency_ms.or(live.then_some(LIVE_LATENCY_MS));
         let settings = RenderSettings {
             effort: self.quality.effort(vocoder.as_ref())?,
@@ -314,12 +319,13 @@ impl PlayFlags {
             source,
             format: self.format.into(),
             raw: false,
+            peaks: Peaks::Limit,
             gain: 0.0,
             loudness: None,
             rate: None,
         };
         terminal.detail(format_args!("model {}, {settings:?}", vocoder.identity().weights));
-        Ok(FileRenderer { vocoder, settings })
+        Ok(FileRenderer { models, settings })
     }
 }
 
@@ -437,10 +443,10 @@ impl Playing<'_> {
                     self.terminal.warn(format_args!("{}: {note}", input.display()));
                 }
             }
-            Event::Rendered { samples, sample_rate, speed } => {
+            Event::Rendered { sound, speed } => {
                 self.speed = speed;
-                if let Some(kept) = &mut self.kept {
-                    kept.push(&samples, sample_rate)?;
+                if let (Some(kept), Some(sound)) = (&mut self.kept, sound) {
+                    kept.push(sound)?;
                 }
             }
             Event::Adapted { effort, cheaper } => self.say_adapted(effort, cheaper),
@@ -488,9 +494,8 @@ impl Playing<'_> {
         }
         let whole = ended == Ending::Played && self.adapted == 0 && self.errors.is_empty();
         let report = kept.finish(whole)?;
-        if report.level.lowered_db > 0.0 {
-            let text = format!("lowered by {:.1} dB, as its peak was over full scale", report.level.lowered_db);
-            self.terminal.warn(format_args!("the file of --also-write was {text}"));
+        for warning in report.warnings() {
+            self.terminal.warn(format_args!("the file of --also-write: {warning}"));
         }
         Ok(())
     }
@@ -499,10 +504,10 @@ impl Playing<'_> {
 /// The file of --also-write. What is rendered waits here until it was played, so that a stop leaves no more than that.
 struct Kept {
     sink: FileSink,
-    /// To the file's rate, from that of the input that is heard.
-    resampler: StreamResampler,
+    /// To the file's rate, from that of the input that is heard; one a channel.
+    resamplers: Vec<StreamResampler>,
     from: u32,
-    pending: Vec<f32>,
+    pending: Sound,
     written: u64,
     rate: u32,
     /// What it is made of, for a file that is not all of its inputs as render would make it.
@@ -524,37 +529,56 @@ impl Kept {
             }
             _ => as_value(&recipe),
         };
-        let rate = Self::rate(renderer, files, path);
+        let (rate, channels) = Self::form(renderer, files, path);
         let settings = FileSinkSettings {
+            channels: channels as u16,
             seed: renderer.settings.seed,
             metadata: Some(WavMetadata::new(made_of)),
             ..FileSinkSettings::new(SampleFormat::from(format), rate)
         };
-        let (sink, resampler) = (FileSink::create(path, settings)?, StreamResampler::new(rate, rate)?);
-        Ok(Self { sink, resampler, from: rate, pending: Vec::new(), written: 0, rate, recipe })
+        let sink = FileSink::create(path, settings)?;
+        let resamplers = (0..channels).map(|_| StreamResampler::new(rate, rate)).collect::<Result<_>>()?;
+        let pending = Sound::empty(channels, rate);
+        Ok(Self { sink, resamplers, from: rate, pending, written: 0, rate, recipe })
     }
 
-    /// Hz: that of render for a single input. Several may have different ones, and get the model's.
-    fn rate(renderer: &FileRenderer, files: &[PathBuf], path: &Path) -> u32 {
-        let model = renderer.vocoder.card().mel.sample_rate;
+    /// Hz and channels: those of render for a single input. Several may have different rates, and get the model's; one of two
+    /// channels among them makes two of the file's.
+    fn form(renderer: &FileRenderer, files: &[PathBuf], path: &Path) -> (u32, usize) {
+        let (model, source) = (renderer.models.first().card().mel.sample_rate, &renderer.settings.source);
         match files {
-            [] => renderer.settings.source.convention.as_ref().map_or(model, MelConvention::rendered_rate),
+            [] => (source.convention.as_ref().map_or(model, MelConvention::rendered_rate), 1),
             // One that cannot be opened is said when its turn comes.
             [file] => {
                 let item = streamed(file.clone(), path, Overrides::default());
-                renderer.open(&item).map_or(model, |source| renderer.rate_of(&source))
+                let form = |(source, _): (Source, _)| (renderer.rate_of(&source), renderer.channels_of(&source));
+                renderer.open(&item).map_or((model, 1), form)
             }
-            _ => model,
+            _ if source.downmix == Downmix::Mono => (model, 1),
+            _ => {
+                let is_stereo = |file: &PathBuf| Source::channels_of(file, source).is_ok_and(|channels| channels == 2);
+                (model, if files.iter().any(is_stereo) { 2 } else { 1 })
+            }
         }
     }
 
-    fn push(&mut self, samples: &[f32], sample_rate: u32) -> Result<()> {
-        if sample_rate != self.from {
-            self.resampler.finish(&mut self.pending)?;
-            self.resampler = StreamResampler::new(sample_rate, self.rate)?;
-            self.from = sample_rate;
+    fn push(&mut self, sound: Sound) -> Result<()> {
+        let sound = sound.of_channels(self.resamplers.len());
+        if sound.rate != self.from {
+            self.flush()?;
+            for resampler in &mut self.resamplers {
+                *resampler = StreamResampler::new(sound.rate, self.rate)?;
+            }
+            self.from = sound.rate;
         }
-        self.resampler.push(samples, &mut self.pending)
+        let planes = self.resamplers.iter_mut().zip(&mut self.pending.channels).zip(&sound.channels);
+        planes.into_iter().try_for_each(|((resampler, pending), samples)| resampler.push(samples, pending))
+    }
+
+    /// What the resamplers still hold.
+    fn flush(&mut self) -> Result<()> {
+        let planes = self.resamplers.iter_mut().zip(&mut self.pending.channels);
+        planes.into_iter().try_for_each(|(resampler, pending)| resampler.finish(pending))
     }
 
     fn write_played(&mut self, played_s: f64) -> Result<()> {
@@ -564,13 +588,15 @@ impl Kept {
     }
 
     fn write_all(&mut self) -> Result<()> {
-        self.resampler.finish(&mut self.pending)?;
+        self.flush()?;
         self.write(self.pending.len())
     }
 
     fn write(&mut self, count: usize) -> Result<()> {
-        self.sink.write(&self.pending[..count])?;
-        self.pending.drain(..count);
+        let mut due = self.pending.clone();
+        due.keep(0..count);
+        self.sink.write(&due.interleaved())?;
+        self.pending.keep(count..usize::MAX);
         self.written += count as u64;
         Ok(())
     }

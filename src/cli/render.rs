@@ -8,9 +8,10 @@ use std::{
 
 use audiodiff::{
     Error, Result,
-    audio::SampleFormat,
+    audio::{Downmix, Peaks, SampleFormat},
     batch::{Existing, FileRenderer, Inputs, Plan, RenderSettings, SourceSettings, Target, run_alone, streamed},
     mel::{self, Layout},
+    model::Builtin,
     number_range::{GAIN_DB, LOUDNESS_LUFS},
     output,
 };
@@ -71,6 +72,26 @@ pub struct InputFlags {
     /// The recording that the mel was made of, or a folder with one of each mel's name: its length tells conventions apart
     #[arg(long, value_name = "FILE|DIR", env = "AUDIODIFF_RECORDING")]
     pub recording: Option<PathBuf>,
+    /// Two channels of a recording or a mel stay two (keep), or are mixed to one (mono)
+    #[arg(long, value_enum, default_value = "keep", env = "AUDIODIFF_CHANNELS")]
+    pub channels: ChannelsChoice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChannelsChoice {
+    /// Two stay two; surround is mixed to one
+    Keep,
+    /// Mixed to one
+    Mono,
+}
+
+impl From<ChannelsChoice> for Downmix {
+    fn from(choice: ChannelsChoice) -> Self {
+        match choice {
+            ChannelsChoice::Keep => Self::Stereo,
+            ChannelsChoice::Mono => Self::Mono,
+        }
+    }
 }
 
 impl InputFlags {
@@ -106,6 +127,7 @@ impl InputFlags {
             tensor: self.tensor.clone(),
             convention,
             recordings: self.recording.clone(),
+            downmix: self.channels.into(),
         })
     }
 }
@@ -147,6 +169,9 @@ pub struct SoundFlags {
     /// Make the sound louder (quieter where negative) by this many decibels, -100 to 100
     #[arg(long, value_name = "DB", allow_hyphen_values = true, conflicts_with = "loudness", env = "AUDIODIFF_GAIN", value_parser = |text: &str| GAIN_DB.parse(text))]
     pub gain: Option<f64>,
+    /// What is over full scale: limit takes the peaks alone back, lower the whole file, clip cuts them off
+    #[arg(long, value_enum, default_value = "limit", env = "AUDIODIFF_PEAKS")]
+    pub peaks: PeaksChoice,
     /// Bring each file to this integrated loudness (EBU R 128), -70 to 0, for instance -16
     #[arg(long, value_name = "LUFS", allow_hyphen_values = true, env = "AUDIODIFF_LOUDNESS", value_parser = |text: &str| LOUDNESS_LUFS.parse(text))]
     pub loudness: Option<f64>,
@@ -156,6 +181,26 @@ pub struct SoundFlags {
     /// Bare samples without a header
     #[arg(long, visible_alias = "raw")]
     pub output_raw: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PeaksChoice {
+    /// The peaks alone are taken back, over 5 ms before them: the level of the rest stays
+    Limit,
+    /// The whole file is lowered, which a stream cannot be
+    Lower,
+    /// What is over is cut off
+    Clip,
+}
+
+impl From<PeaksChoice> for Peaks {
+    fn from(choice: PeaksChoice) -> Self {
+        match choice {
+            PeaksChoice::Limit => Self::Limit,
+            PeaksChoice::Lower => Self::Lower,
+            PeaksChoice::Clip => Self::Clip,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -264,6 +309,10 @@ impl RenderFlags {
                 let found = "needs the whole sound before the first sample can leave";
                 Err(wrong("--loudness", found, "name a .wav file with -o, or give --gain"))
             }
+            Destination::Stream(_) if self.sound.peaks == PeaksChoice::Lower => {
+                let found = "needs the whole sound before the first sample can leave";
+                Err(wrong("--peaks lower", found, "name a .wav file with -o, or give --peaks limit"))
+            }
             Destination::Stream(_) if self.batch.manifest.is_some() => {
                 Err(wrong("--manifest", "keeps a record of files", "name a .wav file or a folder with -o"))
             }
@@ -313,7 +362,8 @@ impl RenderFlags {
         if self.quality.seed == SeedChoice::Random {
             terminal.note(format_args!("seed {seed}"));
         }
-        let vocoder = self.model.vocoder(threads)?;
+        let models = self.model.models(threads)?;
+        let vocoder = models.first();
         let settings = RenderSettings {
             effort: self.quality.effort(vocoder.as_ref())?,
             seed,
@@ -321,13 +371,14 @@ impl RenderFlags {
             source,
             format: self.sound.format.into(),
             raw: self.sound.output_raw,
+            peaks: self.sound.peaks.into(),
             gain: self.sound.gain.unwrap_or(0.0),
             loudness: self.sound.loudness,
             rate: self.sound.rate,
         };
         let weights = &vocoder.identity().weights;
         terminal.detail(format_args!("model {weights}, {jobs} jobs of {threads} threads, {settings:?}"));
-        Ok((FileRenderer { vocoder, settings }, jobs))
+        Ok((FileRenderer { models, settings }, jobs))
     }
 }
 
@@ -406,7 +457,7 @@ fn live(
     }
     let (mut renderer, _) = flags.renderer(1, terminal)?;
     let latency_ms = flags.live.latency_ms.unwrap_or(LIVE_LATENCY_MS);
-    renderer.settings.chunk = Some(chunk_for(latency_ms, renderer.vocoder.card())?);
+    renderer.settings.chunk = Some(chunk_for(latency_ms, renderer.models.first().card())?);
     render_live::run(&renderer, format, &output, terminal)
 }
 
@@ -428,19 +479,21 @@ fn stream(flags: &RenderFlags, mut inputs: Inputs, name: PathBuf, terminal: &Ter
     keep_off_terminal(&name)?;
     let (renderer, _) = flags.renderer(1, terminal)?;
     let item = streamed(found.input, stream_name(&name), found.overrides);
-    let source = renderer.open(&item)?;
+    let opened = renderer.open(&item)?;
+    let source = &opened.0;
     let output = open_stream(&name)?;
     if flags.sound.output_raw {
-        terminal.note(raw_format(renderer.settings.format, renderer.rate_of(&source)));
+        terminal.note(raw_format(renderer.settings.format, renderer.rate_of(source), renderer.channels_of(source)));
     }
     let mut progress = Progress::new(terminal, 1);
     let shown = |event| show(&mut progress, &event);
-    let rendered = run_alone(interrupt::stop_flag(), shown, |ticket| renderer.stream(&item, source, output, ticket))?;
+    let rendered = run_alone(interrupt::stop_flag(), shown, |ticket| renderer.stream(&item, opened, output, ticket))?;
     for warning in rendered.warnings {
         terminal.warn(format_args!("{}: {warning}", item.input.display()));
     }
     let (took_s, speed) = (progress.took_s(), progress.speed());
     drop(progress);
+    say_full_band(&renderer, terminal);
     terminal.note(format_args!("{:.2} s of sound in {took_s:.2} s ({speed:.1} x real time)", rendered.audio_s));
     Ok(Outcome::Done)
 }
@@ -464,5 +517,16 @@ fn files(flags: &RenderFlags, inputs: &Inputs, target: &Target, terminal: &Termi
         json: flags.batch.json,
         raw: renderer.settings.raw.then_some(renderer.settings.format),
     };
-    run.make(&renderer, plan, &inputs.unreadable, terminal)
+    let outcome = run.make(&renderer, plan, &inputs.unreadable, terminal);
+    say_full_band(&renderer, terminal);
+    outcome
+}
+
+/// Once, where a model was chosen that nobody named.
+fn say_full_band(renderer: &FileRenderer, terminal: &Terminal) {
+    if renderer.models.used_full_band() {
+        let name = Builtin::FullBand.name();
+        terminal
+            .note(format_args!("what reaches above 12 kHz was rendered by {name}; --model builtin keeps to 24 kHz"));
+    }
 }

@@ -46,7 +46,8 @@ pub fn run(
     }
     let settings = &renderer.settings;
     // Frames that are still to come prove nothing: what is not said is the model's.
-    let convention = settings.source.convention.as_ref().unwrap_or(&renderer.vocoder.card().mel);
+    let convention = settings.source.convention.as_ref().unwrap_or(&renderer.models.first().card().mel);
+    let vocoder = renderer.models.for_mel(convention)?;
     let rate = settings.rate.unwrap_or(convention.rendered_rate());
     // A stream has nothing to tidy up; a file is put in its place between two chunks, or while nothing comes.
     let (stop, input): (_, Box<dyn io::Read + Send>) = match output {
@@ -64,7 +65,7 @@ pub fn run(
         stop,
         |_| {},
         |ticket| {
-            render(renderer.vocoder.clone(), mel, &settings.options(), rate, |sound| {
+            render(vocoder, mel, &settings.options(), rate, |sound| {
                 let length = sound.len() as u64;
                 samples += length;
                 sink.write(&sound.into_mono())?;
@@ -117,9 +118,9 @@ enum Sink {
 
 impl Sink {
     fn open(renderer: &FileRenderer, output: &Output, rate: u32, terminal: &Terminal) -> Result<Self> {
-        let RenderSettings { format, raw, gain, loudness, seed, .. } = renderer.settings;
+        let RenderSettings { format, raw, peaks, gain, loudness, seed, .. } = renderer.settings;
         if raw {
-            terminal.note(raw_format(format, rate));
+            terminal.note(raw_format(format, rate, 1));
         }
         match output {
             Output::File(path) => {
@@ -127,6 +128,7 @@ impl Sink {
                 let made_of = serde_json::to_value(recipe).unwrap_or_default();
                 let settings = FileSinkSettings {
                     gain_db: gain,
+                    peaks,
                     loudness,
                     seed,
                     metadata: Some(WavMetadata::new(made_of)),
@@ -138,8 +140,16 @@ impl Sink {
             Output::Stream(name) => {
                 keep_off_terminal(name)?;
                 let stream = open_stream(name)?;
-                let settings =
-                    StreamSinkSettings { format, sample_rate: rate, raw, gain_db: gain, seed, samples: None };
+                let settings = StreamSinkSettings {
+                    format,
+                    sample_rate: rate,
+                    channels: 1,
+                    raw,
+                    gain_db: gain,
+                    peaks,
+                    seed,
+                    samples: None,
+                };
                 Ok(Self::Stream(StreamSink::new(stream, stream_name(name), settings)))
             }
         }

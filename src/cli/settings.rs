@@ -9,9 +9,10 @@ use std::{
 
 use audiodiff::{
     Error, Fault, Result,
+    batch::Models,
     card::Effort,
     families,
-    model::{DeviceChoice, Precision, Quality, RuntimeOptions},
+    model::{Builtin, DeviceChoice, Precision, Quality, RuntimeOptions},
     vocoder::Vocoder,
 };
 use clap::{Args, ValueEnum};
@@ -20,8 +21,9 @@ use clap::{Args, ValueEnum};
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Model")]
 pub struct ModelFlags {
-    /// builtin, griffin-lim (no network, for comparison), or the path of a model file
-    #[arg(short, long, default_value = "builtin", env = "AUDIODIFF_MODEL")]
+    /// auto (builtin-44k for mels of 32 kHz and above and for recordings with sound over 12 kHz, builtin for all else), one of
+    /// these, griffin-lim (no network, for comparison), or the path of a model file
+    #[arg(short, long, default_value = "auto", env = "AUDIODIFF_MODEL")]
     pub model: ModelChoice,
     #[command(flatten)]
     pub runtime: RuntimeFlags,
@@ -66,7 +68,8 @@ pub struct QualityFlags {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelChoice {
-    Builtin,
+    Auto,
+    Builtin(Builtin),
     GriffinLim,
     File(PathBuf),
 }
@@ -76,7 +79,7 @@ impl ModelChoice {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Builtin | Self::GriffinLim => None,
+            Self::Auto | Self::Builtin(_) | Self::GriffinLim => None,
         }
     }
 }
@@ -87,9 +90,9 @@ impl FromStr for ModelChoice {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "" => Err("an empty name".into()),
-            "builtin" => Ok(Self::Builtin),
+            "auto" => Ok(Self::Auto),
             "griffin-lim" | "griffin_lim" | "griffinlim" => Ok(Self::GriffinLim),
-            path => Ok(Self::File(path.into())),
+            name => Ok(Builtin::named(name).map_or_else(|| Self::File(name.into()), Self::Builtin)),
         }
     }
 }
@@ -97,7 +100,8 @@ impl FromStr for ModelChoice {
 impl fmt::Display for ModelChoice {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Self::Builtin => f.write_str("builtin"),
+            Self::Auto => f.write_str("auto"),
+            Self::Builtin(model) => f.write_str(model.name()),
             Self::GriffinLim => f.write_str("griffin-lim"),
             Self::File(path) => path.display().fmt(f),
         }
@@ -142,7 +146,15 @@ impl From<PrecisionChoice> for Precision {
 }
 
 impl ModelFlags {
-    /// Loads what was chosen; `threads` share the work on one window.
+    /// Loads what was chosen, one or two; `threads` share the work on one window.
+    pub fn models(&self, threads: usize) -> Result<Models> {
+        match self.model {
+            ModelChoice::Auto => Models::auto(self.runtime.options(threads)),
+            _ => Ok(self.vocoder(threads)?.into()),
+        }
+    }
+
+    /// Loads what was chosen, the 24 kHz model for auto; `threads` share the work on one window.
     pub fn vocoder(&self, threads: usize) -> Result<Arc<dyn Vocoder>> {
         self.model.vocoder(&self.runtime, threads)
     }
@@ -158,7 +170,8 @@ impl ModelChoice {
     /// Loads it; `threads` share the work on one window.
     pub fn vocoder(&self, runtime: &RuntimeFlags, threads: usize) -> Result<Arc<dyn Vocoder>> {
         match self {
-            Self::Builtin => families::builtin(&runtime.options(threads)),
+            Self::Auto => families::builtin(Builtin::Default, &runtime.options(threads)),
+            Self::Builtin(model) => families::builtin(*model, &runtime.options(threads)),
             Self::File(path) => families::open(path, &runtime.options(threads)),
             Self::GriffinLim => families::griffin_lim(threads),
         }

@@ -6,7 +6,7 @@ use audiodiff::{
     Error, Result,
     batch::left_out,
     mel,
-    model::{BUILTIN_NAME, DeviceChoice, ModelFile},
+    model::DeviceChoice,
     number_range::NumberRange,
     output::keep_off_inputs,
     train::{Event, Length, Phase, TrainFigures, TrainJob, TrainSettings, Trained, ValidationFigures, train},
@@ -167,7 +167,10 @@ impl TrainFlags {
                 ));
             }
             None => None,
-            Some(ModelChoice::Builtin) => Some((ModelFile::builtin_bytes().to_vec(), BUILTIN_NAME.into())),
+            Some(ModelChoice::Auto) => {
+                return Err(wrong("--init auto", "is no model", "give builtin, builtin-44k or a model file"));
+            }
+            Some(ModelChoice::Builtin(model)) => Some((model.bytes().to_vec(), model.name().into())),
             Some(ModelChoice::GriffinLim) => {
                 return Err(wrong("--init griffin-lim", "has no weights", "give builtin or a model file"));
             }

@@ -3,7 +3,7 @@
 use super::augment::{Applied, Augmenter};
 use crate::{
     Error, Result,
-    audio::{self, FileReport, FileSink, FileSinkSettings, SampleFormat, WavMetadata, read_metadata},
+    audio::{self, FileReport, FileSink, FileSinkSettings, Peaks, SampleFormat, WavMetadata, read_metadata},
     batch::{Fingerprint, Found, Inputs, Item, Overrides, Plan, Recipe, RenderItem, Rendered, Target, Ticket},
     card::Effort,
     mel, path_text,
@@ -140,7 +140,12 @@ impl RenderItem for Copies {
         let made_of = serde_json::to_value(fingerprint)
             .map_err(|error| Error::io("cannot write", &item.output)(std::io::Error::other(error)))?;
         let metadata = Some(WavMetadata::new(made_of));
-        let settings = FileSinkSettings { seed: task.seed, metadata, ..FileSinkSettings::new(format, sample_rate) };
+        let settings = FileSinkSettings {
+            seed: task.seed,
+            metadata,
+            peaks: Peaks::Lower,
+            ..FileSinkSettings::new(format, sample_rate)
+        };
         let mut sink = FileSink::create(&item.output, settings)?;
         sink.write(&copy)?;
         let FileReport { samples, peak, level, .. } = sink.finish()?;
@@ -153,7 +158,7 @@ impl RenderItem for Copies {
             warnings.push(format!("{} was {lowered}", item.output.display()));
         }
         let audio_s = seconds(samples as usize);
-        Ok(Rendered { audio_s, peak: f64::from(peak), convention: None, rate: sample_rate, warnings })
+        Ok(Rendered { audio_s, peak: f64::from(peak), convention: None, rate: sample_rate, channels: 1, warnings })
     }
 
     fn made_of(&self, output: &Path) -> Option<Fingerprint> {

@@ -212,10 +212,11 @@ pub(super) fn kilohertz(hz: u32) -> String {
 ///
 /// # Errors
 /// As [`measure`].
-pub fn explanations(recording: &Recording) -> Result<Vec<String>> {
+pub fn explanations(recording: &Recording, mixed: bool) -> Result<Vec<String>> {
     use Concern::{BandLimited, ChannelsCancel, Clipped, DcOffset, Hum, NoLength, Silent};
     let measures = measure(&recording.samples, recording.sample_rate)?;
     let found = findings(&measures, Some(&recording.source)).into_iter();
     let explains = [BandLimited, ChannelsCancel, Clipped, DcOffset, Hum, NoLength, Silent];
-    Ok(found.filter(|finding| explains.contains(&finding.concern)).map(|finding| finding.message).collect())
+    let told = |concern| explains.contains(&concern) && (mixed || concern != ChannelsCancel);
+    Ok(found.filter(|finding| told(finding.concern)).map(|finding| finding.message).collect())
 }

@@ -113,7 +113,7 @@ impl Meter {
             samples: 0,
             sum: 0.0,
             energy: 0.0,
-            level: LevelMeter::new(sample_rate, true)?,
+            level: LevelMeter::new(sample_rate, 1, true)?,
             clipping: ClippingDetector::default(),
             frames: LoudnessFrames::new(sample_rate),
             spectrum: SpectrumMeter::new(sample_rate),

@@ -386,7 +386,7 @@ fn native(sound: &Sound) -> Result<(Vec<f32>, MelSpectrogram)> {
 
 /// LUFS; `None` for what is shorter than 0.4 s or too quiet.
 fn loudness(samples: &[f32], sample_rate: u32) -> Result<Option<f64>> {
-    let mut meter = LevelMeter::new(sample_rate, true)?;
+    let mut meter = LevelMeter::new(sample_rate, 1, true)?;
     meter.push(samples)?;
     Ok(meter.loudness())
 }

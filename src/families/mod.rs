@@ -2,17 +2,17 @@
 
 use crate::{
     Result,
-    model::{Diffusion, GriffinLim, RuntimeOptions},
+    model::{Builtin, Diffusion, GriffinLim, RuntimeOptions},
     vocoder::Vocoder,
 };
 use std::{path::Path, sync::Arc};
 
-/// The model that lies in the program.
+/// A model that lies in the program.
 ///
 /// # Errors
 /// [`Error::Settings`](crate::Error::Settings) where the device is not there.
-pub fn builtin(options: &RuntimeOptions) -> Result<Arc<dyn Vocoder>> {
-    Ok(Arc::new(Diffusion::builtin(options)?))
+pub fn builtin(model: Builtin, options: &RuntimeOptions) -> Result<Arc<dyn Vocoder>> {
+    Ok(Arc::new(Diffusion::of_builtin(model, options)?))
 }
 
 /// A model file.

@@ -15,11 +15,13 @@ use super::{LiveMel, LiveStatus};
 use crate::{
     Error, Result,
     audio::{
+        Downmix,
         adapt::{Adapter, Change, Measured},
+        limiter::Limiter,
         player::{Feed, Pushed},
         resampled_len,
     },
-    batch::{Source, SourceSettings},
+    batch::{Models, Source, SourceSettings},
     card::Effort,
     diffusion::ChunkLayout,
     mel::{MelConvention, MelSpectrogram},
@@ -57,8 +59,8 @@ pub enum SessionInput {
 pub enum Event {
     /// An input was read and is next. `ends_s` counts from the start of the first.
     Opened { input: PathBuf, ends_s: f64, notes: Vec<String> },
-    /// A chunk was rendered, `speed` times faster than it plays; `sample_rate` is that of its samples, in Hz.
-    Rendered { samples: Vec<f32>, sample_rate: u32, speed: f64 },
+    /// A chunk was rendered, `speed` times faster than it plays. Its sound is there where it is to be kept.
+    Rendered { sound: Option<Sound>, speed: f64 },
     /// The settings for the chunks to come changed.
     Adapted { effort: Effort, cheaper: bool },
     /// An input cannot be rendered, or not further; the others are.
@@ -102,13 +104,14 @@ impl Session {
     /// # Errors
     /// `Error::Io` where the system has no thread left; `Error::Settings` for settings out of range.
     pub fn start(
-        vocoder: Arc<dyn Vocoder>,
+        models: impl Into<Models>,
         input: SessionInput,
         settings: SessionSettings,
         feed: Feed,
     ) -> Result<Self> {
-        vocoder.adjusted(&settings.effort, &Effort::default())?;
-        let card = vocoder.card();
+        let models = models.into();
+        models.first().adjusted(&settings.effort, &Effort::default())?;
+        let card = models.first().card();
         card.streaming.of_chunk(settings.chunk).validated(card.mel.hop)?;
         let (sender, events) = mpsc::channel();
         let control = Arc::new(Control::default());
@@ -116,7 +119,7 @@ impl Session {
         let work = Work { settings, feed, control: control.clone(), events: sender };
         let thread = thread::Builder::new()
             .name("rendering".into())
-            .spawn(move || work.run(&vocoder, input))
+            .spawn(move || work.run(&models, input))
             .map_err(Error::io("cannot start", "rendering thread"))?;
         Ok(Self { events, control, seekable, thread: Some(thread) })
     }
@@ -197,8 +200,8 @@ enum Outcome {
 }
 
 impl Work {
-    fn run(mut self, vocoder: &Arc<dyn Vocoder>, input: SessionInput) {
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.play(vocoder, input)));
+    fn run(mut self, models: &Models, input: SessionInput) {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.play(models, input)));
         // libtorch panics through tch where its tensors do not fit; the player must hear of it and end.
         let result = caught.unwrap_or_else(|panic| Err(Error::bug("rendering", &*panic)));
         if let Err(error) = result {
@@ -214,14 +217,15 @@ impl Work {
         let _ = self.events.send(event);
     }
 
-    fn play(&mut self, vocoder: &Arc<dyn Vocoder>, input: SessionInput) -> Result<()> {
-        let mut adapter = self.settings.adapt.then(|| Adapter::new(vocoder.as_ref(), &self.settings.effort));
+    fn play(&mut self, models: &Models, input: SessionInput) -> Result<()> {
+        let mut adapter = self.settings.adapt.then(|| Adapter::new(models.first().as_ref(), &self.settings.effort));
         match input {
             SessionInput::Live(mut mel) => {
                 let status = mel.status();
                 mel.set_waiting_flag(self.feed.waiting_flag());
-                self.warm_up(vocoder)?;
                 let convention = mel.convention().clone();
+                let vocoder = &models.for_mel(&convention)?;
+                self.warm_up(vocoder)?;
                 let place = Place { begin: 0, left: u64::MAX, skipped: 0 };
                 let rendered = self.render(vocoder, mel, &convention, place, &mut adapter, Some(&status));
                 if let Some(error) = status.take_error() {
@@ -229,21 +233,16 @@ impl Work {
                 }
                 rendered.map(|_| ())
             }
-            SessionInput::Files(files) => self.play_files(vocoder, &files, &mut adapter),
+            SessionInput::Files(files) => self.play_files(models, &files, &mut adapter),
         }
     }
 
-    fn play_files(
-        &mut self,
-        vocoder: &Arc<dyn Vocoder>,
-        files: &[PathBuf],
-        adapter: &mut Option<Adapter>,
-    ) -> Result<()> {
+    fn play_files(&mut self, models: &Models, files: &[PathBuf], adapter: &mut Option<Adapter>) -> Result<()> {
         let mut spans: Vec<Span> = Vec::new();
         let mut next = 0;
         let mut sounded = false;
         let mut start: Option<(Span, f64)> = None;
-        let mut opened: Option<(usize, Source)> = None;
+        let mut opened: Option<(usize, (Source, Arc<dyn Vocoder>))> = None;
         loop {
             if self.control.stop.load(Ordering::Relaxed) {
                 return Ok(());
@@ -265,10 +264,10 @@ impl Work {
             }
             let source = match opened.take() {
                 Some((kept, source)) if kept == index => Ok(source),
-                _ => Source::open(&files[index], &self.settings.source, &vocoder.card().mel),
+                _ => models.open(&files[index], &self.settings.source),
             };
             next = index + 1;
-            let source = match source {
+            let (source, vocoder) = match source {
                 Ok(source) => source,
                 Err(error) => {
                     self.tell(Event::Failed { input: files[index].clone(), error });
@@ -277,9 +276,9 @@ impl Work {
                 }
             };
             let (outcome, span) =
-                self.play_source(vocoder, &files[index], index, &source, start.take(), &mut spans, adapter)?;
+                self.play_source(&vocoder, &files[index], index, &source, start.take(), &mut spans, adapter)?;
             sounded = true;
-            opened = Some((index, source));
+            opened = Some((index, (source, vocoder)));
             match outcome {
                 Outcome::Done => {}
                 Outcome::Stopped => return Ok(()),
@@ -327,7 +326,7 @@ impl Work {
         // A seek begins a little earlier, so that its first chunk grows out of a past as every other does.
         let frame = ((into_s * f64::from(own_rate) / hop as f64) as usize).min(source.mel.frames().saturating_sub(2));
         let begin = frame.saturating_sub(vocoder.card().streaming.past);
-        let mel = Box::new(WholeMel::new(source.mel.clone()).from_frame(begin));
+        let mel = Box::new(WholeMel::new(source.mel.clone()).of_channels(source.channels).from_frame(begin));
         let at = |frames: usize| resampled_len((frames * hop) as u64, own_rate, rate);
         let place = Place { begin, left: total.saturating_sub(at(frame)), skipped: at(frame - begin) as usize };
         let outcome = self.render(vocoder, mel, &source.convention, place, adapter, None)?;
@@ -351,22 +350,26 @@ impl Work {
         let mut renderer = Renderer::new(vocoder.clone(), mel, convention, &options)?.at_rate(sample_rate)?;
         let control = self.control.clone();
         self.feed.set_sample_rate(sample_rate, || control.undisturbed())?;
+        // Of the device nobody can ask the level back: peaks are limited on their way there.
+        let mut limiter = Limiter::new(sample_rate, renderer.channels(), 1.0);
         let waited = || live.map_or(Duration::ZERO, LiveStatus::waited);
         loop {
             let (begun, waited_before) = (Instant::now(), waited());
-            let Some(chunk) = renderer.next() else { return Ok(Outcome::Done) };
-            let mut chunk = chunk?.into_mono();
+            let Some(chunk) = renderer.next() else { break };
+            let mut chunk = chunk?;
+            if self.settings.source.downmix == Downmix::Mono {
+                chunk = chunk.of_channels(1);
+            }
             let compute_s = begun.elapsed().saturating_sub(waited() - waited_before).as_secs_f64();
-            let audio_s = chunk.len() as f64 / f64::from(sample_rate);
+            let audio_s = chunk.seconds();
             let dropped = skipped.min(chunk.len());
             skipped -= dropped;
-            chunk.drain(..dropped);
-            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            chunk.keep(dropped..dropped.saturating_add(usize::try_from(left).unwrap_or(usize::MAX)));
             left -= chunk.len() as u64;
 
-            let pushed = self.feed.push(&chunk, || control.undisturbed())?;
-            let samples = if self.settings.keep_sound { chunk } else { Vec::new() };
-            self.tell(Event::Rendered { samples, sample_rate, speed: audio_s / compute_s.max(1e-9) });
+            let pushed = self.feed.push(&limiter.limited(&chunk), || control.undisturbed())?;
+            let sound = self.settings.keep_sound.then_some(chunk);
+            self.tell(Event::Rendered { sound, speed: audio_s / compute_s.max(1e-9) });
             if let Some(target) = control.take_seek() {
                 return Ok(Outcome::Seek(target));
             }
@@ -388,9 +391,12 @@ impl Work {
                 }
             }
             if left == 0 {
-                return Ok(Outcome::Done);
+                break;
             }
         }
+        let rest = limiter.rest(sample_rate);
+        self.feed.push(&rest, || control.undisturbed())?;
+        Ok(Outcome::Done)
     }
 
     /// All is rendered: lets the device run dry, unless somebody wants to hear a place again.
@@ -428,17 +434,20 @@ mod tests {
 
     /// Plays `file` on no device and gives the pieces that are kept, with their rates.
     fn kept(vocoder: &Arc<dyn Vocoder>, file: PathBuf, settings: SessionSettings) -> Vec<(u32, Vec<f32>)> {
-        let playing = PlayerSettings { sample_rate: 24_000, volume: 1.0, cushion_s: 0.0 };
+        let playing = PlayerSettings { sample_rate: 24_000, channels: 1, volume: 1.0, cushion_s: 0.0 };
         let (_player, feed, mut feeder) = Player::detached(48_000, playing).unwrap();
         let session = Session::start(vocoder.clone(), SessionInput::Files(vec![file]), settings, feed).unwrap();
         let mut pieces: Vec<(u32, Vec<f32>)> = Vec::new();
         loop {
             feeder.fill(&mut [0.0; 480]);
             match session.events.try_recv() {
-                Ok(Event::Rendered { samples, sample_rate, .. }) => match pieces.last_mut() {
-                    Some((rate, piece)) if *rate == sample_rate => piece.extend(samples),
-                    _ => pieces.push((sample_rate, samples)),
-                },
+                Ok(Event::Rendered { sound, .. }) => {
+                    let Sound { rate, channels } = sound.unwrap();
+                    match pieces.last_mut() {
+                        Some((last, piece)) if *last == rate => piece.extend(&channels[0]),
+                        _ => pieces.push((rate, channels[0].clone())),
+                    }
+                }
                 Ok(Event::Failed { error, .. }) => panic!("{error}"),
                 Ok(Event::Ended) => break,
                 _ => thread::sleep(Duration::from_micros(200)),

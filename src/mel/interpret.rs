@@ -29,6 +29,8 @@ pub struct KnownMel {
     /// In the convention's own numbers.
     pub mel: MelSpectrogram,
     pub convention: MelConvention,
+    /// Of the array.
+    pub layout: Layout,
     /// What was assumed or looks odd, a sentence each.
     pub notes: Vec<String>,
 }
@@ -115,7 +117,7 @@ fn known(
     let findings = check_as(subject, &mel, &convention, origin)?;
     let mel = without_padding(&mel, &convention).unwrap_or(mel);
     let notes = file.notes.into_iter().chain(findings.into_iter().map(|finding| finding.message)).collect();
-    Ok(KnownMel { mel, convention, notes })
+    Ok(KnownMel { mel, convention, layout: file.layout, notes })
 }
 
 fn contradicting_declaration(subject: &str, named: &MelConvention, declared: &MelConvention) -> Error {

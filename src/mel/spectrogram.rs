@@ -40,6 +40,24 @@ impl MelSpectrogram {
         Err(Error::Mel(fault.expected(format!("{n_mels} by the convention {name} (its n_mels)"))))
     }
 
+    /// Mels of equal shape as one whose frames have their bands side by side: [T, C M].
+    ///
+    /// # Panics
+    /// If they are of different lengths.
+    pub fn side_by_side(channels: &[Self]) -> Self {
+        let (frames, width) = channels.first().map_or((0, 1), |first| (first.frames(), first.n_mels));
+        assert!(channels.iter().all(|channel| channel.frames() == frames && channel.n_mels == width));
+        let values = (0..frames).flat_map(|t| channels.iter().flat_map(move |channel| channel.frame(t)).copied());
+        Self::new(values.collect(), width * channels.len().max(1))
+    }
+
+    /// The mel of one of `count` channels that lie side by side.
+    pub fn channel(&self, channel: usize, count: usize) -> Self {
+        let width = self.n_mels / count;
+        let of = |frame: &[f32]| frame[channel * width..(channel + 1) * width].to_vec();
+        Self::new(self.values.chunks_exact(self.n_mels).flat_map(of).collect(), width)
+    }
+
     /// [M] of frame `t`.
     pub fn frame(&self, t: usize) -> &[f32] {
         &self.values[t * self.n_mels..(t + 1) * self.n_mels]

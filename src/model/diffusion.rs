@@ -3,7 +3,7 @@
 use super::{
     card::ModelCard,
     cpu::{CpuNetwork, compute_alone},
-    file::{self, BUILTIN_NAME, ModelFile},
+    file::{Builtin, ModelFile},
     network::VocoderNetwork,
     refiner::Refiner,
     runtime::{Precision, RuntimeOptions},
@@ -50,12 +50,18 @@ enum Blocks {
 }
 
 impl Diffusion {
-    /// The model that lies in the program.
+    /// The 24 kHz model that lies in the program.
     ///
     /// # Errors
     /// [`Error::Settings`] where the device is not there.
     pub fn builtin(options: &RuntimeOptions) -> Result<Self> {
-        Self::from_bytes(file::BUILTIN, BUILTIN_NAME, options)
+        Self::of_builtin(Builtin::Default, options)
+    }
+
+    /// # Errors
+    /// As [`Self::builtin`].
+    pub fn of_builtin(model: Builtin, options: &RuntimeOptions) -> Result<Self> {
+        Self::from_bytes(model.bytes(), model.name(), options)
     }
 
     /// # Errors

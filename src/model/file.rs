@@ -12,11 +12,47 @@ use tch::{Device, Kind, Tensor, nn};
 /// The metadata key under which the card lies.
 pub const CARD_KEY: &str = "audiodiff";
 
-/// The model that lies in the program itself.
-pub(super) static BUILTIN: &[u8] = include_bytes!("../../models/default.safetensors");
-
 /// The name by which the built-in model is asked for and spoken of.
 pub const BUILTIN_NAME: &str = "builtin";
+
+/// A model that lies in the program itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builtin {
+    /// 24 kHz, for speech and what else ends at 12 kHz.
+    Default,
+    /// 44.1 kHz, for music.
+    FullBand,
+}
+
+impl Builtin {
+    pub const ALL: [Self; 2] = [Self::Default, Self::FullBand];
+
+    /// The name by which it is asked for and spoken of.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => BUILTIN_NAME,
+            Self::FullBand => "builtin-44k",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|model| model.name() == name)
+    }
+
+    /// Of its model file.
+    pub fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Default => include_bytes!("../../models/default.safetensors"),
+            Self::FullBand => include_bytes!("../../models/full-band.safetensors"),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Model`] where the program itself was damaged.
+    pub fn file(self) -> Result<ModelFile<'static>> {
+        ModelFile::parse(self.bytes(), self.name())
+    }
+}
 
 /// A model as it lies in a file, before any number is touched.
 pub struct ModelFile<'a> {
@@ -27,15 +63,10 @@ pub struct ModelFile<'a> {
 }
 
 impl ModelFile<'static> {
-    /// The bytes of the model file that lies in the program.
-    pub fn builtin_bytes() -> &'static [u8] {
-        BUILTIN
-    }
-
     /// # Errors
-    /// [`Error::Model`] where the program itself was damaged.
+    /// As [`Builtin::file`].
     pub fn builtin() -> Result<Self> {
-        Self::parse(BUILTIN, BUILTIN_NAME)
+        Builtin::Default.file()
     }
 }
 

@@ -92,6 +92,42 @@ impl RawArray {
         Ok(Some(convention))
     }
 
+    /// An array for each channel: the two of `[2, M, T]`, `[2, T, M]`, `[T, M, 2]` or `[M, T, 2]`, or itself.
+    pub fn into_channels(self) -> Vec<Self> {
+        let (first, last) = match *squeezed(&self.shape) {
+            [2, a, b] => (true, [a, b]),
+            [a, b, 2] => (false, [a, b]),
+            _ => return vec![self],
+        };
+        let half = self.values.len() / 2;
+        let of = |channel: usize| -> Vec<f32> {
+            match first {
+                true => self.values[channel * half..][..half].to_vec(),
+                false => self.values.iter().skip(channel).step_by(2).copied().collect(),
+            }
+        };
+        let channel = |(i, name)| Self {
+            shape: last.to_vec(),
+            values: of(i),
+            subject: format!("{} ({name} channel)", self.subject),
+            ..self.without_values()
+        };
+        ["left", "right"].into_iter().enumerate().map(channel).collect()
+    }
+
+    fn without_values(&self) -> Self {
+        let Self { dtype, tensor, metadata, is_picture, subject, .. } = self;
+        Self {
+            shape: vec![],
+            values: vec![],
+            dtype: dtype.clone(),
+            tensor: tensor.clone(),
+            metadata: metadata.clone(),
+            is_picture: *is_picture,
+            subject: subject.clone(),
+        }
+    }
+
     /// # Errors
     /// `Error::Mel` where the array has no two axes, or holds several mels.
     pub fn require_one_mel(&self) -> Result<()> {
@@ -181,6 +217,7 @@ impl Axes {
         let (a, b) = match *squeezed(shape) {
             [a, b] => (a, b),
             [batch, _, _] => {
+                // Two would be a stereo mel's channels.
                 let found = format!("shape {shape:?} is a batch of {batch}");
                 return fault(found, right, "split it into a file for each: mel[0], mel[1], …");
             }
@@ -378,6 +415,24 @@ mod tests {
         array.reorder();
         // numpy.arange(12).reshape(2, 3, 2, order="F").ravel()
         assert_eq!(array.values, [0.0, 6.0, 2.0, 8.0, 4.0, 10.0, 1.0, 7.0, 3.0, 9.0, 5.0, 11.0]);
+    }
+
+    #[test]
+    fn channels_are_told_apart_wherever_their_axis_is() {
+        let array = |shape: &[usize]| {
+            let values = (0..shape.iter().product::<usize>()).map(|i| i as f32).collect();
+            RawArray::new("x.npy".into(), shape.to_vec(), values, F32)
+        };
+        for shape in [&[2, 3, 4][..], &[1, 2, 3, 4], &[2, 1, 3, 4]] {
+            let [left, right] = &array(shape).into_channels()[..] else { panic!("{shape:?}") };
+            assert_eq!((&left.shape[..], left.values[11], right.values[0]), (&[3, 4][..], 11.0, 12.0), "{shape:?}");
+        }
+        let [left, right] = &array(&[3, 4, 2]).into_channels()[..] else { panic!() };
+        assert_eq!((&right.shape[..], left.values[1], right.values[1]), (&[3, 4][..], 2.0, 3.0));
+        assert!(right.subject.contains("x.npy (right channel)"));
+        for shape in [&[3, 4][..], &[2, 4], &[3, 3, 4], &[1, 3, 4], &[2, 2, 3, 4]] {
+            assert_eq!(array(shape).into_channels().len(), 1, "{shape:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,11 @@ use std::sync::Arc;
 pub trait Vocoder: Send + Sync {
     fn card(&self) -> &ModelCard;
 
+    /// What messages call it: the path of its file, or its name where it has none.
+    fn subject(&self) -> &str {
+        &self.card().name
+    }
+
     /// Whatever changes a sample besides mel, effort and seed. Goes into every recipe.
     fn identity(&self) -> &Identity;
 

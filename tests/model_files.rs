@@ -1,24 +1,22 @@
 //! Model files that are broken are refused with one sentence that names the tensor or field, whatever the damage.
 
+mod program;
+mod tiny_model;
+
 use audiodiff::{
     Error,
-    mel::{Framing, LogBase, MelConvention, presets},
-    model::{DenoiserSize, EncoderSize, ModelCard, ModelFile, Storage, VocoderNetwork, serialize},
+    card::Effort,
+    families,
+    mel::{Framing, LogBase, MelConvention, MelSpectrogram, presets},
+    model::{DenoiserSize, EncoderSize, ModelCard, ModelFile, Precision, RuntimeOptions, Storage, serialize},
+    render::Renderer,
+    source::WholeMel,
+    vocoder::RenderOptions,
 };
+use program::{Outcome, Program, sample};
 use proptest::prelude::*;
-use tch::{Device, nn};
-
-/// A model of the smallest size.
-fn tiny() -> Vec<u8> {
-    tch::manual_seed(1);
-    let mut card = ModelCard::new("tiny");
-    card.encoder = EncoderSize { channels: 8, layers: 1, mlp: 1 };
-    card.denoiser =
-        DenoiserSize { channels: 8, layers: 1, cond_channels: 8, time_channels: 8, mlp: 1, ..DenoiserSize::default() };
-    let store = nn::VarStore::new(Device::Cpu);
-    VocoderNetwork::new(&store, &card);
-    serialize(&store, &card, Storage::Half).unwrap()
-}
+use tch::Device;
+use tiny_model::{changed, tiny_model as tiny};
 
 /// The length of the JSON header.
 fn header_length(bytes: &[u8]) -> usize {
@@ -123,6 +121,73 @@ fn each_kind_of_damage_is_named() {
         }
         assert_eq!(message.lines().count(), 1, "{name}: {message}");
     }
+}
+
+/// Every weight is finite, and what is computed with them is not: in each part, for mels of its own and of another convention.
+#[test]
+fn weights_that_overflow_are_an_error_and_no_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let first = |part: &str, precision, convention: &str| {
+        let overflowing = |name: &str| (name.starts_with(part) && name.contains("_out")).then_some(1e38);
+        std::fs::write(&path, changed(Storage::Single, overflowing)).unwrap();
+        let options = RuntimeOptions { threads: 1, precision, ..RuntimeOptions::default() };
+        let vocoder = families::open(&path, &options).unwrap();
+        let convention = presets::named(convention).unwrap();
+        let mel = MelSpectrogram::new(vec![-4.0; 20 * convention.n_mels], convention.n_mels);
+        let effort = Effort::new([("start_iterations", 1), ("steps", 1), ("iterations", 0), ("final_iterations", 1)]);
+        let options = RenderOptions { effort: Some(effort), ..RenderOptions::default() };
+        let mut renderer = Renderer::new(vocoder, Box::new(WholeMel::new(mel)), convention, &options).unwrap();
+        let first = renderer.next().unwrap();
+        assert!(first.is_ok() || renderer.next().is_none(), "goes on after an error");
+        first
+    };
+    for (part, convention) in
+        [("encoder", "f5-tts"), ("denoiser", "f5-tts"), ("denoiser", "hifigan-22k"), ("refiner", "hifigan-22k")]
+    {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let error = first(part, precision, convention).unwrap_err();
+            assert!(matches!(error, Error::Model(_)), "{part}, {convention}: {error:?}");
+            let message = error.to_string();
+            assert!(message.starts_with(&path.display().to_string()), "{part}, {convention}: {message}");
+            let what = if part == "refiner" { "a mel" } else { "sound" };
+            assert!(message.contains(&format!("makes {what} that is not finite")), "{part}, {convention}: {message}");
+        }
+    }
+    first("none", Precision::F32, "hifigan-22k").unwrap();
+}
+
+/// Its weights are finite and overflow in use: every command that renders says so, and leaves nothing behind.
+#[test]
+fn a_model_that_overflows_makes_no_sound() {
+    let program = Program::new();
+    let overflowing = |name: &str| (name.starts_with("denoiser") && name.contains("_out")).then_some(1e38);
+    program.write("bad.safetensors", changed(Storage::Single, overflowing));
+    program.mel("in/a.npy", 60);
+    program.mel("in/bb.npy", 60);
+    let told = ["bad.safetensors: the model makes sound that is not finite", "copy the model again"];
+    let model = ["-m", "bad.safetensors", "--quality", "draft", "-t", "1"];
+    let refused = |arguments: &[&str]| program.run(&[arguments, &model].concat()).code(1).says(&told);
+    refused(&["render", "in/a.npy", "-o", "a.wav"]);
+    refused(&["render", "in", "-o", "out"]);
+    assert_eq!(refused(&["render", "in/a.npy", "-o", "-"]).stdout.len(), 0);
+    let mut live = program.command();
+    live.args([&["render", "-", "-o", "live.wav"], &model[..]].concat());
+    live.stdin(std::fs::File::open(program.path("in/a.npy")).unwrap());
+    Outcome::of(&mut live).code(1).says(&told);
+    assert!(!program.exists("a.wav") && !program.exists("live.wav"));
+    assert_eq!(program.files("out"), Vec::<String>::new());
+
+    let speech = sample("speech-en.wav");
+    refused(&["eval", "--reference", speech.to_str().unwrap()]);
+
+    std::fs::create_dir(program.path("data")).unwrap();
+    std::fs::copy(speech, program.path("data/speech.wav")).unwrap();
+    program.write("t.toml", "batch = 1\nwindow = 4096\n[validation]\nwindows = 1\nclips = 1\n");
+    let train =
+        ["train", "--data", "data", "-o", "run", "--init", "bad.safetensors", "--config", "t.toml", "--steps", "1"];
+    program.run(&train).code(1).says(&["the model in training: the model makes sound that is not finite"]);
+    assert!(!program.exists("run/best.safetensors"));
 }
 
 /// 128 GiB, by a file of three kilobytes: were it believed, the test would be killed.

@@ -4,6 +4,8 @@
 //! Every reader gets a share of 10,000 mutations of valid files; `MUTATIONS=1000000 cargo test --release --test mutations
 //! every_reader -- --nocapture` tries as many as are asked for, the same ones each time.
 
+mod tiny_model;
+
 use audiodiff::{
     Error, Result, audio,
     batch::{Manifest, read_list},
@@ -20,10 +22,7 @@ use audiodiff::{
         stream::{F32leFrames, FrameReader, NpyBlocks},
         user_convention,
     },
-    model::{
-        DenoiserSize, EncoderSize, ModelCard, ModelDifference, ModelFile, RuntimeOptions, Storage, VocoderNetwork,
-        serialize,
-    },
+    model::{ModelCard, ModelDifference, ModelFile, RuntimeOptions},
     render::Renderer,
     source::WholeMel,
     train::{Header, Origin, Phase, Progress, TrainSettings, Vectors, load_checkpoint},
@@ -42,7 +41,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tch::{Device, nn};
+use tiny_model::tiny_model;
 
 /// Counts what is allocated, and the most that was at a time.
 struct Counting;
@@ -390,7 +389,7 @@ fn readers() -> Vec<Reader> {
             ],
             read: |path, _| user_convention::read_statistics(path).map(drop),
         },
-        Reader { name: "model", seeds: vec![("m.safetensors", model())], read: read_model },
+        Reader { name: "model", seeds: vec![("m.safetensors", tiny_model())], read: read_model },
         Reader {
             name: "convention",
             seeds: vec![
@@ -474,19 +473,6 @@ fn rendering() -> Vec<u8> {
     sink.write(&(0..600).map(|i| (i as f32).sin() * 0.5).collect::<Vec<_>>()).unwrap();
     sink.finish().unwrap();
     fs::read(path).unwrap()
-}
-
-/// A model of the smallest size.
-fn model() -> Vec<u8> {
-    tch::manual_seed(1);
-    let mut card = ModelCard::new("tiny");
-    card.encoder = EncoderSize { channels: 8, layers: 1, mlp: 1 };
-    card.refiner = Some(card.encoder);
-    card.denoiser =
-        DenoiserSize { channels: 8, layers: 1, cond_channels: 8, time_channels: 8, mlp: 1, ..DenoiserSize::default() };
-    let store = nn::VarStore::new(Device::Cpu);
-    VocoderNetwork::new(&store, &card);
-    serialize(&store, &card, Storage::Half).unwrap()
 }
 
 fn read_model(path: &Path, bytes: &[u8]) -> Result<()> {

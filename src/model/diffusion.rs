@@ -26,6 +26,8 @@ pub struct Diffusion {
     /// The same weights for the CPU's passes; `None` on other devices.
     cpu: Option<CpuNetwork>,
     card: ModelCard,
+    /// Its file.
+    subject: String,
     /// The card as models of every family have it.
     common: card::ModelCard,
     identity: Identity,
@@ -93,7 +95,17 @@ impl Diffusion {
             weights: format!("{}-{}", model.card.name, &blake3::hash(bytes).to_hex()[..16]),
             arithmetic: format!("{precision} on {}", if device.is_cuda() { "cuda" } else { "cpu" }),
         };
-        Ok(Self { network, cpu, common: model.card.common(), card: model.card, identity, device, kind, threads })
+        Ok(Self {
+            network,
+            cpu,
+            subject: subject.into(),
+            common: model.card.common(),
+            card: model.card,
+            identity,
+            device,
+            kind,
+            threads,
+        })
     }
 
     /// With the family's own numbers.
@@ -170,6 +182,10 @@ impl Network for Diffusion {
 impl Vocoder for Diffusion {
     fn card(&self) -> &card::ModelCard {
         &self.common
+    }
+
+    fn subject(&self) -> &str {
+        &self.subject
     }
 
     fn identity(&self) -> &Identity {

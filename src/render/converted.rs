@@ -9,6 +9,7 @@
 
 use super::{
     converted_source::{ConvertedSource, Given},
+    finite::finite_sound,
     given_mel::GivenMelPlan,
 };
 use crate::{
@@ -115,7 +116,8 @@ impl Converted {
         while !self.rendered_all && self.first + self.rendered.len() < end {
             match self.rendering.next()? {
                 Some(sound) => {
-                    let audio = sound.into_mono();
+                    // The projection on what was given would turn some of it into numbers.
+                    let audio = finite_sound(sound, self.vocoder.as_ref())?.into_mono();
                     let skipped = self.lead.min(audio.len());
                     self.lead -= skipped;
                     self.resampler.push(&audio[skipped..], &mut self.rendered)?;

@@ -1,5 +1,6 @@
 //! Reads another convention's mel and gives the model's.
 
+use super::finite::require_finite;
 use crate::{
     Result,
     mel::{
@@ -160,6 +161,7 @@ impl MelSource for ConvertedSource {
         let values = match self.vocoder.refiner() {
             Some(refiner) => {
                 let correction = refiner.refine(&rows)?;
+                require_finite(&correction, "a mel", self.vocoder.as_ref())?;
                 for (frame, correction) in known.iter_mut().zip(correction.chunks_exact(self.n_mels)) {
                     self.refinement.apply(frame, correction);
                 }

@@ -2,12 +2,13 @@
 
 mod converted;
 mod converted_source;
+mod finite;
 mod given_mel;
 mod per_channel;
 
 pub use converted::model_mel;
 
-use self::{converted::Converted, per_channel::split};
+use self::{converted::Converted, finite::finite_sound, per_channel::split};
 use crate::{
     Error, Fault, Result,
     card::{Channels, Effort},
@@ -21,10 +22,12 @@ use std::sync::Arc;
 
 /// An iterator over pieces of sound. A mel that holds the model's numbers, if in another logarithm or scaling, goes straight
 /// to the model; every other one is converted, rendered and projected on what was given. Each channel of a mel is rendered for
-/// itself, with the same noise, where the model is mono. After an error it ends.
+/// itself, with the same noise, where the model is mono. Every sample is finite: a model that makes others is an error. After an
+/// error it ends.
 ///
 /// Unless told otherwise the sound has the rate of the mel's own convention and `convention.samples(T)` samples.
 pub struct Renderer {
+    vocoder: Arc<dyn Vocoder>,
     /// One, or one a channel.
     renderings: Vec<Box<dyn Rendering>>,
     /// One a channel of the sound.
@@ -71,6 +74,7 @@ impl Renderer {
             rate,
             left: None,
             finished: false,
+            vocoder,
         })
     }
 
@@ -112,6 +116,7 @@ impl Renderer {
             let planes = self.pending.len() / self.renderings.len();
             for (i, rendering) in self.renderings.iter_mut().enumerate() {
                 let Some(sound) = rendering.next()? else { continue };
+                let sound = finite_sound(sound, self.vocoder.as_ref())?;
                 ended = false;
                 for (samples, plane) in sound.channels.iter().zip(i * planes..) {
                     self.resamplers[plane].push(samples, &mut self.pending[plane])?;

@@ -349,6 +349,28 @@ fn broken_recordings_get_one_clear_sentence() {
     assert!(matches!(audio::read(folder.path().join("none.wav")), Err(Error::Io { .. })));
 }
 
+/// Known from the header, so that nobody waits for the first half of it; the file is a hole in the disk.
+#[test]
+fn a_recording_too_long_for_memory_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = (1u32 << 31) + 1;
+    let mut header = pcm16(&[])[..44].to_vec();
+    header[4..8].copy_from_slice(&(36 + bytes).to_le_bytes());
+    header[28..36].copy_from_slice(&[0x40, 0x1F, 0, 0, 1, 0, 8, 0]); // one byte a sample, 8000 of them a second
+    header[40..44].copy_from_slice(&bytes.to_le_bytes());
+    let wave = written(folder.path(), "long.wav", &header);
+    fs::File::options().write(true).open(&wave).unwrap().set_len(44 + u64::from(bytes)).unwrap();
+    let mut flac = fs::read(fixture("tone.flac")).unwrap();
+    // The 36 bits of STREAMINFO's number of samples.
+    flac[21] |= 0x0F;
+    flac[22..26].fill(0xFF);
+    let flac = written(folder.path(), "long.flac", &flac);
+    for path in [wave, flac] {
+        let text = AudioReader::open(&path).err().unwrap().to_string();
+        assert!(text.contains("is longer than 2147483648 samples") && text.contains("split it"), "{text}");
+    }
+}
+
 #[test]
 fn a_wrong_extension_does_not_matter() {
     let folder = tempfile::tempdir().unwrap();

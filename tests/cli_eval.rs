@@ -40,6 +40,27 @@ fn number(object: &Value, key: &str) -> f64 {
     object[key].as_f64().unwrap_or_else(|| panic!("no number {key} in {object}"))
 }
 
+/// Of two that differ in the extension alone eval takes the one that render does, and says so.
+#[test]
+fn recordings_of_one_name_do_not_end_the_rest() {
+    let program = Program::new();
+    for (name, samples) in recordings(&program, 2) {
+        write(&program, &format!("ref/sub/{name}.wav"), &samples[100..]);
+        write(&program, &format!("same/{name}.wav"), &samples);
+        write(&program, &format!("same/sub/{name}.wav"), &samples[100..]);
+    }
+    fs::copy(program.path("ref/part0.wav"), program.path("ref/part0.wv.flac")).unwrap();
+    fs::copy(program.path("ref/part0.wav"), program.path("ref/part0.flac")).unwrap();
+    fs::copy(program.path("ref/part0.wav"), program.path("same/part1.flac")).unwrap();
+    let run = program.run(&["eval", "same", "--reference", "ref", "--metrics", "cheap", "--json"]);
+    let run = run.says(&["2 files are left out beside a file of the same name (ref/part0.flac beside ref/part0.wav)"]);
+    let scores = run.objects();
+    let exact = |score: &&Value| score["mel_l1"] == 0.0;
+    assert_eq!(scores.iter().filter(exact).count(), 4, "{scores:?}");
+    // The fifth was not rendered.
+    assert_eq!((scores.len(), run.code), (5, Some(3)));
+}
+
 #[test]
 fn a_copy_is_perfect_and_a_late_one_too() {
     let program = Program::new();

@@ -90,9 +90,14 @@ fn what_a_folder_leaves_out_is_said_alike_everywhere() {
     program.run(&["data", "check", "in"]).says(&said);
     program.run(&["data", "augment", "in", "-o", "more", "--gain", "-3"]).code(0).says(&said);
     program.run(&["eval", "out", "--reference", "in", "--metrics", "cheap"]).code(0).says(&said);
+    // Said before a device is looked for.
+    program.run(&["play", "in", "--host", "none of this name"]).says(&said);
     // Nothing here is long enough to train, so that the test is not.
     program.write("in/a.wav", wav(24_000, 1000));
     program.run(&["train", "--data", "in", "-o", "run", "--init", "builtin"]).code(1).says(&said);
+    program.write("good/b.wav", wav(24_000, 1000));
+    let apart = ["train", "--data", "good", "--validation", "in", "-o", "run", "--init", "builtin"];
+    program.run(&apart).code(1).says(&said);
 }
 
 #[test]

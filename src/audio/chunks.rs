@@ -224,6 +224,16 @@ impl ChunkFile {
         self.frames.filter(|&frames| exact && frames > 0)
     }
 
+    /// Samples of each channel that the bytes stand for at the least: compressed ones are more.
+    pub fn least_frames(&self) -> u64 {
+        let number = |at: usize| self.format.get(at..at + 2).map_or([0; 2], |bytes| [bytes[0], bytes[1]]);
+        let bytes = match self.container {
+            Container::Wave => u64::from(u16::from_le_bytes(number(12))),
+            Container::Aiff { .. } => self.channels() as u64 * u64::from(u16::from_be_bytes(number(6)).div_ceil(8)),
+        };
+        self.present / bytes.max(1)
+    }
+
     /// A header of the same kind, with nothing but format and sound, for `data_len` bytes.
     pub fn fresh_header(&self, data_len: u64) -> Vec<u8> {
         let format_len = self.format.len() as u32;

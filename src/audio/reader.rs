@@ -196,6 +196,10 @@ impl AudioReader {
             None => track.num_frames.filter(|&count| count > 0),
         };
         let total = layout.as_ref().and_then(ChunkFile::exact_frames);
+        let least = layout.as_ref().map_or(0, ChunkFile::least_frames);
+        if promised.or(total).unwrap_or(0).max(least) > LONGEST {
+            return Err(too_long(path));
+        }
         let source = SourceInfo {
             sample_rate: parameters.sample_rate.unwrap_or(0),
             channels: parameters.channels.as_ref().map_or(0, |channels| channels.count()),
@@ -351,11 +355,12 @@ impl AudioReader {
         };
         self.source.samples += sound.len() as u64;
         self.source.mean_square = self.energy / (self.source.samples as f64 * channels as f64);
-        let promised = self.promised.unwrap_or(LONGEST);
-        if self.source.samples > promised.min(LONGEST) {
+        if let Some(promised) = self.promised.filter(|&promised| self.source.samples > promised) {
             let found = format!("holds more than the {promised} samples that its header promises");
-            let found = if self.promised.is_some() { found } else { format!("is longer than {LONGEST} samples") };
-            return Err(fault(&self.path, &found, "", "export it again or split it"));
+            return Err(fault(&self.path, &found, "", "export it again"));
+        }
+        if self.source.samples > LONGEST {
+            return Err(too_long(&self.path));
         }
         Ok(sound)
     }
@@ -450,6 +455,10 @@ fn check_presence(path: &Path, layout: &ChunkFile) -> Result<()> {
         _ if layout.present == 0 => Err(fault(path, "holds no sound", "at least one sample", "")),
         _ => Ok(()),
     }
+}
+
+fn too_long(path: &Path) -> Error {
+    fault(path, &format!("is longer than {LONGEST} samples"), "at most that many", "split it")
 }
 
 fn check_channels(path: &Path, channels: usize) -> Result<()> {

@@ -13,7 +13,7 @@ use std::{
 
 use audiodiff::{
     Error, Fault, Result,
-    batch::left_out,
+    batch::Inputs,
     eval::{
         Comparison, Evaluation, Event, FileScore, Folder, Metric, ModelSystem, RenderedFolder, Results, Summary, System,
     },
@@ -131,7 +131,13 @@ impl FromStr for MetricsChoice {
 pub fn run(flags: &EvalFlags, terminal: &Terminal) -> Result<Outcome> {
     let named = flags.named.iter().map(|named| &named.folder);
     let folders = std::iter::once(&flags.reference).chain(&flags.rendered).chain(named);
-    terminal.left_out(&left_out(folders.map(PathBuf::as_path)));
+    let mut recordings = Inputs::default();
+    for folder in folders {
+        let first = recordings.found.len();
+        recordings.add_recordings(folder, None);
+        recordings.keep_one_of_each_name(first);
+    }
+    terminal.left_out(&recordings.left_out);
     let references = flags.references()?;
     let mut inputs: Vec<PathBuf> = references.files.values().cloned().collect();
     for folder in flags.rendered.iter().chain(flags.named.iter().map(|named| &named.folder)) {

@@ -285,6 +285,7 @@ impl PlayFlags {
     fn find_files(&self, terminal: &Terminal) -> Result<Vec<PathBuf>> {
         let mut inputs = Inputs::default();
         self.inputs.iter().for_each(|input| inputs.add(input, None));
+        terminal.left_out(&inputs.left_out);
         let mut unreadable = inputs.unreadable.into_iter();
         if inputs.found.is_empty() {
             return Err(unreadable.next().unwrap_or_else(|| {

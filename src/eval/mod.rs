@@ -26,4 +26,5 @@ pub use results::Results;
 pub use score::{Better, FileScore, Metric, Reference, Sound};
 pub use stft_distance::{StftDistance, stft_distance};
 pub use summary::{Summary, SystemSummary};
+pub(crate) use system::name_below;
 pub use system::{Folder, ModelSystem, RenderedFolder, Rendering, System};

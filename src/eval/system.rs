@@ -19,7 +19,8 @@ use std::{
     time::Instant,
 };
 
-/// The recordings below a folder by name: their path in it without the extension, so that `a/x.flac` and `a/x.wav` are one.
+/// The recordings below a folder by name: their path in it without the extension, so that a rendering `a/x.wav` is that of
+/// `a/x.flac`. Of several in one folder that differ in the extension alone that one is taken which is rendered of them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Folder {
     pub files: BTreeMap<String, PathBuf>,
@@ -27,25 +28,16 @@ pub struct Folder {
 
 impl Folder {
     /// # Errors
-    /// [`Error::Io`] where the folder cannot be read, [`Error::Data`] where it holds no recordings, or two of one name.
+    /// [`Error::Io`] where the folder cannot be read, [`Error::Data`] where it holds no recordings.
     pub fn open(path: &Path) -> Result<Self> {
         let mut inputs = Inputs::default();
         inputs.add_recordings(path, None);
-        if let Some(error) = inputs.unreadable.into_iter().next() {
+        if let Some(error) = inputs.unreadable.pop() {
             return Err(error);
         }
-        let mut files = BTreeMap::new();
-        for found in inputs.found {
-            let name = path_text::to_text(&found.name.with_extension("")).replace('\\', "/");
-            if let Some(other) = files.insert(name.clone(), found.input.clone()) {
-                let fault = Fault::new(
-                    path.display(),
-                    format!("{} and {} are one name", other.display(), found.input.display()),
-                );
-                return Err(Error::Data(fault.remedy(format!("move one of the two {name} away"))));
-            }
-        }
-        Ok(Self { files })
+        inputs.keep_one_of_each_name(0);
+        let files = inputs.found.into_iter().map(|found| (name_below(&found.name), found.input));
+        Ok(Self { files: files.collect() })
     }
 
     /// These files by the names that their namesakes in `references` have, and the names of those that have none. One that
@@ -75,6 +67,11 @@ impl Folder {
         }
         (paired, alone)
     }
+}
+
+/// The name of what lies at `path` in a folder: without its extension, with slashes on every system.
+pub(crate) fn name_below(path: &Path) -> String {
+    path_text::to_text(&path.with_extension("")).replace(std::path::MAIN_SEPARATOR, "/")
 }
 
 /// The file's own name, without the folders before it.
@@ -178,6 +175,25 @@ mod tests {
 
     fn folder(names: &[&str]) -> Folder {
         Folder { files: names.iter().map(|name| (name.to_string(), format!("{name}.wav").into())).collect() }
+    }
+
+    #[test]
+    fn files_of_one_name_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        for name in ["u.flac", "u.wav", "sub/u.wav", "u.v.wav", "u.v.x.wav"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        #[cfg(unix)]
+        std::fs::write(folder.path().join("sub\\u.wav"), "").unwrap();
+        let found = Folder::open(folder.path()).unwrap().files;
+        let mut wanted = vec!["sub/u", "u", "u.v", "u.v.x"];
+        if cfg!(unix) {
+            wanted.insert(1, "sub\\u");
+        }
+        assert_eq!(found.keys().collect::<Vec<_>>(), wanted);
+        // That of the two which render takes.
+        assert_eq!(found["u"], folder.path().join("u.wav"));
     }
 
     #[test]

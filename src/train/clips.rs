@@ -1,7 +1,7 @@
 //! The recordings of a training: found, told apart, decoded and checked once, then read window by window.
 
 use super::decoded::{Decoded, Place, Refusal};
-use crate::{Error, Fault, Result, data::SHORTEST_S, dsp::threads::in_parallel, eval::Folder};
+use crate::{Error, Fault, Result, batch::Inputs, data::SHORTEST_S, dsp::threads::in_parallel, eval::name_below};
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
@@ -59,7 +59,13 @@ impl Folders<'_> {
         let mut known: HashMap<PathBuf, usize> = HashMap::new();
         let sides = [(self.data, false), (self.apart, true)];
         for (folder, is_apart) in sides.into_iter().flat_map(|(folders, side)| folders.iter().map(move |f| (f, side))) {
-            for (name, path) in Folder::open(folder)?.files {
+            let mut inputs = Inputs::default();
+            inputs.add_recordings(folder, None);
+            if let Some(error) = inputs.unreadable.pop() {
+                return Err(error);
+            }
+            for found in inputs.found {
+                let (name, path) = (name_below(&found.name), found.input);
                 let at = *known.entry(canonical(&path)).or_insert(files.len());
                 match files.get_mut(at) {
                     Some(file) => file.is_apart |= is_apart,

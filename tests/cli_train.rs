@@ -72,6 +72,35 @@ fn a_training_from_scratch_learns() {
 }
 
 #[test]
+fn models_without_a_state_to_go_on_from_are_not_trained_over() {
+    let program = two_clips();
+    train(&program, "run", &["--steps", "1"]).code(0);
+    let best = program.read("run/best.safetensors");
+    // It takes twice the room of the models, and is removed for that.
+    fs::remove_file(program.path("run/state.safetensors")).unwrap();
+    let other = ["--steps", "1", "--seed", "9"];
+    train(&program, "run", &other).code(1).says(&["run/best.safetensors: is there already", "-y"]);
+    assert_eq!(program.read("run/best.safetensors"), best);
+    for name in ["last.safetensors", "metrics.jsonl", "curves.svg"] {
+        let path = format!("{name}.run/{name}");
+        program.write(&path, "somebody's");
+        train(&program, &format!("{name}.run"), &other).code(1).says(&[&path, "is there already"]);
+        assert_eq!(program.text(&path), "somebody's");
+    }
+    train(&program, "run", &[&other[..], &["-y"]].concat()).code(0).says(&["trained 1 steps"]);
+    assert_ne!(program.read("run/best.safetensors"), best);
+}
+
+/// PESQ has nothing to say of noise: the loss stands in for it, and the figure can be read again.
+#[test]
+fn a_training_to_be_chosen_by_pesq_goes_on_without_speech() {
+    let program = two_clips();
+    program.write("recipe.toml", SETTINGS.to_owned() + "select = \"pesq\"\n");
+    train(&program, "run", &["--steps", "1"]).code(0);
+    train(&program, "run", &["--steps", "2"]).code(0).says(&["going on at step 1"]);
+}
+
+#[test]
 fn a_killed_training_goes_on_as_if_it_had_not_been() {
     let program = two_clips();
     program.write("recipe.toml", SETTINGS.replace("[validation]", "checkpoint_minutes = 0.01\n[validation]"));

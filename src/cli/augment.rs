@@ -21,7 +21,7 @@ use audiodiff::{
 use clap::{Args, ValueEnum};
 
 use super::{
-    Outcome,
+    Outcome, interrupt,
     items::ItemsRun,
     render::{FormatChoice, share_cores},
     settings::{ModelFlags, QualityFlags, SeedChoice, wrong},
@@ -164,11 +164,12 @@ pub fn run(flags: AugmentFlags, terminal: &Terminal) -> Result<Outcome> {
     }
     fs::create_dir_all(&flags.output).map_err(Error::io("cannot create", &flags.output))?;
 
+    let stop = interrupt::stop_flag();
     let own = match &settings.mix {
-        Some(Mix { from: None, .. }) => Some(Arc::new(Pool::of_files(&found, flags.writing.rate)?)),
+        Some(Mix { from: None, .. }) => Some(Arc::new(Pool::of_files(&found, flags.writing.rate, stop)?)),
         _ => None,
     };
-    let augmenter = Augmenter::new(&settings, flags.writing.rate, own)?;
+    let augmenter = Augmenter::new(&settings, flags.writing.rate, own, stop)?;
     let count = |given: u64| usize::try_from(given).unwrap_or(usize::MAX);
     let (copies, variants) = (count(flags.copies), flags.vary.map_or(0, count));
     let (jobs, threads) = share_cores(flags.writing.jobs, None, found.len() * copies * variants.max(1));

@@ -49,6 +49,9 @@ pub struct TrainFlags {
     /// A TOML file with settings (see --print-config)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Begin anew where RUN holds models but no state to go on from
+    #[arg(short = 'y', long)]
+    overwrite: bool,
     /// Print the settings as TOML and end
     #[arg(long)]
     print_config: bool,
@@ -123,7 +126,7 @@ pub fn run(flags: TrainFlags, terminal: &Terminal) -> Result<Outcome> {
     }
     let json = flags.json;
     let job = flags.job(settings)?;
-    terminal.left_out(&left_out(job.data.iter().map(PathBuf::as_path)));
+    terminal.left_out(&left_out(job.data.iter().chain(&job.validation_data).map(PathBuf::as_path)));
     let mut report = Report::new(terminal, json);
     let trained = train(&job, interrupt::saving_stop_flag(), &mut |event| report.hear(event))?;
     report.end(&job, &trained)?;
@@ -187,6 +190,7 @@ impl TrainFlags {
             data: self.data,
             validation_data: self.validation,
             out: self.out.unwrap_or_default(),
+            overwrite: self.overwrite,
             init,
             mel: self.mel.as_deref().map(mel::user_convention::resolve_name).transpose()?,
             settings,

@@ -6,6 +6,8 @@
 //! spectra and projection are those of `mel` and `diffusion` as tensor operations with gradients.
 
 mod acoustics;
+mod averages;
+mod card;
 mod checkpoint;
 mod clips;
 mod conversion;
@@ -13,10 +15,13 @@ mod curves;
 mod decoded;
 mod few_step;
 mod history;
+mod job;
 mod losses;
 mod multi_mel;
 mod objective;
 mod projection;
+mod run;
+mod run_folder;
 mod settings;
 mod spectra;
 mod step;
@@ -31,13 +36,14 @@ pub use clips::{Clip, Clips, Dropped, Folders};
 pub use conversion::ConversionPair;
 pub use few_step::{FewStepLosses, Unrolling};
 pub use history::{History, Line, TrainFigures, ValidationFigures};
+pub use job::{Event, Length, TrainJob, Trained};
 pub use losses::{Losses, MAGNITUDE_WEIGHT, flow_matching, magnitude_error};
 pub use multi_mel::MultiMel;
 pub use objective::Objective;
 pub use projection::BatchProjection;
 pub use settings::{FewStepSettings, ModelSizes, Phase, Selection, TrainSettings, ValidationSettings};
 pub use step::{Batch, batch};
-pub use trainer::{Event, Length, TrainJob, Trained, train};
+pub use trainer::train;
 pub use validation::Validation;
 pub use weights::{AdamW, Vectors, Weights};
 pub use windows::{Loader, Windows};

@@ -57,7 +57,13 @@ impl Validation {
     ///
     /// # Errors
     /// [`Error::Io`] where a clip cannot be read any more.
-    pub fn new(clips: &Arc<Clips>, train: &[usize], apart: &[usize], objective: &Objective) -> Result<Self> {
+    pub fn new(
+        clips: &Arc<Clips>,
+        train: &[usize],
+        apart: &[usize],
+        objective: &Objective,
+        stop: &AtomicBool,
+    ) -> Result<Self> {
         let settings = &objective.settings;
         let fixed = TrainSettings {
             batch: settings.validation.windows.max(1),
@@ -67,7 +73,7 @@ impl Validation {
             ..settings.clone()
         };
         let windows = |chosen: &[usize]| {
-            let batch = Windows::new(clips.clone(), chosen.to_vec(), &fixed)?.batch(0)?;
+            let batch = Windows::new(clips.clone(), chosen.to_vec(), &fixed, stop)?.batch(0)?;
             Ok(Tensor::from_slice(&batch).view([-1, settings.window as i64]).to_device(objective.device()))
         };
         let rendered = if apart.is_empty() { train } else { apart };

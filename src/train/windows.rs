@@ -15,6 +15,7 @@ use rand_chacha::{
 use std::{
     sync::{
         Arc,
+        atomic::AtomicBool,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -50,8 +51,9 @@ pub struct Windows {
 
 impl Windows {
     /// # Errors
-    /// [`Error::Settings`] for an augmentation that cannot be, [`Error::Audio`] for its sounds.
-    pub fn new(clips: Arc<Clips>, chosen: Vec<usize>, settings: &TrainSettings) -> Result<Self> {
+    /// [`Error::Settings`] for an augmentation that cannot be, [`Error::Audio`] for its sounds, [`Error::Interrupted`] once
+    /// `stop` is set while they are read.
+    pub fn new(clips: Arc<Clips>, chosen: Vec<usize>, settings: &TrainSettings, stop: &AtomicBool) -> Result<Self> {
         let ends = chosen.iter().scan(0, |sum, &i| {
             *sum += clips.clips[i].samples as u64;
             Some(*sum)
@@ -62,7 +64,7 @@ impl Windows {
             false => {
                 let mixes_own = augment.mix.as_ref().is_some_and(|mix| mix.from.is_none());
                 let pool = mixes_own.then(|| own_clips(&clips, &chosen)).transpose()?.map(Arc::new);
-                Some(Augmenter::new(augment, clips.sample_rate, pool)?)
+                Some(Augmenter::new(augment, clips.sample_rate, pool, stop)?)
             }
         };
         Ok(Self { clips, chosen, ends, settings: settings.clone(), augmenter })

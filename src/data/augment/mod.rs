@@ -5,7 +5,8 @@
 //! use audiodiff::data::augment::{AugmentSettings, Augmenter, Gain, Interval};
 //!
 //! let gain = Some(Gain { db: Interval::new(-12.0, 3.0), chance: 1.0 });
-//! let augmenter = Augmenter::new(&AugmentSettings { gain, ..Default::default() }, 24_000, None)?;
+//! let stop = std::sync::atomic::AtomicBool::new(false);
+//! let augmenter = Augmenter::new(&AugmentSettings { gain, ..Default::default() }, 24_000, None, &stop)?;
 //! let clip = vec![0.5; 24_000];
 //! assert_eq!(augmenter.apply(&clip, 7), augmenter.apply(&clip, 7));
 //! assert_ne!(augmenter.apply(&clip, 7), augmenter.apply(&clip, 8));
@@ -26,7 +27,7 @@ pub use settings::{AddedNoise, AugmentSettings, Bandwidth, Gain, Interval, Mix, 
 use crate::{Result, dsp::convolution::Convolver};
 use draws::{Draws, Stream};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// Augments clips of one sample rate; may be shared between threads.
 pub struct Augmenter {
@@ -82,14 +83,19 @@ impl Augmenter {
     ///
     /// # Errors
     /// [`crate::Error::Settings`] for what is out of range, or for a `mix` without sources; that of the first file of a
-    /// folder that cannot be read.
-    pub fn new(settings: &AugmentSettings, sample_rate: u32, clips: Option<Arc<Pool>>) -> Result<Self> {
+    /// folder that cannot be read; [`crate::Error::Interrupted`] once `stop` is set.
+    pub fn new(
+        settings: &AugmentSettings,
+        sample_rate: u32,
+        clips: Option<Arc<Pool>>,
+        stop: &AtomicBool,
+    ) -> Result<Self> {
         let settings = settings.clone().validated(sample_rate)?;
         let folder = |folder: Option<&std::path::PathBuf>| {
-            folder.map_or_else(|| Ok(Pool::default()), |folder| Pool::of_folder(folder, sample_rate))
+            folder.map_or_else(|| Ok(Pool::default()), |folder| Pool::of_folder(folder, sample_rate, stop))
         };
         let sources = match (&settings.mix, clips) {
-            (Some(Mix { from: Some(path), .. }), _) => Arc::new(Pool::of_folder(path, sample_rate)?),
+            (Some(Mix { from: Some(path), .. }), _) => Arc::new(Pool::of_folder(path, sample_rate, stop)?),
             (_, clips) => clips.unwrap_or_default(),
         };
         if settings.mix.is_some() && sources.is_empty() {

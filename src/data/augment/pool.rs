@@ -2,11 +2,15 @@
 //! augments while it runs never waits for a disk.
 
 use crate::{
-    Result, audio,
+    Error, Result,
+    audio::{AudioReader, StreamResampler},
     batch::{Found, Inputs},
     path_text,
 };
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// Clips by name.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,26 +30,25 @@ impl Pool {
     /// All recordings of a folder, in every depth, resampled to `sample_rate`.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] or [`crate::Error::Audio`] for the first that cannot be read, [`crate::Error::Data`] where there is none.
-    pub fn of_folder(folder: &Path, sample_rate: u32) -> Result<Self> {
+    /// [`Error::Io`] or [`Error::Audio`] for the first that cannot be read, [`Error::Data`] where there is none,
+    /// [`Error::Interrupted`] once `stop` is set.
+    pub fn of_folder(folder: &Path, sample_rate: u32, stop: &AtomicBool) -> Result<Self> {
         let mut inputs = Inputs::default();
         inputs.add_recordings(folder, None);
         match inputs.unreadable.pop() {
             Some(error) => Err(error),
-            None => Self::of_files(&inputs.found, sample_rate),
+            None => Self::of_files(&inputs.found, sample_rate, stop),
         }
     }
 
     /// These recordings, by their names.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] or [`crate::Error::Audio`] for the first that cannot be read.
-    pub fn of_files(files: &[Found], sample_rate: u32) -> Result<Self> {
+    /// [`Error::Io`] or [`Error::Audio`] for the first that cannot be read, [`Error::Interrupted`] once `stop` is set.
+    pub fn of_files(files: &[Found], sample_rate: u32, stop: &AtomicBool) -> Result<Self> {
         let share = (Self::MOST_S * f64::from(sample_rate) / files.len().max(1) as f64) as usize;
         let read = |found: &Found| {
-            let mut samples = audio::read_at(&found.input, sample_rate)?.samples;
-            samples.truncate(share.max(1));
-            samples.shrink_to_fit();
+            let samples = start_of(&found.input, sample_rate, share.max(1), stop)?;
             Ok((path_text::to_text(&found.name).into_owned(), samples))
         };
         Ok(Self::of_clips(files.iter().map(read).collect::<Result<Vec<_>>>()?))
@@ -75,4 +78,24 @@ impl Pool {
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.clips.iter().position(|(other, _)| other == name)
     }
+}
+
+/// At most the first `most` samples of a recording at `sample_rate`; what comes after them is not read.
+fn start_of(path: &Path, sample_rate: u32, most: usize, stop: &AtomicBool) -> Result<Vec<f32>> {
+    let mut reader = AudioReader::open(path)?;
+    let mut resampler = StreamResampler::new(reader.source().sample_rate, sample_rate)?;
+    let mut samples = Vec::new();
+    while samples.len() < most {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let Some(chunk) = reader.next() else {
+            resampler.finish(&mut samples)?;
+            break;
+        };
+        resampler.push(&chunk?, &mut samples)?;
+    }
+    samples.truncate(most);
+    samples.shrink_to_fit();
+    Ok(samples)
 }

@@ -8,10 +8,15 @@ const RATE: u32 = 24_000;
 /// A training window.
 const WINDOW: usize = 16_896;
 
+/// Nobody stops.
+fn go_on() -> AtomicBool {
+    AtomicBool::new(false)
+}
+
 fn only(change: impl FnOnce(&mut AugmentSettings)) -> Augmenter {
     let mut settings = AugmentSettings::default();
     change(&mut settings);
-    Augmenter::new(&settings, RATE, None).unwrap()
+    Augmenter::new(&settings, RATE, None, &go_on()).unwrap()
 }
 
 fn at(value: f32) -> Interval {
@@ -63,7 +68,7 @@ fn fundamental(x: &[f32]) -> f64 {
 #[test]
 fn off_is_bit_for_bit_the_same() {
     let clip = speech();
-    let off = Augmenter::new(&AugmentSettings::default(), RATE, None).unwrap();
+    let off = Augmenter::new(&AugmentSettings::default(), RATE, None, &go_on()).unwrap();
     assert!(off.apply(&clip, 3) == clip);
     assert_eq!(off.plan(3, None), Applied::default());
     assert_eq!(off.input_for(WINDOW), WINDOW);
@@ -83,7 +88,7 @@ fn all(chance: f32) -> Augmenter {
         gain: Some(Gain { db: Interval::new(-12.0, 3.0), chance }),
     };
     let others = Pool::of_clips([("a".into(), voice(130.0, 30_000)), ("b".into(), voice(330.0, 9000))]);
-    Augmenter::new(&settings, RATE, Some(Arc::new(others))).unwrap()
+    Augmenter::new(&settings, RATE, Some(Arc::new(others)), &go_on()).unwrap()
 }
 
 #[test]
@@ -316,8 +321,52 @@ fn folders_of_rooms_noises_and_sources_are_used() {
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     for name in ["empty", "missing"] {
         let reverb = Some(Reverb { from: from(name), ..Reverb::default() });
-        let error = Augmenter::new(&AugmentSettings { reverb, ..Default::default() }, RATE, None).err().unwrap();
+        let error =
+            Augmenter::new(&AugmentSettings { reverb, ..Default::default() }, RATE, None, &go_on()).err().unwrap();
         assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn reading_a_pool_ends_once_it_is_to_stop() {
+    let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+    let from = || Some(samples.clone());
+    let stopped = AtomicBool::new(true);
+    for settings in [
+        AugmentSettings { reverb: Some(Reverb { from: from(), ..Reverb::default() }), ..Default::default() },
+        AugmentSettings {
+            noise: Some(AddedNoise { snr_db: at(9.0), colour: NoiseColour::White, from: from(), chance: 1.0 }),
+            ..Default::default()
+        },
+        AugmentSettings { mix: Some(Mix { level_db: at(-9.0), from: from(), chance: 1.0 }), ..Default::default() },
+    ] {
+        let error = Augmenter::new(&settings, RATE, None, &stopped).err().unwrap();
+        assert!(matches!(error, crate::Error::Interrupted), "{settings:?}: {error}");
+    }
+}
+
+/// An even share of each file's start, at the pool's rate, is what reading the whole would have begun with.
+#[test]
+fn a_pool_holds_what_its_files_begin_with() {
+    let folder = tempfile::tempdir().unwrap();
+    for i in 0..4 {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 8_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::create(folder.path().join(format!("{i}.wav")), spec).unwrap();
+        // Longer than a share at 1 Hz less: 900 s of 3600 for each of four.
+        (0..20_000).for_each(|n| writer.write_sample((n * (i + 3) % 9_000) as i16).unwrap());
+        writer.finalize().unwrap();
+    }
+    let mut inputs = crate::batch::Inputs::default();
+    inputs.add_recordings(folder.path(), None);
+    let pool = Pool::of_files(&inputs.found, RATE, &go_on()).unwrap();
+    assert_eq!(pool.len(), 4);
+    for (i, found) in inputs.found.iter().enumerate() {
+        assert_eq!(pool.clip(i), crate::audio::read_at(&found.input, RATE).unwrap().samples);
     }
 }
 
@@ -328,14 +377,14 @@ fn a_clip_is_not_mixed_with_itself() {
         mix: Some(Mix { level_db: at(-6.0), from: None, chance: 1.0 }),
         ..AugmentSettings::default()
     };
-    let augmenter = Augmenter::new(&settings, RATE, pool(&["a", "b", "c"])).unwrap();
+    let augmenter = Augmenter::new(&settings, RATE, pool(&["a", "b", "c"]), &go_on()).unwrap();
     let mut others: Vec<String> = (0..100).map(|seed| augmenter.plan(seed, Some("b")).mix.unwrap().sound).collect();
     others.sort();
     others.dedup();
     assert_eq!(others, ["a", "c"]);
-    let alone = Augmenter::new(&settings, RATE, pool(&["a"])).unwrap();
+    let alone = Augmenter::new(&settings, RATE, pool(&["a"]), &go_on()).unwrap();
     assert_eq!(alone.plan(0, Some("a")).mix, None);
-    let error = Augmenter::new(&settings, RATE, None).err().unwrap().to_string();
+    let error = Augmenter::new(&settings, RATE, None, &go_on()).err().unwrap().to_string();
     assert!(error.contains("no other clips"), "{error}");
 }
 

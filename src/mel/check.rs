@@ -40,6 +40,8 @@ pub enum Concern {
     NarrowRange,
     /// Frames hold one value that is not the floor, as the padding of a batch does.
     Padded,
+    /// It ends in one frame again and again, as a batch does that is padded with each item's last.
+    StandsStill,
 }
 
 impl fmt::Display for Finding {
@@ -75,6 +77,9 @@ const CUT_OFF_SHARE: f64 = 0.05;
 const NATURAL_FLOORS: [f32; 6] = [-11.512_925, -16.118_095, -18.420_681, -13.815_511, -9.210_34, -6.907_755];
 /// … those of log10, and what they are mapped to.
 const OTHER_FLOORS: [f32; 5] = [-10.0, -8.0, -7.0, -5.0, -4.0];
+
+/// Frames in a row that are the same in every digit, which no recording has but in digital silence, and no network's guess.
+const STANDS_STILL: usize = 4;
 
 /// How the convention is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,12 +125,34 @@ pub fn check_as(
     let padding = bounds.padding(mel);
     let sound = (0..mel.frames()).filter(|t| padding.binary_search(t).is_err()).flat_map(|t| mel.frame(t));
     let sound = MelSpectrogram::new(sound.copied().collect(), mel.n_mels());
-    let findings = Comparison::new(subject.clone(), &sound, convention, bounds, origin).run()?;
+    let findings = Comparison::new(subject.clone(), &sound, convention, bounds.clone(), origin).run()?;
     let padded = (!padding.is_empty()).then(|| Finding {
         concern: Concern::Padded,
         message: format!("{subject}: {}; padding, rendered as silence", placed(&padding, mel)),
     });
-    Ok(findings.into_iter().chain(padded).collect())
+    let alike = frames_alike_at_the_end(mel, &bounds);
+    let stands_still = (alike >= STANDS_STILL).then(|| Finding {
+        concern: Concern::StandsStill,
+        message: format!(
+            "{subject}: the last {alike} of {} frames are one and the same, which is heard as a sound that stands still; if \
+             they are padding, cut them off",
+            mel.frames()
+        ),
+    });
+    Ok(findings.into_iter().chain(padded).chain(stands_still).collect())
+}
+
+/// How many frames at the end are like the last one, where that is neither silence nor padding that is known as such. A mel
+/// that is one frame throughout was made so.
+fn frames_alike_at_the_end(mel: &MelSpectrogram, bounds: &Bounds) -> usize {
+    let last = mel.frame(mel.frames() - 1);
+    let is_at_floor =
+        |(m, &stored): (usize, &f32)| (bounds.level(m, stored) - bounds.low()[m]).abs() <= nats::NEAR_FLOOR;
+    if last.iter().enumerate().all(is_at_floor) || bounds.is_padding(last) {
+        return 0;
+    }
+    let alike = (0..mel.frames()).rev().take_while(|&t| mel.frame(t) == last).count();
+    if alike == mel.frames() { 0 } else { alike }
 }
 
 /// Where frames of one value lie: `the last 100 of 229 frames are 0 throughout`.
@@ -691,6 +718,26 @@ mod tests {
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert!(findings[0].message.contains("the last 5 of "), "{}", findings[0]);
         assert!(findings[0].message.ends_with("are 0 throughout; padding, rendered as silence"), "{}", findings[0]);
+    }
+
+    #[test]
+    fn an_end_that_stands_still_is_said() {
+        let native = MelConvention::native();
+        let speech = extract(&recording("speech-en.wav"), &native).unwrap();
+        let ended = |with: &[f32], times: usize| {
+            let values = [speech.slice(0..100).values(), &with.repeat(times)].concat();
+            check("x.npy", &MelSpectrogram::new(values, 100), &native).unwrap()
+        };
+        // np.pad(mel, ((0, 0), (0, 9)), mode="edge")
+        let findings = ended(speech.frame(99), 9);
+        assert_eq!(findings.iter().map(|finding| finding.concern).collect::<Vec<_>>(), [Concern::StandsStill]);
+        assert!(
+            findings[0].message.starts_with("x.npy: the last 10 of 109 frames are one and the same"),
+            "{}",
+            findings[0]
+        );
+        // Digital silence does repeat itself.
+        assert_eq!(ended(&[native.stored(0, 0.0) as f32; 100], 50), []);
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! The presets against the projects' own formulas (tests/fixtures/conventions/make.py).
+//! The presets against the projects' own formulas (tests/fixtures/conventions/make.py), and what recognition makes of theirs and
+//! other mels. `CONVENTIONS=3000 cargo test --release --test conventions no_preset -- --nocapture` tries as many conventions that
+//! are no preset as are asked for, the same ones each time.
+
+mod guessed;
 
 use audiodiff::{
     audio,
@@ -7,6 +11,7 @@ use audiodiff::{
         recognise::{Ranking, Recording, recognise, recognise_among, rendered_alike},
     },
 };
+use guessed::guessed;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -139,6 +144,8 @@ struct Tally {
     right: usize,
     open: usize,
     wrong: Vec<String>,
+    /// Certain and right but for the hop, which single frames don't tell and which the answer says it takes for granted.
+    other_hop: usize,
     /// Not certain, but taken for the built-in model's own: rightly and wrongly.
     own: [usize; 2],
 }
@@ -148,6 +155,10 @@ impl Tally {
         match (ranking.certain(), ranking.not_contradicted(&MelConvention::native())) {
             (Some(certain), _) if agrees(certain.convention, truth) || clip.is_near(certain.convention, truth) => {
                 self.right += 1;
+            }
+            (Some(certain), _) if agrees(&MelConvention { hop: truth.hop, ..certain.convention.clone() }, truth) => {
+                assert!(ranking.takes_hop_for_granted());
+                self.other_hop += 1;
             }
             (Some(certain), _) => {
                 self.wrong.push(format!("{} by {truth:?} is called {}", clip.name, certain.convention.name));
@@ -163,15 +174,17 @@ impl Tally {
 
     fn print(&self, of: &str) {
         let [own, taken] = self.own;
-        let (right, open, wrong) = (self.right, self.open, self.wrong.len());
-        println!("{of:34} right {right:4}, open {open:4} (the model's own {own}, taken for it {taken}), wrong {wrong}");
+        let (right, open, hop, wrong) = (self.right, self.open, self.other_hop, self.wrong.len());
+        println!(
+            "{of:34} right {right:4}, open {open:4} (the model's own {own}, taken for it {taken}), wrong {wrong}, the hop alone {hop}"
+        );
     }
 }
 
-/// Clips enough to tell: two seconds of each fourth.
+/// Clips enough to tell: two seconds of each third, of which two begin with silence.
 fn few_clips() -> Vec<Clip> {
     let cut = |clip: Clip| Clip::new(clip.name, clip.at_rate[&24_000].iter().copied().take(48_000).collect());
-    clips().into_iter().step_by(4).map(cut).collect()
+    clips().into_iter().step_by(3).map(cut).collect()
 }
 
 #[test]
@@ -219,7 +232,9 @@ fn a_convention_that_is_no_preset_is_never_certain() {
     tallies[1].print("left out, with the recording");
     let mut random = ChaCha8Rng::seed_from_u64(17);
     let mut near = [Tally::default(), Tally::default()];
-    for i in 0..NEAR {
+    let clips: Vec<Clip> = clips.into_iter().chain([tones_and_noise()]).collect();
+    let count = std::env::var("CONVENTIONS").map_or(60, |n| n.parse().expect("CONVENTIONS is a number"));
+    for i in 0..count {
         let (c, clip) = (near_a_preset(&mut random), &clips[i % clips.len()]);
         let (shape, values) = stored(&clip.mel(&c), c.layout);
         for (tally, recording) in near.iter_mut().zip([None, Some(clip.recording())]) {
@@ -229,22 +244,33 @@ fn a_convention_that_is_no_preset_is_never_certain() {
     near[0].print("random, near presets");
     near[1].print("random, near, with the recording");
     for tally in tallies.iter().chain(&near) {
-        assert!(tally.wrong.is_empty(), "{:#?}", tally.wrong);
+        // Beyond chance: one in a thousand, so none of a few.
+        let total = tally.right + tally.open + tally.wrong.len();
+        assert!(1000 * tally.wrong.len() <= total, "{:#?}", tally.wrong);
     }
 }
 
-/// Random conventions, as many as the tests have time for.
-const NEAR: usize = 60;
+/// A sweep over four octaves, hiss that comes and goes, and silence.
+fn tones_and_noise() -> Clip {
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let mut phase = 0.0f64;
+    let sound = (0..36_000).map(|i| {
+        let s = f64::from(i) / 24_000.0;
+        phase += 200.0 * 2f64.powf(s * 8.0 / 3.0) / 24_000.0;
+        let hiss = f64::from(random.next_u32()) / f64::from(u32::MAX) - 0.5;
+        (0.3 * (std::f64::consts::TAU * phase).sin() + 0.2 * hiss * (3.0 * s).sin().max(0.0)) as f32
+    });
+    Clip::new("tones and noise", sound.chain(std::iter::repeat_n(0.0, 12_000)).collect())
+}
 
-/// A preset with one to three of its numbers changed to others that are about. A hop alone is not changed: it leaves no trace in
-/// single frames, so that filters which are proven are taken with the hop of their program.
+/// A preset with one to three of its numbers changed to others that are about.
 fn near_a_preset(random: &mut ChaCha8Rng) -> MelConvention {
     let mut pick = |n: usize| random.next_u32() as usize % n;
     loop {
         let base = &presets::all()[pick(presets::all().len())].convention;
         let mut c = base.clone();
         for _ in 0..=pick(3) {
-            match pick(8) {
+            match pick(11) {
                 0 => c.sample_rate = [16_000, 22_050, 24_000, 32_000, 44_100, 48_000][pick(6)],
                 1 => c.f_min = [0.0, 20.0, 30.0, 40.0, 50.0, 80.0, 125.0][pick(7)],
                 2 => c.f_max = [7600.0, 8000.0, 11_025.0, 12_000.0, 16_000.0, 20_000.0][pick(6)],
@@ -254,11 +280,15 @@ fn near_a_preset(random: &mut ChaCha8Rng) -> MelConvention {
                     (c.n_fft, c.win_length, c.hop) = (n_fft, n_fft, n_fft / 4);
                 }
                 5 => (c.scale, c.area_norm) = [(MelScale::Htk, false), (MelScale::Slaney, true)][pick(2)],
-                6 => c.floor = [1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10][pick(6)],
+                6 => c.area_norm = !c.area_norm,
+                7 => c.scale = [MelScale::Htk, MelScale::Slaney, MelScale::HtkMelTriangles][pick(3)],
+                8 => c.hop = [128, 160, 200, 240, 256, 275, 300, 320, 441, 480, 512][pick(11)],
+                9 => c.floor = [1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10][pick(6)],
                 _ => c.log = [LogBase::Natural, LogBase::Ten][pick(2)],
             }
         }
-        if c.validate().is_ok() && !c.falling_bands && c.n_fft < 4096 {
+        // Frames that overlap by less than half are nobody's but Magenta's.
+        if c.validate().is_ok() && !c.falling_bands && c.n_fft < 4096 && 2 * c.hop <= c.win_length {
             return c;
         }
     }
@@ -277,23 +307,6 @@ fn looped_sound_has_no_floor_for_coming_back() {
     assert!(ranking.possible().any(|p| p.convention.name == c.name), "{:?}", ranking.candidates);
     check_as("x.npy", &tiled, c, Origin::Stated).unwrap();
     check_as("x.npy", &tiled, c, Origin::Assumed).unwrap();
-}
-
-/// What a network makes of a mel: blurred in time and frequency, with noise of up to 0.2 nats.
-fn guessed(mel: &MelSpectrogram, c: &MelConvention, noise: f32) -> MelSpectrogram {
-    let (bands, frames) = (mel.n_mels(), mel.frames());
-    let mut random = ChaCha8Rng::seed_from_u64(6);
-    // The sum of twelve uniform numbers is normal enough.
-    let mut normal = || (0..12).map(|_| random.next_u32() as f32 / u32::MAX as f32).sum::<f32>() - 6.0;
-    let at = |t: usize, m: usize| mel.frame(t)[m];
-    let blurred = |t: usize, m: usize| {
-        let (before, after) = (at(t.saturating_sub(1), m), at((t + 1).min(frames - 1), m));
-        let (below, above) = (at(t, m.saturating_sub(1)), at(t, (m + 1).min(bands - 1)));
-        0.5 * at(t, m) + 0.125 * (before + after + below + above)
-    };
-    let nat = c.stored_slope().abs() as f32;
-    let all = (0..frames).flat_map(|t| (0..bands).map(move |m| (t, m)));
-    MelSpectrogram::new(all.map(|(t, m)| blurred(t, m) + noise * nat * normal()).collect(), bands)
 }
 
 #[test]

@@ -11,6 +11,10 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
 
 /// Frames of white noise that the expectations are taken from: enough for two digits.
 const NOISE_FRAMES: usize = 200;
@@ -25,9 +29,11 @@ pub struct BankEvidence {
     intervals: Vec<Interval>,
     /// [M]: the band has a bin that no other band sees.
     alone: Vec<bool>,
-    /// [NOISE_FRAMES][F]: magnitudes of white noise.
-    noise: Vec<Vec<f32>>,
+    noise: Arc<Noise>,
 }
+
+/// [NOISE_FRAMES][F]: magnitudes of windowed white noise.
+type Noise = Vec<Vec<f32>>;
 
 /// Bounds of what goes to the upper band for 1 that goes to the lower; `None` where no bin lies under both.
 type Interval = Option<(f64, f64)>;
@@ -95,7 +101,7 @@ impl BankEvidence {
     pub fn noise_fluctuation(&self) -> Vec<Option<f64>> {
         let n_mels = self.bank.n_mels();
         let (mut bands, mut rows) = (vec![0.0; n_mels], vec![Vec::with_capacity(NOISE_FRAMES); n_mels - 1]);
-        for magnitude in &self.noise {
+        for magnitude in self.noise.iter() {
             self.bank.bands(magnitude, &mut bands);
             for (row, pair) in rows.iter_mut().zip(bands.windows(2)) {
                 if pair[0] > 0.0 && pair[1] > 0.0 {
@@ -131,8 +137,16 @@ impl BankEvidence {
     }
 }
 
-/// [NOISE_FRAMES][F]: windowed white noise, of mean magnitude about 1.
-fn white_noise(c: &MelConvention) -> Vec<Vec<f32>> {
+/// White noise of mean magnitude about 1. The presets share a few windows.
+fn white_noise(c: &MelConvention) -> Arc<Noise> {
+    type ByWindow = HashMap<(usize, usize, bool), Arc<Noise>>;
+    static MADE: LazyLock<Mutex<ByWindow>> = LazyLock::new(Mutex::default);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let window = (c.n_fft, c.win_length, c.symmetric_window);
+    made.entry(window).or_insert_with(|| Arc::new(make_white_noise(c))).clone()
+}
+
+fn make_white_noise(c: &MelConvention) -> Noise {
     let mut generator = ChaCha8Rng::seed_from_u64(0);
     let mut analysis = Analysis::new(c.n_fft, c.win_length, c.symmetric_window);
     let scale = 1.7 / analysis.window_norm();

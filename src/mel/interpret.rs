@@ -64,7 +64,12 @@ pub fn interpret(subject: impl fmt::Display, array: RawArray, said: &Said) -> Re
     let ranking = recognise_in(&array.shape, &array.values, said.layout, said.recording);
     let own = MelConvention::native();
     let (candidate, note) = match (ranking.certain(), ranking.not_contradicted(&own)) {
-        (Some(certain), _) => (certain, None),
+        (Some(certain), _) => {
+            let MelConvention { name, hop, .. } = certain.convention;
+            let text =
+                format!("its numbers prove the filters of {name}, but not its hop of {hop} samples, which is taken");
+            (certain, ranking.takes_hop_for_granted().then(|| format!("{subject}: {text}")))
+        }
         // As frames on standard input are: what a model takes needs no proof, as long as nothing contradicts it.
         (None, Some(own)) => {
             let name = &own.convention.name;

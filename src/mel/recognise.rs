@@ -4,9 +4,10 @@
 //! gives, a floor that is not its own, a frame that its filters cannot make, a number of frames that the recording does not
 //! have) rules it out. What is merely odd (too smooth in time for its logarithm, hardly any range) makes it unlikely.
 //! That the others are ruled out proves nothing, for most conventions are nobody's preset. An answer is certain only where
-//! the numbers speak for it, too: where the recording is at hand and its own mel agrees value by value, or where the
-//! filters foretell bands from their neighbours (as narrow bands that share their bins do) and are right frame after
-//! frame. Other filters hardly ever are. What nothing contradicts and nothing proves stays open.
+//! the numbers speak for it, too: where the recording is at hand and its own mel agrees value by value, where the filters
+//! foretell bands from their neighbours (as narrow bands that share their bins do) and are right frame after frame, or where
+//! an epsilon under the root makes digital silence show each filter's area. Other filters hardly ever are. What nothing
+//! contradicts and nothing proves stays open.
 
 use super::{
     Layout, LogBase, MelConvention,
@@ -17,7 +18,10 @@ use super::{
     presets::{self, Preset},
 };
 use crate::dsp::resample::resample;
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    hash::{DefaultHasher, Hasher},
+};
 
 /// How many times a lowest value has to occur to be a floor and no accident.
 const FLOOR_COUNT: usize = 8;
@@ -38,6 +42,9 @@ const COMPARED_S: usize = 20;
 
 /// Bands that the filters have to foretell before they are proven.
 const FORETOLD: usize = 40;
+
+/// Frames that are held against every candidate's filters, spread over the whole mel: of twenty minutes no more than of one.
+const MOST_FRAMES: usize = 4000;
 
 /// The recording that a mel was made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +100,8 @@ pub struct Ranking {
     certain: usize,
     /// How many are left of which nothing is contradicted, though nothing proves them: 0 where some are certain.
     left: usize,
+    /// The certain one's mel of the recording agrees with the numbers.
+    by_recording: bool,
     /// What keeps the answer from being certain, or what has to be known about the array.
     pub notes: Vec<String>,
 }
@@ -107,6 +116,11 @@ impl Ranking {
     /// proves it either: what whoever takes that convention may take for granted.
     pub fn not_contradicted(&self, own: &MelConvention) -> Option<&Candidate> {
         self.candidates[..self.left].iter().find(|c| rendered_alike(c.convention, own))
+    }
+
+    /// Whether the certain one's hop is only what its program has: filters leave their trace in every frame, the hop in none.
+    pub fn takes_hop_for_granted(&self) -> bool {
+        self.certain > 0 && !self.by_recording
     }
 
     /// Others that give the same rendering as the certain one.
@@ -147,7 +161,7 @@ pub fn recognise_among(
     let sized = shape.len() >= 2 && !values.is_empty() && shape.iter().product::<usize>() == values.len();
     if !sized || !lowest.is_finite() || !highest.is_finite() {
         notes.push("this is no array of two axes with finite numbers".into());
-        return Ranking { summary, candidates: vec![], certain: 0, left: 0, notes };
+        return Ranking { summary, candidates: vec![], certain: 0, left: 0, by_recording: false, notes };
     }
     let axes = squeezed(shape);
     let [rows, columns] = [axes[axes.len() - 2], axes[axes.len() - 1]];
@@ -181,7 +195,7 @@ pub fn recognise_among(
         notes.push(format!("no axis of {shape:?} has a preset's number of bands ({})", counts.join(", ")));
     }
     let (certain, left) = certain_count(&mut candidates, &views, agrees, &mut notes);
-    Ranking { summary, candidates, certain, left, notes }
+    Ranking { summary, candidates, certain, left, by_recording: agrees, notes }
 }
 
 fn band_counts() -> Vec<usize> {
@@ -197,15 +211,48 @@ struct View {
     n_mels: usize,
     /// [T, M]
     values: Vec<f32>,
-    /// All values are half-precision numbers.
-    half: bool,
+    rounding: Rounding,
+    /// Each band's lowest, highest and mean value.
+    bands: Vec<BandRange>,
     /// Each band's lowest value, where it occurs [`FLOOR_COUNT`] times.
     repeated: Vec<Option<f32>>,
+    /// The lowest value of all, and how many times it occurs.
     lowest: (f32, usize),
     /// The lowest value occurs often enough, in bands enough.
     has_floor: bool,
     /// Bands that never leave the lowest value, between two that do.
     silent_between: Vec<usize>,
+    /// The frames that the filters are tried on: all, or [`MOST_FRAMES`] of them, evenly spread.
+    tried: Vec<usize>,
+    /// Between the lowest and the highest hundredth of the values of these.
+    span: f32,
+}
+
+/// The numbers that a file's values are among.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rounding {
+    Single,
+    Half,
+    Bfloat,
+}
+
+impl Rounding {
+    fn of(values: &[f32]) -> Self {
+        if values.iter().all(|v| half::bf16::from_f32(*v).to_f32() == *v) {
+            Self::Bfloat
+        } else if values.iter().all(|v| half::f16::from_f32(*v).to_f32() == *v) {
+            Self::Half
+        } else {
+            Self::Single
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct BandRange {
+    low: f32,
+    high: f32,
+    mean: f64,
 }
 
 impl View {
@@ -218,61 +265,90 @@ impl View {
                 .collect(),
         };
         let n_mels = if layout == Layout::BandsFirst { rows } else { columns };
-        let half = values.iter().all(|&v| half::f16::from_f32(v).to_f32() == v);
-        let lowest = values.iter().copied().fold(f32::INFINITY, f32::min);
+        let rounding = Rounding::of(&values);
+        let frames = values.len() / n_mels;
+        let mut bands = vec![BandRange { low: f32::INFINITY, high: f32::NEG_INFINITY, mean: 0.0 }; n_mels];
+        for frame in values.chunks_exact(n_mels) {
+            for (band, &v) in bands.iter_mut().zip(frame) {
+                (band.low, band.high) = (band.low.min(v), band.high.max(v));
+                band.mean += f64::from(v) / frames as f64;
+            }
+        }
+        let lowest = bands.iter().map(|band| band.low).fold(f32::INFINITY, f32::min);
+        let most = frames.min(MOST_FRAMES);
         let mut view = Self {
             layout,
             n_mels,
             values,
-            half,
+            rounding,
+            bands,
             repeated: vec![],
             lowest: (lowest, 0),
             has_floor: false,
             silent_between: vec![],
+            tried: (0..most).map(|i| i * frames / most).collect(),
+            span: 0.0,
         };
-        let fresh = view.fresh_frames();
-        let mut bands_at_lowest = 0;
-        for m in 0..n_mels {
-            let least = view.band(m).fold(f32::INFINITY, f32::min);
-            let at_least = |&(v, fresh): &(f32, bool)| fresh && v <= least + view.tolerance(least);
-            let count = view.band(m).zip(fresh.iter().copied()).filter(at_least).count();
-            view.repeated.push((count >= FLOOR_COUNT).then_some(least));
-            if least <= lowest + view.tolerance(lowest) {
-                view.lowest.1 += count;
-                bands_at_lowest += 1;
-            }
-        }
-        view.has_floor = view.lowest.1 >= FLOOR_COUNT && bands_at_lowest >= FLOOR_BANDS;
-        let silent: Vec<bool> =
-            (0..n_mels).map(|m| view.band(m).all(|v| v <= lowest + view.tolerance(lowest))).collect();
+        let counts = view.counts_of_lowest();
+        let is_lowest = |v: f32| v <= lowest + view.tolerance(lowest);
+        let bands_at_lowest: Vec<usize> = (0..n_mels).filter(|&m| is_lowest(view.bands[m].low)).collect();
+        let count = bands_at_lowest.iter().map(|&m| counts[m]).sum();
+        let silent: Vec<bool> = view.bands.iter().map(|band| is_lowest(band.high)).collect();
         let between = |m: usize| silent[m] && silent[..m].contains(&false) && silent[m..].contains(&false);
         view.silent_between = (0..n_mels).filter(|&m| between(m)).collect();
+        view.repeated =
+            view.bands.iter().zip(&counts).map(|(band, &n)| (n >= FLOOR_COUNT).then_some(band.low)).collect();
+        view.lowest.1 = count;
+        view.has_floor = count >= FLOOR_COUNT && bands_at_lowest.len() >= FLOOR_BANDS;
+        view.span = view.span_of_tried();
         view
+    }
+
+    /// [M]: how many times each band's lowest value occurs. Looped sound comes back with all its values, the lowest among them,
+    /// which for that is no floor: a frame that was there before counts only where it goes on with the one before it, as
+    /// silence does.
+    fn counts_of_lowest(&self) -> Vec<usize> {
+        let limits: Vec<f32> = self.bands.iter().map(|band| band.low + self.tolerance(band.low)).collect();
+        let (mut counts, mut seen) = (vec![0; self.n_mels], HashSet::new());
+        for t in 0..self.frames() {
+            let mut hasher = DefaultHasher::new();
+            self.frame(t).iter().for_each(|v| hasher.write_u32(v.to_bits()));
+            if seen.insert(hasher.finish()) || t > 0 && self.frame(t) == self.frame(t - 1) {
+                for ((count, v), limit) in counts.iter_mut().zip(self.frame(t)).zip(&limits) {
+                    *count += usize::from(v <= limit);
+                }
+            }
+        }
+        counts
+    }
+
+    fn span_of_tried(&self) -> f32 {
+        let mut values: Vec<f32> = self.tried.iter().flat_map(|&t| self.frame(t).iter().copied()).collect();
+        let (low, high) = (values.len() / 100, values.len() - 1 - values.len() / 100);
+        let low = *values.select_nth_unstable_by(low, f32::total_cmp).1;
+        let high = *values.select_nth_unstable_by(high, f32::total_cmp).1;
+        high - low
     }
 
     fn frames(&self) -> usize {
         self.values.len() / self.n_mels
     }
 
-    /// [T]: the frame is new, or goes on with the one before it. Looped sound comes back with all its values, the lowest
-    /// among them, which for that is no floor; silence stands still.
-    fn fresh_frames(&self) -> Vec<bool> {
-        let mut seen = HashSet::new();
-        let bits = |t: usize| self.frame(t).iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
-        (0..self.frames()).map(|t| seen.insert(bits(t)) || t > 0 && self.frame(t) == self.frame(t - 1)).collect()
-    }
-
     fn frame(&self, t: usize) -> &[f32] {
         &self.values[t * self.n_mels..(t + 1) * self.n_mels]
     }
 
-    fn band(&self, m: usize) -> impl Iterator<Item = f32> {
-        self.values[m..].iter().step_by(self.n_mels).copied()
-    }
-
     /// How far a stored number may lie from the exact one by rounding alone.
     fn tolerance(&self, value: f32) -> f32 {
-        if self.half { value.abs() * 5e-4 + 1e-4 } else { value.abs() * 2e-6 + 2e-5 }
+        match self.rounding {
+            Rounding::Single => value.abs() * 2e-6 + 2e-5,
+            Rounding::Half => value.abs() * 5e-4 + 1e-4,
+            Rounding::Bfloat => value.abs() * 4e-3 + 1e-4,
+        }
+    }
+
+    fn highest(&self) -> f32 {
+        self.bands.iter().map(|band| band.high).fold(f32::NEG_INFINITY, f32::max)
     }
 
     fn floor(&self) -> Option<(f32, usize)> {
@@ -281,17 +357,15 @@ impl View {
 
     fn profile(&self) -> Vec<f32> {
         let eighth = |i: usize| {
-            let bands = i * self.n_mels / 8..(i + 1) * self.n_mels / 8;
-            let count = bands.len() * self.frames();
-            bands.flat_map(|m| self.band(m)).map(f64::from).sum::<f64>() / count.max(1) as f64
+            let bands = &self.bands[i * self.n_mels / 8..(i + 1) * self.n_mels / 8];
+            (bands.iter().map(|band| band.mean).sum::<f64>() / bands.len() as f64) as f32
         };
-        if self.n_mels < 8 { vec![] } else { (0..8).map(|i| eighth(i) as f32).collect() }
+        if self.n_mels < 8 { vec![] } else { (0..8).map(eighth).collect() }
     }
 
     /// The range is one that a normalisation gives: nothing can be concluded from it.
     fn is_generic(&self) -> bool {
-        let highest = self.values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let lowest = self.lowest.0;
+        let (lowest, highest) = (self.lowest.0, self.highest());
         let at = |v: f32, edges: &[f32]| edges.iter().any(|e| (v - e).abs() < 1e-3);
         at(lowest, &[0.0, -1.0, -4.0])
             || at(highest, &[0.0, 1.0, 4.0])
@@ -310,10 +384,13 @@ fn examine(c: &'static MelConvention, view: &View, recording: Option<&Recording>
     let near = |v: f32, w: f32| (v - w).abs() <= view.tolerance(w);
 
     let lowest_floor = floors.iter().copied().fold(f32::INFINITY, f32::min);
-    if let Some((m, v)) = first_value(view, |m, v| v < floors[m] - view.tolerance(floors[m])) {
+    let ranges = || view.bands.iter().enumerate();
+    if let Some((m, BandRange { low: v, .. })) = ranges().find(|(m, b)| b.low < floors[*m] - view.tolerance(floors[*m]))
+    {
         impossible.push(format!("{v:.3} in band {m} lies below its floor {:.3}", floors[m]));
     }
-    if let Some((m, v)) = first_value(view, |m, v| v > roofs[m] + view.tolerance(roofs[m])) {
+    if let Some((m, BandRange { high: v, .. })) = ranges().find(|(m, b)| b.high > roofs[*m] + view.tolerance(roofs[*m]))
+    {
         impossible.push(format!("{v:.3} in band {m} is more than full scale gives ({:.3})", roofs[m]));
     }
     let repeated: Vec<(usize, f32)> = view.repeated.iter().enumerate().filter_map(|(m, v)| v.map(|v| (m, v))).collect();
@@ -359,7 +436,8 @@ fn examine(c: &'static MelConvention, view: &View, recording: Option<&Recording>
             ));
         }
     }
-    let span = span_in_nats(c, view);
+    // Natural logarithm.
+    let span = f64::from(view.span) / c.stored_slope().abs();
     if span < 2.5 {
         odd.push(format!("all its values would lie within {:.0} dB", span * 8.686));
     }
@@ -392,19 +470,6 @@ fn loudest(c: &MelConvention, bank: &Filterbank) -> Vec<f32> {
     let weight = |m: usize| bank.row(m).1.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
     let power = (magnitude / norm).powf(c.power);
     (0..c.n_mels).map(|m| c.stored(m, weight(m) * power + 1e-3 * c.lowest_band_value()) as f32).collect()
-}
-
-fn first_value(view: &View, is: impl Fn(usize, f32) -> bool) -> Option<(usize, f32)> {
-    view.values.iter().enumerate().map(|(i, &v)| (i % view.n_mels, v)).find(|&(m, v)| is(m, v))
-}
-
-/// Natural logarithm between the quietest and the loudest hundredth.
-fn span_in_nats(c: &MelConvention, view: &View) -> f64 {
-    let mut sorted = view.values.clone();
-    let (low, high) = (sorted.len() / 100, sorted.len() - 1 - sorted.len() / 100);
-    let low = *sorted.select_nth_unstable_by(low, f32::total_cmp).1;
-    let high = *sorted.select_nth_unstable_by(high, f32::total_cmp).1;
-    f64::from(high - low) / c.stored_slope().abs()
 }
 
 /// Compares the mel with the recording's own by each candidate, value by value. Where it agrees with one, all that are not
@@ -492,8 +557,8 @@ fn compare_filters(candidates: &mut [Candidate], views: &HashMap<Layout, View>) 
                     .insert(0, format!("neighbouring bands move {how} against each other than sound does"));
             }
         }
-        let frames = view.frames();
-        let bad = (0..frames).filter(|&t| !bank.allows(bounds(candidate.convention, view, t, rounded))).count();
+        let frames = view.tried.len();
+        let bad = view.tried.iter().filter(|&&t| !bank.allows(bounds(candidate.convention, view, t, rounded))).count();
         let share = bad as f64 / frames as f64;
         // A predicted mel obeys no filters; one with exact floors was computed, and computed ones obey exactly.
         if view.has_floor && bad >= 4 && share > 0.01 {
@@ -513,8 +578,9 @@ fn compare_filters(candidates: &mut [Candidate], views: &HashMap<Layout, View>) 
     for &winner in &found {
         let view = &views[&candidates[winner].layout];
         let (name, c) = (candidates[winner].convention.name.clone(), candidates[winner].convention);
-        let allowed = (0..view.frames()).all(|t| evidence[name.as_str()].allows(bounds(c, view, t, rounded)));
-        if !allowed || view.frames() < 100 {
+        let frames = view.tried.len();
+        let allowed = view.tried.iter().all(|&t| evidence[name.as_str()].allows(bounds(c, view, t, rounded)));
+        if !allowed || frames < 100 {
             continue;
         }
         for other in candidates.iter_mut() {
@@ -525,7 +591,7 @@ fn compare_filters(candidates: &mut [Candidate], views: &HashMap<Layout, View>) 
             let share = imagined_contradictions(c, &evidence[name.as_str()], d, &evidence[d.name.as_str()], view);
             // Neighbouring frames share samples, so that an eighth of them counts; the imagined share is taken at a
             // quarter, because real spectra are smoother than noise.
-            if share >= 0.1 && (1.0 - share / 4.0).powf(view.frames() as f64 / 8.0) < 1e-4 {
+            if share >= 0.1 && (1.0 - share / 4.0).powf(frames as f64 / 8.0) < 1e-4 {
                 other.verdict = Verdict::Impossible;
                 let why = format!(
                     "made by it, {:.0} % of the frames would contradict the filters of {name}; none does",
@@ -549,16 +615,19 @@ fn fluctuation_excess(c: &MelConvention, view: &View, bank: &BankEvidence) -> Op
     let mut excess = Vec::new();
     for (m, expected) in bank.noise_fluctuation().into_iter().enumerate() {
         let above = |m: usize, v: f32| v > floors[m] + view.tolerance(floors[m]);
-        let mut moves: Vec<f64> = (view.band(m).zip(view.band(m + 1)))
+        let mut moves: Vec<f64> = (view.tried.iter().map(|&t| (view.frame(t)[m], view.frame(t)[m + 1])))
             .filter(|&(a, b)| above(m, a) && above(m + 1, b))
             .map(|(a, b)| f64::from(b - a) / slope)
             .collect();
         if moves.len() < 12 {
             continue;
         }
-        moves.sort_by(f64::total_cmp);
+        let mut quartile = |i: usize| {
+            let place = moves.len() * i / 4;
+            *moves.select_nth_unstable_by(place, f64::total_cmp).1
+        };
         // The quartiles of a normal distribution lie 1.349 deviations apart.
-        let deviation = (moves[moves.len() * 3 / 4] - moves[moves.len() / 4]) / 1.349;
+        let deviation = (quartile(3) - quartile(1)) / 1.349;
         if let Some(expected) = expected.filter(|e| *e > 1e-3) {
             excess.push((deviation.max(1e-6) / expected).ln());
         }
@@ -592,7 +661,11 @@ fn bounds<'a>(
         let linear = c.linear(m, f64::from(v));
         // Of a small value that something was added to, few digits are left.
         let lost = 2e-6 * c.added_floor / linear.max(1e-30);
-        let tolerance = if view.half { 3.0 * BANK_TOLERANCE } else { (tolerance(linear, loudest) + lost).min(1.0) };
+        let tolerance = match view.rounding {
+            Rounding::Single => (tolerance(linear, loudest) + lost).min(1.0),
+            // The stored number's own rounding, in natural logarithms.
+            _ => (3.0 * BANK_TOLERANCE).max(f64::from(view.tolerance(v)) / c.stored_slope().abs()),
+        };
         let (mut low, mut high) = (linear * (1.0 - tolerance), linear * (1.0 + tolerance));
         if v <= lowest + view.tolerance(lowest) || linear <= c.lowest_band_value() * (1.0 + tolerance) {
             low = 0.0;
@@ -632,8 +705,20 @@ fn imagined_contradictions(
 /// frame contradicts them. `None` where some do.
 fn proven(c: &MelConvention, view: &View) -> Option<bool> {
     let bank = BankEvidence::new(c);
-    let foretold: Option<Vec<usize>> = (0..view.frames()).map(|t| bank.foretold(bounds(c, view, t, sharp))).collect();
-    foretold.map(|counts| counts.iter().sum::<usize>() >= FORETOLD)
+    let foretold: Option<Vec<usize>> = view.tried.iter().map(|&t| bank.foretold(bounds(c, view, t, sharp))).collect();
+    foretold.map(|counts| counts.iter().sum::<usize>() >= FORETOLD || silent_bands(c, view) >= FORETOLD)
+}
+
+/// How many bands' silence is the area of their filter, which no two banks have alike, and not what all bands are raised to.
+fn silent_bands(c: &MelConvention, view: &View) -> usize {
+    let is_area = |m: usize, silence: f32| {
+        let raised = c.stored(m, 0.0) as f32;
+        // Four digits of the area, of which neighbouring filters share two.
+        silence > raised + 1e3 * view.tolerance(raised)
+            && view.repeated[m].is_some_and(|v| (v - silence).abs() <= view.tolerance(v))
+    };
+    let silence = silence(c, &Filterbank::new(c));
+    silence.into_iter().enumerate().filter(|&(m, silence)| is_area(m, silence)).count()
 }
 
 fn same_filters(a: &MelConvention, b: &MelConvention) -> bool {
@@ -706,7 +791,7 @@ fn certain_count(
         notes.push(format!(
             "{:.3} to {:.3} is a range that many programs normalise to, so that nothing follows from it",
             view.lowest.0,
-            view.values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+            view.highest()
         ));
         return (0, 0);
     }
@@ -714,7 +799,11 @@ fn certain_count(
         return (0, 0);
     }
     match proven(head.convention, view) {
-        Some(true) => (twins.len(), 0),
+        Some(true) => {
+            let (name, hop) = (&head.convention.name, head.convention.hop);
+            notes.push(format!("its frames prove the filters of {name}; the hop, {hop}, leaves no trace in them"));
+            (twins.len(), 0)
+        }
         Some(false) => {
             notes.push(format!(
                 "nothing contradicts {}, but other bands, rates and hops may give numbers like these",

@@ -1,5 +1,6 @@
 //! Mels of other programs through the program: recognised, contradicted, rendered at their own rate and length.
 
+mod guessed;
 mod program;
 
 use audiodiff::{
@@ -9,6 +10,7 @@ use audiodiff::{
     render::model_mel,
     vocoder::Vocoder as _,
 };
+use guessed::guessed;
 use npyz::WriterBuilder as _;
 use program::{Program, sample};
 use std::{fs, path::Path, sync::Arc};
@@ -278,6 +280,139 @@ fn turned_and_batched_arrays_are_the_same_mel() {
     npy(&program.path("turned.npy"), &[80, 80], &square.band_major());
     program.render(&["turned.npy", "-o", "t.wav", "--convention", "hifigan-22k", "--layout", "bands-first"]).code(0);
     assert!(program.wav("s.wav").1 == program.wav("t.wav").1);
+}
+
+/// A picture as Riffusion and Auffusion draw it: a column a frame, the highest band at the top, `paint` a pixel's colours.
+fn picture(path: &Path, mel: &MelSpectrogram, paint: fn(u8) -> [u8; 3]) {
+    let (bands, frames) = (mel.n_mels(), mel.frames());
+    let grey = |x: u32, y: u32| (mel.frame(x as usize)[bands - 1 - y as usize].clamp(0.0, 1.0) * 255.0).round() as u8;
+    image::RgbImage::from_fn(frames as u32, bands as u32, |x, y| image::Rgb(paint(grey(x, y)))).save(path).unwrap();
+}
+
+#[test]
+fn a_picture_is_a_mel() {
+    for name in ["riffusion", "auffusion-picture"] {
+        let (c, program) = (preset(name), Program::new());
+        let mel = mel_of(SPEECH, c).slice(30..100);
+        picture(&program.path("x.png"), &mel, |grey| [grey; 3]);
+        program
+            .render(&["x.png", "-o", "x.wav", "--convention", "auto"])
+            .code(1)
+            .says(&["x.png", "--convention riffusion"]);
+        program.render(&["x.png", "-o", "x.wav", "--convention", name]).code(0);
+        let (spec, samples) = program.wav("x.wav");
+        assert_eq!((spec.sample_rate, samples.len()), (c.sample_rate, c.samples(mel.frames())), "{name}");
+
+        // What is heard has the picture's mel; upside down, in another order or by another root it would not.
+        let audio: Vec<f32> = samples.iter().map(|x| *x as f32 / 32_768.0).collect();
+        let again = mel::extract(&audio, c).unwrap();
+        let frames = mel.frames().min(again.frames());
+        let pairs = (8..frames - 8).flat_map(|t| mel.frame(t).iter().zip(again.frame(t)));
+        let apart: Vec<f64> = pairs.map(|(a, b)| f64::from((a - b).abs() * 255.0)).collect();
+        let apart = apart.iter().sum::<f64>() / apart.len() as f64;
+        println!("{name}: {apart:.1} grey levels");
+        assert!(apart < 12.0, "{name}: {apart} grey levels");
+
+        if name == "riffusion" {
+            // In stereo red is empty, green and blue are left and right.
+            picture(&program.path("two.png"), &mel, |grey| [0, grey, grey]);
+            program.render(&["two.png", "-o", "two.wav", "--convention", name]).code(0);
+            assert!(program.wav("two.wav").1 == samples);
+        }
+    }
+}
+
+#[test]
+fn what_torch_saves_is_explained() {
+    let program = Program::new();
+    let mut zip = zip::ZipWriter::new(fs::File::create(program.path("x.pt")).unwrap());
+    for (name, content) in [("x/data.pkl", &b"\x80\x02."[..]), ("x/data/0", &[0; 64]), ("x/version", b"3\n")] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, content).unwrap();
+    }
+    zip.finish().unwrap();
+    program.write("old.pth", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.");
+    for (file, kind, to) in [("x.pt", "is a PyTorch file", "x.npy"), ("old.pth", "is a Python pickle", "old.npy")] {
+        let line =
+            [file, kind, "python3 -c", &format!("torch.load('{file}'"), &format!("numpy.save('{to}', x.float()")];
+        program.render(&[file, "-o", "x.wav", "--convention", "ace-step-44k"]).code(1).says(&line);
+        program.run(&["mel", "info", file]).code(1).says(&line);
+    }
+}
+
+#[test]
+fn a_mel_in_bfloat16_is_its_conventions() {
+    let (c, program) = (preset("ace-step-44k"), Program::new());
+    let mel = mel_of(SPEECH, c).slice(0..120);
+    let bytes: Vec<u8> = mel.band_major().iter().flat_map(|v| half::bf16::from_f32(*v).to_le_bytes()).collect();
+    let view =
+        safetensors::tensor::TensorView::new(safetensors::Dtype::BF16, vec![1, 128, mel.frames()], &bytes).unwrap();
+    program.write("x.safetensors", safetensors::serialize([("mel", view)], None).unwrap());
+    mel::file::write(&program.path("single.npy"), &mel, c).unwrap();
+    // Its rounding, 0.03 nats at the floor, rules out what it is no more than single precision does.
+    for file in ["x.safetensors", "single.npy"] {
+        let info = program.run(&["mel", "info", file]).code(0);
+        assert!(info.out().contains("ace-step-44k       fits"), "{}", info.out());
+        program.render(&[file, "-y", "-o", "x.wav", "--convention", "ace-step-44k"]).code(0);
+        let (spec, samples) = program.wav("x.wav");
+        assert_eq!((spec.sample_rate, samples.len()), (44_100, c.samples(mel.frames())));
+    }
+}
+
+#[test]
+fn what_a_network_writes_is_rendered_as_loud_as_it_is() {
+    for (name, noise) in [
+        ("cosyvoice2-24k", 0.05),
+        ("hifigan-22k", 0.2),
+        ("nsf-hifigan-44k", 0.1),
+        ("gpt-sovits-v4", 0.2),
+        ("audioldm-16k", 0.1),
+        ("pwg-libritts", 0.2),
+        ("vevo-24k", 0.05),
+    ] {
+        let (c, program) = (preset(name), Program::new());
+        let mut audio = audiodiff::audio::read_at(sample(NOISY), c.sample_rate).unwrap().samples;
+        audio.truncate(c.sample_rate as usize);
+        let top = audio.iter().fold(0.0f32, |top, x| top.max(x.abs()));
+        audio.iter_mut().for_each(|x| *x *= 0.9 / top);
+        let mel = mel::extract(&audio, c).unwrap();
+        let level = |file: &str, mel: &MelSpectrogram| {
+            mel::file::write(&program.path(file), mel, c).unwrap();
+            let outcome = program.render(&[file, "-y", "-o", "x.wav", "--convention", name]).code(0);
+            let samples = program.wav("x.wav").1;
+            let power = samples.iter().map(|x| (f64::from(*x) / 32_768.0).powi(2)).sum::<f64>() / samples.len() as f64;
+            (10.0 * power.log10(), outcome.stderr)
+        };
+        let (own, _) = level("own.npy", &mel);
+        let (guess, said) = level("guess.npy", &guessed(&mel, c, noise));
+        println!("{name}: {own:.1} dB, guessed {guess:.1} dB");
+        // Blurring logarithms takes up to 2 dB from the peaks; the lowering of a file that is too loud took 12.
+        assert!((guess - own).abs() < 4.0, "{name}: {own:.1} dB, guessed {guess:.1} dB: {said}");
+    }
+}
+
+#[test]
+fn a_programs_configuration_is_a_convention() {
+    let (c, program) = (preset("nsf-hifigan-44k"), Program::new());
+    mel::file::write(&program.path("x.npy"), &mel_of(SPEECH, c).slice(30..90), c).unwrap();
+    program.render(&["x.npy", "-o", "preset.wav", "--convention", "nsf-hifigan-44k"]).code(0);
+    let yaml = "name: mine\nmodel: mine.onnx\nsample_rate: 44100\nhop_size: 512\nwin_size: 2048\nfft_size: 2048\n\
+                num_mel_bins: 128\nmel_fmin: 40\nmel_fmax: 16000\nmel_base: e\nmel_scale: slaney\n";
+    program.write("vocoder.yaml", format!("{yaml}colour: blue\n"));
+    let flags = ["x.npy", "-y", "-o", "own.wav", "--convention"];
+    let said = ["warning", "vocoder.yaml", "left out: colour"];
+    program.render(&[&flags[..], &["vocoder.yaml"]].concat()).code(0).says(&said);
+    assert!(program.wav("own.wav").1 == program.wav("preset.wav").1);
+    program
+        .run(&["mel", sample(SPEECH).to_str().unwrap(), "-o", "y.npy", "--convention", "vocoder.yaml"])
+        .code(0)
+        .says(&said);
+    // What is read wrongly is rendered wrongly.
+    program.write("vocoder.yaml", format!("{yaml}mel_floor: 0.01\n"));
+    program.render(&[&flags[..], &["vocoder.yaml"]].concat()).code(1).says(&["vocoder.yaml: mel_floor", "0.01"]);
+    // The log10 of before: the numbers contradict it.
+    program.write("vocoder.yaml", yaml.replace("mel_base: e", "mel_base: '10'"));
+    program.render(&[&flags[..], &["vocoder.yaml"]].concat()).code(1).says(&["x.npy", "vocoder"]);
 }
 
 #[test]

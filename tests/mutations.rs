@@ -353,6 +353,7 @@ fn readers() -> Vec<Reader> {
     let statistics = npy_of("(2, 8)", &[1.0; 16]);
     let convention = presets::named("pwg-lj").unwrap();
     let hifigan = br#"{"num_mels": 80, "n_fft": 1024, "hop_size": 256, "win_size": 1024, "sampling_rate": 22050, "fmin": 0, "fmax": 8000}"#;
+    let openutau = b"name: v\nsample_rate: 24000\nhop_size: 256\nwin_size: 1024\nfft_size: 1024\nnum_mel_bins: 80\nmel_fmin: 40\nmel_fmax: 8000.5\nmel_base: 'e'\nmel_scale: htk\nspeakers: [&a one, *a]\n";
     let list = "a.npy\n{\"input\": \"b.npy\", \"output\": \"c.wav\", \"seed\": 7, \"gain\": -3.5, \"convention\": \"hifigan-22k\"}\nd\0";
     let manifest = concat!(
         r#"{"status":"done","input":"a.npy","output":"a.wav","input_blake3":"00ff","model":"m","settings":{"steps":2},"#,
@@ -397,6 +398,7 @@ fn readers() -> Vec<Reader> {
                 ("c.json", serde_json::to_vec(&presets::named("matcha-lj-scaled").unwrap()).unwrap()),
                 ("base.toml", b"base = \"hifigan-22k\"\nhop = 300\nn_mels = 64\nf_max = 7000.5\n".to_vec()),
                 ("config.json", hifigan.to_vec()),
+                ("vocoder.yaml", openutau.to_vec()),
             ],
             read: read_convention,
         },
@@ -504,7 +506,7 @@ fn render(vocoder: Arc<dyn Vocoder>, convention: &MelConvention) -> Result<()> {
 
 fn read_convention(path: &Path, _: &[u8]) -> Result<()> {
     static VOCODER: LazyLock<Arc<dyn Vocoder>> = LazyLock::new(|| families::griffin_lim(1).unwrap());
-    let convention = user_convention::load(path)?;
+    let convention = user_convention::load(path)?.convention;
     Filterbank::new(&convention);
     render(VOCODER.clone(), &convention)
 }

@@ -153,7 +153,7 @@ fn look_into<N: Network + Vocoder + 'static>(
     terminal: &Terminal,
 ) -> Result<Outcome> {
     let seconds = flags.window.seconds;
-    let window = Window::open(flags, vocoder.clone())?;
+    let window = Window::open(flags, vocoder.clone(), terminal)?;
     let seed = flags.quality.seed.number();
     if flags.quality.seed == SeedChoice::Random {
         terminal.note(format_args!("seed {seed}"));
@@ -233,9 +233,9 @@ struct Window {
 }
 
 impl Window {
-    fn open(flags: &InspectFlags, vocoder: Arc<dyn Vocoder>) -> Result<Self> {
+    fn open(flags: &InspectFlags, vocoder: Arc<dyn Vocoder>, terminal: &Terminal) -> Result<Self> {
         let wanted = &vocoder.card().mel;
-        let settings = SourceSettings { downmix: Downmix::Mono, ..flags.mel.source()? };
+        let settings = SourceSettings { downmix: Downmix::Mono, ..flags.mel.source(terminal)? };
         let mut source = Source::open(&flags.input, &settings, wanted)?;
         if source.channels > 1 {
             source.mel = source.mel.channel(0, source.channels).into();

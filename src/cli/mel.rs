@@ -9,11 +9,11 @@ use audiodiff::{
     Error, Fault, Result, audio,
     batch::read_recording,
     mel::{
-        self, MelConvention,
+        self, Described, MelConvention,
         file::{RawArray, read_array},
         presets,
         recognise::{Candidate, Ranking, recognise},
-        user_convention::resolve_name,
+        user_convention::describe,
     },
     output::Existing,
 };
@@ -101,7 +101,8 @@ fn extract(
 ) -> Result<Outcome> {
     let inputs = [Some(input), convention.map(Path::new)];
     Existing::overwritten(overwrite).admits(output, inputs.into_iter().flatten())?;
-    let convention = convention.map_or_else(|| Ok(MelConvention::native()), resolve_name)?;
+    let Described { convention, notes } = convention.map_or_else(|| Ok(MelConvention::native().into()), describe)?;
+    notes.iter().for_each(|note| terminal.warn(note));
     let recording = audio::read_at(input, convention.sample_rate)?;
     let mel = mel::extract(&recording.samples, &convention)?;
     if convention.samples(mel.frames()) == 0 {

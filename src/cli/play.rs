@@ -303,7 +303,7 @@ impl PlayFlags {
 
     /// Loads the model; the settings are those that render takes from the same options.
     fn renderer(&self, live: bool, terminal: &Terminal) -> Result<FileRenderer> {
-        let source = self.input.source()?;
+        let source = self.input.source(terminal)?;
         let seed = self.quality.seed.number();
         if self.quality.seed == SeedChoice::Random {
             terminal.note(format_args!("seed {seed}"));

@@ -109,10 +109,14 @@ impl InputFlags {
         files
     }
 
-    pub fn source(&self) -> Result<SourceSettings> {
+    pub fn source(&self, terminal: &Terminal) -> Result<SourceSettings> {
         let mut convention = match self.convention.as_str() {
             "auto" => None,
-            name => Some(mel::user_convention::resolve_name(name)?),
+            name => {
+                let described = mel::user_convention::describe(name)?;
+                described.notes.iter().for_each(|note| terminal.warn(note));
+                Some(described.convention)
+            }
         };
         if let Some(file) = &self.stats {
             let Some(convention) = &mut convention else {
@@ -356,7 +360,7 @@ impl RenderFlags {
 
     /// Loads the model and puts everything that it renders with together.
     fn renderer(&self, items: usize, terminal: &Terminal) -> Result<(FileRenderer, usize)> {
-        let source = self.input.source()?;
+        let source = self.input.source(terminal)?;
         let (jobs, threads) = share_cores(self.batch.jobs, self.batch.threads, items);
         let seed = self.quality.seed.number();
         if self.quality.seed == SeedChoice::Random {

@@ -1,6 +1,9 @@
-//! Conventions from files: a user's own TOML or JSON, a HiFi-GAN or BigVGAN `config.json` as it is, per-band statistics.
+//! Conventions from files: a user's own TOML, YAML or JSON, a program's configuration as it is, per-band statistics.
 
-use super::{BandStatistics, MelConvention, file, presets};
+use super::{
+    BandStatistics, MelConvention, file, presets,
+    program_config::{self, Described},
+};
 use crate::{Error, Fault, Result};
 use serde_json::{Map, Value};
 use std::{
@@ -20,26 +23,37 @@ const LONGEST_STATISTICS: u64 = 16 << 20;
 /// # Errors
 /// `Error::Convention` where it is neither, or where the file names no valid convention.
 pub fn resolve_name(name: &str) -> Result<MelConvention> {
-    if let Some(preset) = presets::find(name) {
-        return Ok(preset.convention.clone());
-    }
-    let path = Path::new(name);
-    if path.is_file() { load(path) } else { presets::named(name).cloned() }
+    describe(name).map(|described| described.convention)
 }
 
-/// The convention in a TOML or JSON file.
+/// As [`resolve_name`], with what of a program's configuration was not understood.
+///
+/// # Errors
+/// As [`resolve_name`].
+pub fn describe(name: &str) -> Result<Described> {
+    if let Some(preset) = presets::find(name) {
+        return Ok(preset.convention.clone().into());
+    }
+    let path = Path::new(name);
+    if path.is_file() { load(path) } else { presets::named(name).cloned().map(Described::from) }
+}
+
+/// The convention in a TOML, YAML or JSON file.
 ///
 /// The fields are those of [`MelConvention`]. With `base = "PRESET"` only what differs from the preset has to be there;
-/// `name` falls back on the file's own, and `statistics` may be the path of an array file, relative to this one. A JSON
-/// object with `num_mels`, `hop_size` and `sampling_rate` is taken as a HiFi-GAN or BigVGAN configuration.
+/// `name` falls back on the file's own, and `statistics` may be the path of an array file, relative to this one. A program's
+/// configuration is taken as it is: HiFi-GAN's, BigVGAN's, OpenUtau's, that of a `SpeechT5HifiGan`.
 ///
 /// # Errors
 /// `Error::Io`, or `Error::Convention` naming file and field.
-pub fn load(path: &Path) -> Result<MelConvention> {
+pub fn load(path: &Path) -> Result<Described> {
     let text = String::from_utf8(read_at_most(path, LONGEST_TEXT)?)
-        .map_err(|_| fault(path.display(), "no text", "a TOML or JSON file with the fields of a convention"))?;
-    let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) || text.trim_start().starts_with('{');
-    let mut fields: Map<String, Value> = if json {
+        .map_err(|_| fault(path.display(), "no text", "a TOML, YAML or JSON file with the fields of a convention"))?;
+    let is = |extension: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
+    let yaml = is("yaml") || is("yml");
+    let mut fields: Map<String, Value> = if yaml {
+        read_yaml(&text, path)?
+    } else if is("json") || text.trim_start().starts_with('{') {
         serde_json::from_str(&text).map_err(|e| fault(path.display(), &e.to_string(), "a JSON object"))?
     } else {
         toml::from_str(&text).map_err(|e| {
@@ -48,14 +62,23 @@ pub fn load(path: &Path) -> Result<MelConvention> {
         })?
     };
     let stem = path.file_stem().map_or_else(|| "convention".into(), |s| s.to_string_lossy().into_owned());
-    let convention = if ["num_mels", "hop_size", "sampling_rate"].iter().all(|k| fields.contains_key(*k)) {
-        from_hifigan(&fields, stem, path)?
-    } else {
-        load_statistics_field(&mut fields, path)?;
-        from_fields(fields, stem, path)?
+    let described = match program_config::read(&fields, yaml, &stem, path)? {
+        Some(described) => described,
+        None => {
+            load_statistics_field(&mut fields, path)?;
+            from_fields(fields, stem, path)?.into()
+        }
     };
-    convention.validate().map_err(|e| in_file(path, e))?;
-    Ok(convention)
+    described.convention.validate().map_err(|e| in_file(path, e))?;
+    Ok(described)
+}
+
+fn read_yaml(text: &str, path: &Path) -> Result<Map<String, Value>> {
+    // A page of text, whatever its anchors and aliases say.
+    let budget = serde_saphyr::budget! { max_nodes: 10_000, max_events: 20_000, max_depth: 64, max_aliases: 100 };
+    let options = serde_saphyr::options! { budget: budget, with_snippet: false, strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| fault(path.display(), &error.to_string(), "a YAML mapping"))
 }
 
 fn from_fields(mut fields: Map<String, Value>, stem: String, path: &Path) -> Result<MelConvention> {
@@ -89,33 +112,6 @@ fn load_statistics_field(fields: &mut Map<String, Value>, path: &Path) -> Result
         fields.insert("statistics".into(), value);
     }
     Ok(())
-}
-
-/// HiFi-GAN's and BigVGAN's `meldataset.py` fix what their configuration does not say: Slaney filters with area
-/// normalisation, sqrt(|X|² + 1e-9), natural logarithm, floor 1e-5, (n_fft - hop) / 2 samples of padding.
-fn from_hifigan(fields: &Map<String, Value>, name: String, path: &Path) -> Result<MelConvention> {
-    let at = |key: &str| format!("{}: {key}", path.display());
-    let count = |key: &str| match fields.get(key).and_then(Value::as_u64).map(usize::try_from) {
-        Some(Ok(n)) if n > 0 => Ok(n),
-        _ => Err(fault(at(key), &fields.get(key).map_or("missing".into(), Value::to_string), "a whole number above 0")),
-    };
-    let rate =
-        u32::try_from(count("sampling_rate")?).map_err(|_| fault(at("sampling_rate"), "too large", "a rate in Hz"))?;
-    let hz = |key: &str, default: f64| match fields.get(key) {
-        None | Some(Value::Null) => Ok(default),
-        Some(v) => v.as_f64().ok_or_else(|| fault(at(key), &v.to_string(), "a number of Hz or null")),
-    };
-    Ok(MelConvention {
-        name,
-        sample_rate: rate,
-        n_fft: count("n_fft")?,
-        win_length: count("win_size")?,
-        hop: count("hop_size")?,
-        n_mels: count("num_mels")?,
-        f_min: hz("fmin", 0.0)?,
-        f_max: hz("fmax", f64::from(rate) / 2.0)?,
-        ..presets::named("hifigan-22k")?.clone()
-    })
 }
 
 /// Per-band mean and standard deviation from an array file: .npy with [2, M] (means, then deviations; what
@@ -227,9 +223,9 @@ mod tests {
     fn what_is_written_is_what_is_read() {
         for preset in presets::all() {
             let (_a, json) = write("c.json", serde_json::to_string(&preset.convention).unwrap());
-            assert_eq!(load(&json).unwrap(), MelConvention { name: preset.name().into(), ..preset.convention.clone() });
+            assert_eq!(load(&json).unwrap(), preset.convention.clone().into());
             let (_b, toml) = write("c.toml", toml::to_string(&preset.convention).unwrap());
-            assert_eq!(load(&toml).unwrap(), preset.convention);
+            assert_eq!(load(&toml).unwrap(), preset.convention.clone().into());
         }
     }
 
@@ -237,7 +233,7 @@ mod tests {
     fn a_base_leaves_only_the_difference_to_be_said() {
         let (_dir, path) = write("mine.toml", "base = \"vocos-24k\"\nfloor = 1e-6\n");
         let want = MelConvention { name: "mine".into(), floor: 1e-6, ..presets::named("vocos-24k").unwrap().clone() };
-        assert_eq!(load(&path).unwrap(), want);
+        assert_eq!(load(&path).unwrap(), want.into());
     }
 
     #[test]
@@ -249,14 +245,52 @@ mod tests {
                 "fmax": 8000, "fmax_for_loss": null, "num_workers": 4}"#,
         );
         let want = presets::named("hifigan-22k").unwrap().clone();
-        assert_eq!(load(&hifigan).unwrap(), MelConvention { name: "config_v1".into(), ..want });
+        assert_eq!(load(&hifigan).unwrap(), MelConvention { name: "config_v1".into(), ..want }.into());
         let (_b, bigvgan) = write(
             "config.json",
             r#"{"num_mels": 128, "n_fft": 2048, "hop_size": 512, "win_size": 2048, "sampling_rate": 44100, "fmin": 0,
                 "fmax": null, "activation": "snakebeta"}"#,
         );
         let want = presets::named("bigvgan-44k-128").unwrap().clone();
-        assert_eq!(load(&bigvgan).unwrap(), MelConvention { name: "config".into(), ..want });
+        assert_eq!(load(&bigvgan).unwrap(), MelConvention { name: "config".into(), ..want }.into());
+    }
+
+    #[test]
+    fn yaml_is_read_as_openutau_and_people_write_it() {
+        let (_a, vocoder) = write(
+            "vocoder.yaml",
+            "# a vocoder\nname: 'mine'\nmodel: mine.onnx\nsample_rate: 44100\nhop_size: 512\nwin_size: 2048\nfft_size: 2048\n\
+             num_mel_bins: 128\nmel_fmin: 40\nmel_fmax: 16000.0\nmel_base: e\nmel_scale: slaney\npitch_controllable: true\n",
+        );
+        let want = MelConvention { name: "vocoder".into(), ..presets::named("nsf-hifigan-44k").unwrap().clone() };
+        assert_eq!(load(&vocoder).unwrap(), want.into());
+        let (_b, singer) = write(
+            "dsconfig.yaml",
+            "acoustic: a.onnx\nspeakers:\n  - one\n  - two\naugmentation_args:\n  random_pitch_shifting:\n    range: [-5.0, 5.0]\n\
+             use_energy_embed: false\nmel_base: '10'\ndepth_of_colour: 3\n",
+        );
+        let Described { convention, notes } = load(&singer).unwrap();
+        let want =
+            MelConvention { name: "dsconfig".into(), ..presets::named("nsf-hifigan-44k-log10").unwrap().clone() };
+        assert_eq!(convention, want);
+        assert!(notes.len() == 1 && notes[0].ends_with("left out: depth_of_colour"), "{notes:?}");
+        let (_c, own) = write("own.yml", "base: vocos-24k\nfloor: 1e-6\nlog: {power_law: 0.25}\n");
+        let base = presets::named("vocos-24k").unwrap().clone();
+        let log = crate::mel::LogBase::PowerLaw(0.25);
+        assert_eq!(load(&own).unwrap(), MelConvention { name: "own".into(), floor: 1e-6, log, ..base }.into());
+    }
+
+    #[test]
+    fn broken_yaml_is_a_fault_of_one_line() {
+        let bomb = (0..9).fold("a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]\n".to_string(), |text, i| {
+            text + &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{i}"); 9].join(", "), n = i + 1)
+        });
+        for text in ["base: [", "- 1\n- 2", "a: 1\na: 2", "a: 'open", "a: *nobody", &"[".repeat(9000), &bomb] {
+            let (_dir, path) = write("c.yaml", text);
+            let error = load(&path).unwrap_err().to_string();
+            assert!(error.contains("c.yaml") && error.contains("a YAML mapping"), "{error}");
+            assert!(!error.contains('\n') && error.len() < 500, "{error}");
+        }
     }
 
     #[test]
@@ -304,7 +338,7 @@ mod tests {
 
         // In the convention file, by a path beside it.
         std::fs::write(path.with_file_name("c.toml"), "base = \"pwg-lj\"\nstatistics = \"feats_stats.npz\"").unwrap();
-        assert_eq!(load(&path.with_file_name("c.toml")).unwrap().statistics.unwrap(), got);
+        assert_eq!(load(&path.with_file_name("c.toml")).unwrap().convention.statistics.unwrap(), got);
     }
 
     #[test]

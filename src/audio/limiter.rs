@@ -12,8 +12,8 @@ use crate::sound::Sound;
 /// Seconds over which the gain goes down before a peak: long enough to be no click, short enough not to be heard.
 const LOOK_AHEAD_S: f64 = 0.005;
 
-/// Seconds in which the gain recovers by the better part of the way: shorter distorts the bass, longer pumps.
-const RELEASE_S: f64 = 0.080;
+/// Seconds in which the gain recovers by the better part of the way: shorter distorts the bass, longer costs level.
+const RELEASE_S: f64 = 0.030;
 
 /// What a limiter did.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -201,7 +201,7 @@ mod tests {
         assert!(output.iter().all(|sample| sample.abs() <= 0.99));
         assert!(output[..12_000 - 250] == samples[..12_000 - 250]);
         // Seven times the release later: the way back from a third to 0.999.
-        let recovered = 12_000 + 7 * 3840;
+        let recovered = 12_000 + 7 * 1440;
         assert!(output[recovered..] == samples[recovered..] && output[13_000..14_000] != samples[13_000..14_000]);
         let power = |samples: &[f32]| samples.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
         // The level of the whole, peak and all, within 0.3 dB.

@@ -4,11 +4,14 @@ use super::{Source, SourceSettings, is_recording};
 use crate::{
     Result,
     audio::AudioReader,
-    data, families,
+    data,
+    dsp::stft::{Edge, Stft},
+    families,
     mel::MelConvention,
     model::{Builtin, RuntimeOptions},
     vocoder::Vocoder,
 };
+use rustfft::num_complex::Complex32;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -140,8 +143,28 @@ fn reaches_full_band(path: &Path) -> Result<bool> {
         samples.extend(chunk);
     }
     let measures = data::measure(&samples, rate)?;
-    Ok(!measures.silent && measures.bandwidth_hz > HALF_BAND)
+    Ok(!measures.silent && measures.bandwidth_hz > HALF_BAND && share_above(&samples, rate) > LEAST_SHARE)
 }
+
+/// The part of the power that lies above [`HALF_BAND`].
+fn share_above(samples: &[f32], rate: u32) -> f64 {
+    const N_FFT: usize = 2048;
+    let stft = Stft::new(N_FFT, N_FFT / 2);
+    let mut buffers = stft.buffers();
+    let first = (HALF_BAND / f64::from(rate) * N_FFT as f64).ceil() as usize;
+    let (mut above, mut all) = (0.0, 0.0);
+    // Whole frames only: where a sound is cut off, it has all frequencies.
+    for frame in samples.chunks_exact(N_FFT) {
+        stft.analyse(frame, 0, Edge::Zero, &mut buffers);
+        let power = |bins: &[Complex32]| bins.iter().map(|bin| f64::from(bin.norm_sqr())).sum::<f64>();
+        above += power(&buffers.spectrum[first.min(stft.bins())..]);
+        all += power(&buffers.spectrum);
+    }
+    if all > 0.0 { above / all } else { 0.0 }
+}
+
+/// Of the power: -70 dB. The rounding of 16 bits lies lower where something is loud, and music's treble higher.
+const LEAST_SHARE: f64 = 1e-7;
 
 /// Seconds of a recording that tell its band.
 const LOOKED_AT_S: usize = 30;

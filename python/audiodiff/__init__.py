@@ -8,7 +8,7 @@ Letters in shapes: B batch, M mel bands, T mel frames, n audio samples. Rates ar
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ._libtorch import TORCH, load_first
@@ -25,7 +25,7 @@ from . import _given
 from ._given import ConventionLike
 from ._vocoder import Vocoder, _warn
 from .errors import *  # noqa: F403
-from .errors import AudioError, SettingsError
+from .errors import AudioError
 from .errors import __all__ as _errors
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def mel(wave: Array, rate: int, convention: ConventionLike = "f5-tts") -> Array:
 
 
 def score(
-    recording: Array, rendering: Array, rate: int, *, rendering_rate: int | None = None, metrics: Sequence[str] = ()
+    recording: Array, rendering: Array, rate: int, *, rendering_rate: int | None = None, metrics: Iterable[str] = ()
 ) -> dict[str, Any]:
     """How near a rendering is to the recording that it should be, both ``[n]``; a delay between them is taken out.
 
@@ -82,10 +82,9 @@ def score(
         _mono(_given.floats(sound, name, AudioError)[0], name)
         for sound, name in ((recording, "the recording"), (rendering, "the rendering"))
     ]
-    if isinstance(metrics, str):
-        raise SettingsError(f"metrics: is {metrics!r}, expected a list of names")
+    names = [metrics] if isinstance(metrics, str) else _given.iterator(metrics, "metrics", "names")
     rates = (_given.rate(rate), _given.rate(rate if rendering_rate is None else rendering_rate, "rendering_rate"))
-    scored = json.loads(_audiodiff.score(*sounds, rates, [_given.text(metric, "metrics") for metric in metrics]))
+    scored = json.loads(_audiodiff.score(*sounds, rates, [_given.text(name, "metrics") for name in names]))
     return {key: value for key, value in scored.items() if key not in ("file", "system")}
 
 

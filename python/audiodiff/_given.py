@@ -5,7 +5,7 @@ import json
 import operator
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 #: float32 in C order, and what makes the caller's kind of such an array.
 Arrays = tuple["np.ndarray[Any, np.dtype[np.float32]]", Callable[[np.ndarray], Any]]
 ConventionLike = Union[str, "os.PathLike[str]", Mapping[str, Any]]
+
+
+def shown(value: Any) -> str:
+    """A value of any type in a few words."""
+    if not isinstance(value, (str, bytes, int, float, complex, np.generic, type(None))):
+        return f"of type {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def floats(values: Any, name: str, error: type[MelError] | type[AudioError] = MelError) -> Arrays:
@@ -53,7 +61,7 @@ def whole(value: Any, name: str, low: int, high: int) -> int:
     except TypeError:
         number = None
     if number is None or isinstance(value, bool) or not low <= number <= high:
-        raise SettingsError(f"{name}: is {value!r}, expected a whole number from {low} to {high}")
+        raise SettingsError(f"{name}: is {shown(value)}, expected a whole number from {low} to {high}")
     return number
 
 
@@ -61,7 +69,7 @@ def number(value: Any, name: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
-        raise SettingsError(f"{name}: is {value!r}, expected a number") from None
+        raise SettingsError(f"{name}: is {shown(value)}, expected a number") from None
 
 
 def seed(value: Any, name: str = "seed") -> int:
@@ -79,24 +87,31 @@ def optional(value: Any, check: Callable[..., Any], *arguments: Any) -> Any:
 
 def text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise SettingsError(f"{name}: is {value!r}, expected a string")
+        raise SettingsError(f"{name}: is {shown(value)}, expected a string")
     return value
+
+
+def iterator(values: Any, name: str, what: str) -> Iterator[Any]:
+    try:
+        return iter(values)
+    except TypeError:
+        raise SettingsError(f"{name}: is {shown(values)}, expected an iterable of {what}") from None
 
 
 def path(value: Any, name: str) -> str:
     try:
         value = os.fsdecode(value)
     except TypeError:
-        raise SettingsError(f"{name}: is {value!r}, expected a path") from None
+        raise SettingsError(f"{name}: is {shown(value)}, expected a path") from None
     if not value or "\0" in value:
-        raise SettingsError(f"{name}: is {value!r}, expected a path")
+        raise SettingsError(f"{name}: is {shown(value)}, expected a path")
     return value
 
 
 def effort(quality: Any, entries: Any, chunk: Any) -> dict[str, Any]:
     """The extension's ``Effort``."""
     if entries is not None and not isinstance(entries, Mapping):
-        raise SettingsError(f"effort: is {entries!r}, expected a mapping such as {{'steps': 4}}")
+        raise SettingsError(f"effort: is {shown(entries)}, expected a mapping such as {{'steps': 4}}")
     checked = {text(key, "effort"): whole(value, f"effort[{key!r}]", 0, 1000) for key, value in (entries or {}).items()}
     return {
         "quality": text(quality, "quality"),
@@ -116,7 +131,7 @@ def convention(given: ConventionLike) -> _audiodiff.Convention:
     try:
         return _audiodiff.Convention.named(os.fsdecode(given))
     except (TypeError, UnicodeError):
-        raise ConventionError(f"convention: is {given!r}, expected a name, a path or the fields of one") from None
+        raise ConventionError(f"convention: is {shown(given)}, expected a name, a path or the fields of one") from None
 
 
 def stated(given: ConventionLike) -> _audiodiff.Convention | None:

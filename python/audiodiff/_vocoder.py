@@ -167,7 +167,7 @@ class Vocoder:
         n_mels = json.loads(known.json())["n_mels"]
         kind = _Kind()
         sound = self._vocoder.stream(
-            kind.blocks(_iterator(frames), n_mels, _frames_first(_given.text(layout, "layout"))),
+            kind.blocks(_given.iterator(frames, "the frames", "mel frames"), n_mels, _frames_first(_given.text(layout, "layout"))),
             known,
             _given.seed(seed),
             _given.effort(quality, effort, chunk),
@@ -214,7 +214,7 @@ class Vocoder:
         if isinstance(paths, (str, bytes, os.PathLike)):
             paths = [paths]
         request = {
-            "paths": [_given.path(path, "paths") for path in _iterator(paths, "paths", "paths")],
+            "paths": [_given.path(path, "paths") for path in _given.iterator(paths, "paths", "paths")],
             "out_dir": _given.path(out_dir, "out_dir"),
             "manifest": _given.optional(manifest, _given.path, "manifest"),
             "existing": _given.text(existing, "existing"),
@@ -303,16 +303,9 @@ def _chunks(stream: _audiodiff.Stream, kind: _Kind) -> Iterator[Any]:
         stream.close()
 
 
-def _iterator(values: Any, name: str = "the frames", what: str = "mel frames") -> Iterator[Any]:
-    try:
-        return iter(values)
-    except TypeError:
-        raise SettingsError(f"{name}: is of type {type(values).__name__}, expected an iterable of {what}") from None
-
-
 def _frames_first(layout: str) -> bool:
     if layout not in ("auto", "bands_first", "bands-first", "frames_first", "frames-first"):
-        raise SettingsError(f'layout: is {layout!r}, expected "auto", "bands_first" or "frames_first"')
+        raise SettingsError(f'layout: is {_given.shown(layout)}, expected "auto", "bands_first" or "frames_first"')
     return layout.startswith("frames")
 
 
@@ -329,7 +322,7 @@ def _frames_axis(values: np.ndarray, convention: _audiodiff.Convention | None, l
 
 def _cut(batch: list[tuple[str, np.ndarray]], lengths: Any, axis: int) -> list[tuple[str, np.ndarray]]:
     """Without the padding."""
-    given = [*_iterator(lengths, "lengths", "whole numbers")]
+    given = [*_given.iterator(lengths, "lengths", "whole numbers")]
     if len(given) != len(batch):
         raise SettingsError(f"lengths: has {len(given)} entries, expected {len(batch)}, one for each mel")
     frames = batch[0][1].shape[axis]

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Vocoder:
     """A model that makes sound of mels. Loaded once; any number of threads may call it at the same time.
 
-    :param model: ``None`` for the built-in one of 24 kHz, ``"builtin-44k"`` for the one of music, the path of a model file, or ``"griffin-lim"``, which needs no network
+    :param model: ``None`` for the built-in ones, of which mels of 32 kHz and above take ``"builtin-44k"`` and all others
+        ``"builtin"``; the name of one of them, the path of a model file, or ``"griffin-lim"``, which needs no network
     :param device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; CUDA wants an installed torch with CUDA
     :param precision: ``"auto"``, ``"f32"`` or ``"bf16"``: the number type of the network's products
     :param threads: threads that share the work of one call; all cores where ``None``
@@ -38,7 +39,7 @@ class Vocoder:
         precision: str = "auto",
         threads: int | None = None,
     ) -> None:
-        model = "builtin" if model is None else _given.path(model, "model")
+        model = "auto" if model is None else _given.path(model, "model")
         device, precision = _given.text(device, "device"), _given.text(precision, "precision")
         threads = _given.whole(_cores() if threads is None else threads, "threads", 1, 1024)
         self._vocoder = _audiodiff.Vocoder(model, device, precision, threads)
@@ -190,7 +191,9 @@ class Vocoder:
         quality: str = "standard",
         effort: Mapping[str, int] | None = None,
         chunk: int | None = None,
+        channels: str = "keep",
         sample_format: str = "pcm16",
+        peaks: str = "limit",
         gain_db: float = 0.0,
         loudness_lufs: float | None = None,
         rate: int | None = None,
@@ -203,7 +206,10 @@ class Vocoder:
         :param existing: ``"refuse"``, ``"skip"`` or ``"overwrite"`` what is there already
         :param tensor: the array of this name where a file holds several
         :param recordings: a recording, or a folder with one of each mel's name: it tells conventions apart
+        :param channels: ``"keep"``: two channels of a recording or a mel stay two, or ``"mono"``
         :param sample_format: ``"pcm16"``, ``"pcm24"`` or ``"float32"``
+        :param peaks: what is over full scale: ``"limit"`` takes the peaks alone back, ``"lower"`` the whole file, ``"clip"``
+            cuts them off
         :param gain_db: dB
         :param loudness_lufs: the loudness to bring each file to (EBU R 128)
         :param jobs: files at the same time; as many as there are cores for
@@ -222,7 +228,9 @@ class Vocoder:
             "tensor": _given.optional(tensor, _given.text, "tensor"),
             "recordings": _given.optional(recordings, _given.path, "recordings"),
             "seed": _given.seed(seed),
+            "channels": _given.text(channels, "channels"),
             "sample_format": _given.text(sample_format, "sample_format"),
+            "peaks": _given.text(peaks, "peaks"),
             "gain_db": _given.number(gain_db, "gain_db"),
             "loudness_lufs": _given.optional(loudness_lufs, _given.number, "loudness_lufs"),
             "rate": _given.optional(rate, _given.rate),
@@ -241,7 +249,10 @@ class Vocoder:
 
     @property
     def card(self) -> dict[str, Any]:
-        """What the model says of itself: name, family, mel, efforts, training, licences."""
+        """What the model says of itself: name, family, mel, efforts, training, licences.
+
+        Of the two built-in ones the 24 kHz one, here and in the properties below.
+        """
         return json.loads(self._vocoder.card())
 
     @property

@@ -9,7 +9,7 @@ use crate::{
 };
 use audiodiff::{
     Error, Fault, Result,
-    audio::{Peaks, SampleFormat},
+    audio::{Downmix, Peaks, SampleFormat},
     batch::{
         Entry, Event, Existing, FileRenderer, Inputs, Manifest, Plan, RenderSettings, SourceSettings, Target, resume,
         run,
@@ -31,7 +31,9 @@ pub struct Request {
     tensor: Option<String>,
     recordings: Option<PathBuf>,
     seed: u64,
+    channels: String,
     sample_format: String,
+    peaks: String,
     gain_db: f64,
     loudness_lufs: Option<f64>,
     rate: Option<u32>,
@@ -65,7 +67,7 @@ pub fn render_files(
             return Err(Error::Settings(fault.remedy("name another file with manifest=")));
         }
         let mut manifest = manifest.as_deref().map(Manifest::open).transpose()?;
-        let renderer = FileRenderer { models: vocoder.vocoder.clone().into(), settings };
+        let renderer = FileRenderer { models: vocoder.models.clone(), settings };
         let remaining = resume(plan, manifest.as_mut(), existing, &renderer)?;
 
         let mut entries: Vec<Entry> = remaining.done.iter().chain(&remaining.skipped).map(Entry::skipped).collect();
@@ -100,7 +102,11 @@ fn settings(
             tensor: request.tensor.clone(),
             convention,
             recordings: request.recordings.clone(),
-            ..SourceSettings::default()
+            downmix: match request.channels.as_str() {
+                "keep" => Downmix::Stereo,
+                "mono" => Downmix::Mono,
+                other => return Err(no_such("channels", other, "\"keep\" or \"mono\"")),
+            },
         },
         format: match request.sample_format.as_str() {
             "pcm16" => SampleFormat::Pcm16,
@@ -109,7 +115,12 @@ fn settings(
             other => return Err(no_such("sample_format", other, "\"pcm16\", \"pcm24\" or \"float32\"")),
         },
         raw: false,
-        peaks: Peaks::default(),
+        peaks: match request.peaks.as_str() {
+            "limit" => Peaks::Limit,
+            "lower" => Peaks::Lower,
+            "clip" => Peaks::Clip,
+            other => return Err(no_such("peaks", other, "\"limit\", \"lower\" or \"clip\"")),
+        },
         gain: request.gain_db,
         loudness: request.loudness_lufs,
         rate: request.rate,

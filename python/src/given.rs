@@ -46,7 +46,7 @@ impl Known {
         let &Statement { convention, layout, stereo } = statement;
         let said = Said { convention, layout, recording: None };
         if !stereo {
-            let KnownMel { mel, convention, notes } =
+            let KnownMel { mel, convention, notes, .. } =
                 interpret(&subject, array_in_memory(&subject, shape, values), &said)?;
             return Ok(Self { mel, channels: 1, convention, notes });
         }
@@ -60,12 +60,11 @@ impl Known {
             interpret(&subject, array_in_memory(&subject, vec![rows, columns], values.to_vec()), said)
         };
         let left = channel("left", left, &said)?;
-        // Both are of one convention, which is not to be guessed twice.
-        let right = channel("right", right, &Said { convention: Some(&left.convention), ..said })?;
-        let frames = (0..left.mel.frames()).flat_map(|t| [left.mel.frame(t), right.mel.frame(t)]);
-        let values: Vec<f32> = frames.flatten().copied().collect();
+        // What one is, the other is.
+        let said = Said { convention: Some(&left.convention), layout: Some(left.layout), ..said };
+        let right = channel("right", right, &said)?;
+        let mel = MelSpectrogram::side_by_side(&[left.mel, right.mel]);
         let notes = left.notes.into_iter().chain(right.notes).collect();
-        let mel = MelSpectrogram::new(values, 2 * left.convention.n_mels);
         Ok(Self { mel, channels: 2, convention: left.convention, notes })
     }
 

@@ -10,26 +10,24 @@ use crate::{
 use audiodiff::{
     Error, Result,
     audio::resampled_len,
+    batch::Models,
     families,
     model::{Builtin, Precision, Quality, RuntimeOptions},
     render::Renderer,
-    vocoder::{self, RenderOptions},
+    vocoder::RenderOptions,
 };
 use numpy::{PyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-/// A model ready to render; any number of threads may use it at once.
+/// A model ready to render, or the two built-in ones; any number of threads may use it at once.
 #[pyclass(frozen, module = "audiodiff._audiodiff")]
 pub struct Vocoder {
-    pub vocoder: Arc<dyn vocoder::Vocoder>,
+    pub models: Models,
     pub threads: usize,
 }
 
@@ -46,7 +44,7 @@ pub struct Effort {
 
 #[pymethods]
 impl Vocoder {
-    /// `model` is "builtin", "builtin-44k", "griffin-lim" or a path.
+    /// `model` is "auto", the name of a built-in one, "griffin-lim" or a path.
     #[new]
     fn new(py: Python, model: PathBuf, device: &str, precision: &str, threads: usize) -> PyResult<Self> {
         let load = |_: &AtomicBool| {
@@ -61,13 +59,15 @@ impl Vocoder {
                 },
                 threads,
             };
-            match (model.to_str().and_then(Builtin::named), model.to_str()) {
-                (Some(builtin), _) => families::builtin(builtin, &options),
-                (None, Some("griffin-lim")) => families::griffin_lim(threads),
-                _ => families::open(&model, &options),
+            let name = model.to_str().unwrap_or_default();
+            match (name, Builtin::named(name)) {
+                ("auto", _) => Models::auto(options),
+                ("griffin-lim", _) => families::griffin_lim(threads).map(Models::from),
+                (_, Some(builtin)) => families::builtin(builtin, &options).map(Models::from),
+                (_, None) => families::open(&model, &options).map(Models::from),
             }
         };
-        in_background(py, load).map(|vocoder| Self { vocoder, threads })
+        in_background(py, load).map(|models| Self { models, threads })
     }
 
     /// Samples for each mel, channel after channel; their channels, their rate in Hz, and what was assumed. A mel is
@@ -106,31 +106,34 @@ impl Vocoder {
     /// Sound of the blocks that `blocks` gives, float32 [t, M] of the convention; the model's own where `None`.
     fn stream(
         &self,
+        py: Python,
         blocks: Py<PyAny>,
         convention: Option<&Convention>,
         seed: u64,
         effort: Effort,
         rate: Option<u32>,
     ) -> PyResult<Stream> {
-        let convention = convention.map_or_else(|| self.vocoder.card().mel.clone(), |convention| convention.0.clone());
+        let first = self.models.first();
+        let convention = convention.map_or_else(|| first.card().mel.clone(), |convention| convention.0.clone());
+        let vocoder = in_background(py, |_| self.models.for_mel(&convention))?;
         let options = self.options(effort).map_err(exception)?;
         let rate = rate.unwrap_or(convention.rendered_rate());
-        Ok(Stream::new(blocks, self.vocoder.clone(), &convention, RenderOptions { seed, ..options }, rate))
+        Ok(Stream::new(blocks, vocoder, &convention, RenderOptions { seed, ..options }, rate))
     }
 
     /// What the model says of itself, as JSON.
     fn card(&self) -> String {
-        serde_json::json!(self.vocoder.card()).to_string()
+        serde_json::json!(self.models.first().card()).to_string()
     }
 
     /// Name and hash of the weights; where and in which numbers.
     fn identity(&self) -> (&str, &str) {
-        let identity = self.vocoder.identity();
+        let identity = self.models.first().identity();
         (&identity.weights, &identity.arithmetic)
     }
 
     fn convention(&self) -> Convention {
-        Convention(self.vocoder.card().mel.clone())
+        Convention(self.models.first().card().mel.clone())
     }
 
     #[getter]
@@ -147,8 +150,9 @@ impl Vocoder {
             "best" => Quality::Best,
             _ => return Err(no_such("quality", &quality, "\"draft\", \"standard\" or \"best\"")),
         };
-        let named = self.vocoder.card().efforts.of(named);
-        let effort = self.vocoder.adjusted(named, &audiodiff::card::Effort(effort))?;
+        let first = self.models.first();
+        let named = first.card().efforts.of(named);
+        let effort = first.adjusted(named, &audiodiff::card::Effort(effort))?;
         Ok(RenderOptions { effort: Some(effort), chunk, ..RenderOptions::default() })
     }
 
@@ -157,7 +161,8 @@ impl Vocoder {
         let convention = known.convention.clone();
         let length = resampled_len(known.samples(), convention.sample_rate, rate);
         let mut planes = vec![Vec::with_capacity(usize::try_from(length).unwrap_or(0)); known.channels];
-        let renderer = Renderer::new(self.vocoder.clone(), Box::new(known.source()), &convention, options)?;
+        let vocoder = self.models.for_mel(&convention)?;
+        let renderer = Renderer::new(vocoder, Box::new(known.source()), &convention, options)?;
         for sound in renderer.at_rate(rate)?.of_length(length) {
             for (plane, samples) in planes.iter_mut().zip(&sound?.channels) {
                 plane.extend_from_slice(samples);

@@ -57,7 +57,7 @@ CALLS = {
     "render": (
         lambda v, **k: v.render(**{"paths": "nowhere.npy", "out_dir": "out", **k}),
         ["paths", "out_dir", "manifest", "existing", "convention", "layout", "tensor", "recordings", "seed", "quality",
-         "effort", "chunk", "sample_format", "gain_db", "loudness_lufs", "rate", "jobs"],
+         "effort", "chunk", "channels", "sample_format", "peaks", "gain_db", "loudness_lufs", "rate", "jobs"],
     ),
     "mel": (lambda v, wave=np.zeros(3000, np.float32), rate=24_000, **k: audiodiff.mel(wave, rate, **k), ["wave", "rate", "convention"]),
     "convention": (lambda v, given: audiodiff.convention(given), ["given"]),

@@ -27,10 +27,11 @@ const FULL_BAND_RECORDING: u32 = 44_100;
 /// Hz. A recording with sound above it loses some in the 24 kHz model; one that was made of 24 kHz ends at 12.
 const HALF_BAND: f64 = 12_500.0;
 
-/// One model for everything, or the two built-in ones.
+/// One model for everything, or the two built-in ones. Clones share them.
+#[derive(Clone)]
 pub struct Models {
     first: Arc<dyn Vocoder>,
-    full_band: Option<FullBand>,
+    full_band: Option<Arc<FullBand>>,
 }
 
 /// Loaded when something needs it.
@@ -55,7 +56,7 @@ impl Models {
     pub fn auto(options: RuntimeOptions) -> Result<Self> {
         let first = families::builtin(Builtin::Default, &options)?;
         let full_band = FullBand { options, model: Mutex::default(), decided: Mutex::default() };
-        Ok(Self { first, full_band: Some(full_band) })
+        Ok(Self { first, full_band: Some(Arc::new(full_band)) })
     }
 
     /// The one that was asked for, or the 24 kHz one.
@@ -66,7 +67,7 @@ impl Models {
     /// Whether the full-band one was needed.
     pub fn used_full_band(&self) -> bool {
         let loaded = |full: &FullBand| full.model.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        self.full_band.as_ref().is_some_and(loaded)
+        self.full_band.as_deref().is_some_and(loaded)
     }
 
     /// The one for mels of `convention`.

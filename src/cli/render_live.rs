@@ -113,7 +113,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 
 enum Sink {
     File(Box<FileSink>),
-    Stream(StreamSink<Box<dyn Write + Send>>),
+    Stream(Box<StreamSink<Box<dyn Write + Send>>>),
 }
 
 impl Sink {
@@ -150,7 +150,7 @@ impl Sink {
                     seed,
                     samples: None,
                 };
-                Ok(Self::Stream(StreamSink::new(stream, stream_name(name), settings)))
+                Ok(Self::Stream(Box::new(StreamSink::new(stream, stream_name(name), settings))))
             }
         }
     }

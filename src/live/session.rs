@@ -242,7 +242,7 @@ impl Work {
         let mut next = 0;
         let mut sounded = false;
         let mut start: Option<(Span, f64)> = None;
-        let mut opened: Option<(usize, (Source, Arc<dyn Vocoder>))> = None;
+        let mut opened: Option<(usize, Source, Arc<dyn Vocoder>)> = None;
         loop {
             if self.control.stop.load(Ordering::Relaxed) {
                 return Ok(());
@@ -263,7 +263,7 @@ impl Work {
                 }
             }
             let source = match opened.take() {
-                Some((kept, source)) if kept == index => Ok(source),
+                Some((kept, source, vocoder)) if kept == index => Ok((source, vocoder)),
                 _ => models.open(&files[index], &self.settings.source),
             };
             next = index + 1;
@@ -278,7 +278,7 @@ impl Work {
             let (outcome, span) =
                 self.play_source(&vocoder, &files[index], index, &source, start.take(), &mut spans, adapter)?;
             sounded = true;
-            opened = Some((index, (source, vocoder)));
+            opened = Some((index, source, vocoder));
             match outcome {
                 Outcome::Done => {}
                 Outcome::Stopped => return Ok(()),

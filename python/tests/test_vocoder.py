@@ -116,7 +116,7 @@ def test_what_the_frames_raise_reaches_the_one_who_listens(vocoder, mel):
 
 def test_frames_that_no_sound_gives_end_a_stream_after_the_sound_before_them(vocoder, mel):
     broken = mel.copy()
-    broken[7, 60] = np.nan
+    broken[7, 40] = np.nan
     stream = vocoder.stream([broken], chunk=24, quality="draft")
     chunks = []
     with pytest.raises(audiodiff.MelError, match="NaN"):
@@ -183,7 +183,7 @@ def test_a_convention_is_a_name_a_file_or_its_fields(render, vocoder, mel, tmp_p
 
 def test_what_is_assumed_is_said_at_the_callers_line(vocoder, mel):
     with pytest.warns(audiodiff.AudiodiffWarning, match='convention="f5-tts" says so') as warned:
-        vocoder(mel[:, :12], quality="draft")
+        vocoder(mel, quality="draft")
     assert warned[0].filename == __file__
 
 

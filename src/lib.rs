@@ -36,10 +36,10 @@
 //! # Example
 //!
 //! ```
-//! use audiodiff::{families, mel::{MelSpectrogram, presets}, model::RuntimeOptions, render::Renderer};
+//! use audiodiff::{families, mel::{MelSpectrogram, presets}, model::{Builtin, RuntimeOptions}, render::Renderer};
 //! use audiodiff::{source::WholeMel, vocoder::RenderOptions};
 //!
-//! let vocoder = families::builtin(&RuntimeOptions::default())?;
+//! let vocoder = families::builtin(Builtin::Default, &RuntimeOptions::default())?;
 //! let convention = presets::named("f5-tts")?;
 //! let silence = MelSpectrogram::new(vec![1e-5f32.ln(); 100 * 30], 100); // 30 frames
 //! let source = Box::new(WholeMel::new(silence));

@@ -266,10 +266,15 @@ fn turned_and_batched_arrays_are_the_same_mel() {
         program.render(&[&input, "-o", &output, "--convention", "hifigan-22k"]).code(0);
         assert!(program.wav(&output).1 == program.wav("a.wav").1, "{name}");
     }
-    npy(&program.path("two.npy"), &[2, bands, frames], &[mel.band_major(), mel.band_major()].concat());
+    // Of two, they would be a stereo mel's channels.
+    npy(
+        &program.path("three.npy"),
+        &[3, bands, frames],
+        &[mel.band_major(), mel.band_major(), mel.band_major()].concat(),
+    );
     for convention in ["auto", "hifigan-22k"] {
-        let outcome = program.render(&["two.npy", "-o", "two.wav", "--convention", convention]);
-        outcome.code(1).says(&["two.npy", "is a batch of 2", "split it"]);
+        let outcome = program.render(&["three.npy", "-o", "three.wav", "--convention", convention]);
+        outcome.code(1).says(&["three.npy", "is a batch of 3", "split it"]);
     }
     // 80 frames of 80 bands: nothing tells the axes apart.
     let square = mel.slice(20..100);

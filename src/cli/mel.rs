@@ -73,7 +73,8 @@ enum Action {
 pub fn run(flags: MelFlags, terminal: &Terminal) -> Result<Outcome> {
     match flags {
         MelFlags { action: Some(Action::Info { file, tensor, recording, json }), .. } => {
-            let array = read_array(&file, tensor.as_deref())?;
+            // Of two channels the left one tells as much.
+            let array = read_array(&file, tensor.as_deref())?.into_channels().remove(0);
             let recording = recording.as_deref().map(read_recording).transpose()?;
             let ranking = recognise(&array.shape, &array.values, recording.as_ref());
             let declared = array.convention()?;

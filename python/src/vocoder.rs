@@ -72,7 +72,7 @@ impl Vocoder {
 
     /// Samples for each mel, channel after channel; their channels, their rate in Hz, and what was assumed. A mel is
     /// [M, T], [2, M, T] where `stereo`.
-    #[expect(clippy::too_many_arguments, reason = "keywords of Python's")]
+    #[expect(clippy::too_many_arguments, clippy::type_complexity, reason = "keywords and a tuple of Python's")]
     fn render<'py>(
         &self,
         py: Python<'py>,

@@ -307,8 +307,10 @@ impl MelConvention {
         if self.win_length < 2 || self.win_length > self.n_fft {
             return fault("win_length", self.win_length.to_string(), &format!("2 to n_fft ({})", self.n_fft));
         }
-        if self.hop == 0 || self.hop > self.win_length {
-            return fault("hop", self.hop.to_string(), &format!("1 to win_length ({})", self.win_length));
+        // No program overlaps its frames by more than a few dozen times; each costs a transform.
+        let least = self.n_fft.div_ceil(256).max(1);
+        if self.hop < least || self.hop > self.win_length {
+            return fault("hop", self.hop.to_string(), &format!("{least} to win_length ({})", self.win_length));
         }
         if self.n_mels == 0 || self.n_mels > self.bins() {
             return fault("n_mels", self.n_mels.to_string(), &format!("1 to the STFT's bins ({})", self.bins()));

@@ -83,13 +83,13 @@ impl Models {
     /// # Errors
     /// As [`Source::open`].
     pub fn open(&self, path: &Path, settings: &SourceSettings) -> Result<(Source, Arc<dyn Vocoder>)> {
-        if self.full_band.is_some() && is_recording(path)? {
+        // The mel of a recording is made for its model; that of a file says which model it is for.
+        if is_recording(path)? {
             let vocoder = self.for_input(path, settings)?;
             return Ok((Source::open(path, settings, &vocoder.card().mel)?, vocoder));
         }
         let source = Source::open(path, settings, &self.first.card().mel)?;
-        // Of a recording, the convention is the model's own.
-        let vocoder = if is_recording(path)? { self.first.clone() } else { self.for_mel(&source.convention)? };
+        let vocoder = self.for_mel(&source.convention)?;
         Ok((source, vocoder))
     }
 

@@ -351,15 +351,13 @@ impl Work {
         let control = self.control.clone();
         self.feed.set_sample_rate(sample_rate, || control.undisturbed())?;
         // Of the device nobody can ask the level back: peaks are limited on their way there.
-        let mut limiter = Limiter::new(sample_rate, renderer.channels(), 1.0);
+        let channels = if self.settings.source.downmix == Downmix::Mono { 1 } else { renderer.channels() };
+        let mut limiter = Limiter::new(sample_rate, channels, 1.0);
         let waited = || live.map_or(Duration::ZERO, LiveStatus::waited);
         loop {
             let (begun, waited_before) = (Instant::now(), waited());
             let Some(chunk) = renderer.next() else { break };
-            let mut chunk = chunk?;
-            if self.settings.source.downmix == Downmix::Mono {
-                chunk = chunk.of_channels(1);
-            }
+            let mut chunk = chunk?.of_channels(channels);
             let compute_s = begun.elapsed().saturating_sub(waited() - waited_before).as_secs_f64();
             let audio_s = chunk.seconds();
             let dropped = skipped.min(chunk.len());

@@ -12,7 +12,11 @@ use std::{
     time::Duration,
 };
 
-use audiodiff::{audio, mel};
+use audiodiff::{
+    audio,
+    mel::{self, extract, presets},
+};
+use npyz::WriterBuilder as _;
 use rustfft::{FftPlanner, num_complex::Complex32};
 use serde_json::Value;
 use sound_server::SoundServer;
@@ -225,6 +229,44 @@ fn two_channels_are_heard_as_two() {
     let second = wanted_left.len() / 2 + 4800;
     assert!(wanted_left[..second - 9600] != wanted_right[..second - 9600], "the first file has two channels");
     assert!(wanted_left[second..] == wanted_right[second..], "the second file has one");
+}
+
+/// A mel of two channels, mixed: a loud one, so that the limiter has work. It is heard and kept as it is rendered.
+#[test]
+fn a_stereo_mel_that_is_mixed_is_kept_as_rendered() {
+    let Some(server) = SoundServer::start(48_000, "float32le") else { return };
+    let native = presets::named("f5-tts").unwrap();
+    let mel = extract(&audio::read(sample(SHORT)).unwrap().samples, native).unwrap();
+    // Seven times as loud: beyond full scale.
+    let louder: Vec<f32> = mel.band_major().iter().map(|value| value + 2.0).collect();
+    let path = server.folder().join("stereo.npy");
+    let shape = [2, mel.n_mels() as u64, mel.frames() as u64];
+    let file = fs::File::create(&path).unwrap();
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd().unwrap();
+    writer.extend([louder.clone(), louder].concat()).unwrap();
+    writer.finish().unwrap();
+    let (kept, rendered) = (server.folder().join("kept.wav"), server.folder().join("rendered.wav"));
+    let said = ["--channels", "mono", "--convention", "f5-tts"];
+    let recording = server.record();
+    let output = play(&server).arg(&path).args(said).arg("--also-write").arg(&kept).output().unwrap();
+    let (left, right) = recording.stop();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = server
+        .command(PROGRAM)
+        .args(["render", "--quality", "draft"])
+        .arg(&path)
+        .args(said)
+        .arg("-o")
+        .arg(&rendered)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let sound = audio::read(&rendered).unwrap();
+    assert!(sound.samples.iter().any(|sample| sample.abs() > 0.8), "no peaks for the limiter");
+    assert!(fs::read(&kept).unwrap() == fs::read(&rendered).unwrap());
+    let wanted = audio::resample(&sound.samples, 24_000, 48_000).unwrap();
+    assert_heard(&left, &wanted, 48_000, 0.999);
+    assert!(left == right);
 }
 
 /// What is kept is render's file byte for byte, at the rate of the mel's own convention; the device's resampler comes after.

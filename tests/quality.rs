@@ -138,6 +138,9 @@ fn speech_sets() -> Vec<(String, Vec<Vec<f32>>)> {
 fn chunks_cost_no_quality() {
     const WHOLE: usize = 4096;
     const CHUNKS: [usize; 5] = [12, 24, 48, 96, WHOLE];
+    // Three deviations of the mean of three seeds below what five seeds lost on average: -.03 +- .12, -.03 +- .11, +.00 +- .02
+    // and +.01 +- .01 a seed. Short chunks fork more often, and PESQ's alignment slips on the clip of 1.75 s.
+    const MOST_LOST: [f64; 5] = [0.24, 0.22, 0.05, 0.05, 0.001];
     let vocoder = vocoder(Precision::F32);
     let settings = |seed| vocoder.diffusion_card().sampler.settings(Quality::Standard, seed);
     println!("| frames a chunk | 12 | 24 | 48 | 96 | one window |\n|---|---|---|---|---|---|");
@@ -150,19 +153,25 @@ fn chunks_cost_no_quality() {
         let scores = CHUNKS.map(mean);
         println!("| {name} | {} |", scores.map(|pesq| format!("{pesq:.3}")).join(" | "));
         let whole = scores[CHUNKS.len() - 1];
-        for (chunk, pesq) in CHUNKS.into_iter().zip(scores) {
-            assert!(pesq > whole - 0.1, "{name}, chunks of {chunk} frames: PESQ {pesq:.3}, one window {whole:.3}");
+        for ((chunk, pesq), most) in CHUNKS.into_iter().zip(scores).zip(MOST_LOST) {
+            assert!(pesq > whole - most, "{name}, chunks of {chunk} frames: PESQ {pesq:.3}, one window {whole:.3}");
         }
     }
 }
 
 /// PESQ-wb, mel distance in nats and delay of the mel of `clip` by another program's convention, rendered.
-fn foreign(vocoder: &Arc<dyn Vocoder>, clip: &str, c: &MelConvention, taken_for: &MelConvention) -> (f32, f64, isize) {
+fn foreign(
+    vocoder: &Arc<dyn Vocoder>,
+    clip: &str,
+    c: &MelConvention,
+    taken_for: &MelConvention,
+    seed: u64,
+) -> (f32, f64, isize) {
     let path = format!("{}/samples/{clip}", env!("CARGO_MANIFEST_DIR"));
     let audio = audiodiff::audio::read_at(path, c.sample_rate).unwrap().samples;
     let mel = extract(&audio, c).unwrap();
     let effort = Some(vocoder.card().efforts.draft.clone());
-    let options = RenderOptions { effort, seed: 1, ..RenderOptions::default() };
+    let options = RenderOptions { effort, seed, ..RenderOptions::default() };
     let source = Box::new(WholeMel::new(mel.clone()));
     let renderer = render::Renderer::new(vocoder.clone(), source, taken_for, &options).unwrap();
     let rendered = renderer.map(|sound| sound.unwrap().into_mono()).collect::<Vec<_>>().concat();
@@ -178,29 +187,28 @@ fn foreign(vocoder: &Arc<dyn Vocoder>, clip: &str, c: &MelConvention, taken_for:
 #[test]
 fn mels_of_other_programs_sound_as_the_recording_and_have_its_mel() {
     let vocoder: Arc<dyn Vocoder> = Arc::new(vocoder(Precision::F32));
-    for (name, least_pesq, most_nats) in BOUNDS {
+    for (name, wanted_pesq, wanted_nats) in FOREIGN {
         let c = presets::named(name).unwrap();
-        for (clip, most_nats) in ["speech-en.wav", "speech-synthetic.wav"].into_iter().zip(most_nats) {
-            let (pesq, nats, delay) = foreign(&vocoder, clip, c, c);
+        for (clip, wanted_nats) in ["speech-en.wav", "speech-synthetic.wav"].into_iter().zip(wanted_nats) {
+            let (pesq, nats, delay) = foreign(&vocoder, clip, c, c, 1);
             println!("{name}, {clip}: PESQ {pesq:.2}, {nats:.3} nats from the given mel, delay {delay}");
             // On less than two seconds the metric's own alignment slips with some seeds (2.8 with one, 3.5 to 3.7 with four).
-            assert!(clip == "speech-synthetic.wav" || pesq > least_pesq, "{name}: PESQ {pesq:.2}");
-            assert!(nats < most_nats, "{name}, {clip}: {nats:.3} nats from the given mel");
+            assert!(clip == "speech-synthetic.wav" || f64::from(pesq) > wanted_pesq.least(), "{name}: PESQ {pesq:.2}");
+            assert!(nats < wanted_nats.most(), "{name}, {clip}: {nats:.3} nats from the given mel");
             // Half a hop is 128 samples.
             assert!(delay.abs() <= 16, "{name}, {clip}: {delay} samples late");
         }
     }
 }
 
-/// The least PESQ of the long clip and the most nats of both: 0.2 of PESQ and 0.02 nats beyond what was measured, for a seed
-/// moves a clip by up to 0.15.
-const BOUNDS: [(&str, f32, [f64; 2]); 6] = [
-    ("hifigan-22k", 4.04, [0.099, 0.085]),
-    ("tacotron2", 4.01, [0.100, 0.082]),
-    ("coqui", 4.00, [0.093, 0.069]),
-    ("bigvgan-44k-128", 4.01, [0.102, 0.086]),
-    ("wavegrad-24k", 3.96, [0.123, 0.090]),
-    ("magenta", 3.40, [0.127, 0.118]),
+/// Of draft: PESQ-wb of the long clip, and nats from the given mel of both.
+const FOREIGN: [(&str, Measured, [Measured; 2]); 6] = [
+    ("hifigan-22k", Measured(4.196, 0.030), [Measured(0.0794, 0.0005), Measured(0.0677, 0.0008)]),
+    ("tacotron2", Measured(4.202, 0.024), [Measured(0.0798, 0.0001), Measured(0.0654, 0.0007)]),
+    ("coqui", Measured(4.157, 0.078), [Measured(0.0726, 0.0003), Measured(0.0568, 0.0005)]),
+    ("bigvgan-44k-128", Measured(4.136, 0.116), [Measured(0.0818, 0.0003), Measured(0.0689, 0.0003)]),
+    ("wavegrad-24k", Measured(4.155, 0.062), [Measured(0.1029, 0.0002), Measured(0.0736, 0.0008)]),
+    ("magenta", Measured(3.594, 0.041), [Measured(0.1069, 0.0003), Measured(0.0974, 0.0009)]),
 ];
 
 #[test]
@@ -208,6 +216,6 @@ fn half_a_hop_is_seen() {
     // HiFi-GAN's frames lie half a hop later than Tacotron 2's: read as those, the sound comes too early by so much.
     let vocoder: Arc<dyn Vocoder> = Arc::new(vocoder(Precision::F32));
     let [hifigan, tacotron2] = ["hifigan-22k", "tacotron2"].map(|name| presets::named(name).unwrap());
-    let (_, _, delay) = foreign(&vocoder, "speech-synthetic.wav", hifigan, tacotron2);
+    let (_, _, delay) = foreign(&vocoder, "speech-synthetic.wav", hifigan, tacotron2, 1);
     assert!((-146..=-100).contains(&delay), "{delay} samples late");
 }

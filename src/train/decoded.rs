@@ -355,6 +355,12 @@ mod tests {
         let other = place(&changed, &a);
         assert!(other.hash != first.hash && other != first && place(&changed, &b) == second);
         assert_eq!(changed.samples(&second, 500, 20).unwrap(), read);
+        // What a second training decoded is kept beside what the first one did.
+        let mut changed = changed;
+        changed.keep(true).unwrap();
+        let third = Decoded::open(&cache, 24_000).unwrap();
+        assert!(third.known.values().any(|known| *known == other) && third.known.len() == 2);
+        assert_eq!((place(&third, &a), third.size().1), (other, 2 * 192_000));
         // An index that promises more than there is, and one of another rate, are not believed.
         OpenOptions::new().write(true).open(cache.join("0.i16")).unwrap().set_len(100).unwrap();
         assert!(Decoded::open(&cache, 24_000).unwrap().known.is_empty());

@@ -16,7 +16,7 @@ use audiodiff::{
         self, AudioReader, Downmix, FileSink, FileSinkSettings, Peaks, SampleFormat, StreamHeader, StreamSink,
         StreamSinkSettings, WavMetadata, is_broken_pipe, read_metadata,
     },
-    data::explanations,
+    data::{explanations, measure},
     sound::Sound,
 };
 
@@ -87,6 +87,8 @@ fn every_format_is_read_whole_and_mixed() {
         ("tone.ogg", 2.5e-3),
     ] {
         let recording = audio::read(fixture(name)).unwrap_or_else(|error| panic!("{error}"));
+        let stated = AudioReader::open(fixture(name)).unwrap().length();
+        assert!(stated.is_none_or(|length| length == LENGTH as u64), "{name}: {stated:?}");
         assert_eq!((recording.sample_rate, recording.source.channels), (RATE, 2), "{name}");
         assert_eq!(recording.samples.len(), LENGTH, "{name}");
         assert_eq!(recording.source.samples, LENGTH as u64, "{name}");
@@ -121,6 +123,7 @@ fn every_width_of_wav_is_read() {
         }
         writer.finalize().unwrap();
         let recording = audio::read(&path).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(AudioReader::open(&path).unwrap().length(), Some(LENGTH as u64));
         assert_eq!(recording.source.channels, 3);
         // Half a step of the width, or f32's own rounding.
         let tolerance = (0.51 / scale).max(1e-7) as f32;
@@ -185,7 +188,8 @@ fn streamed_headers_are_read_to_the_end() {
         let path = written(folder.path(), "streamed.wav", &bytes);
         let recording = audio::read(&path).unwrap_or_else(|error| panic!("{riff:#x} {data:#x}: {error}"));
         assert_eq!(recording.samples, expected, "{riff:#x} {data:#x}");
-        let findings = explanations(&recording, true).unwrap().join("; ");
+        let measures = measure(&recording.samples, recording.sample_rate).unwrap();
+        let findings = explanations(&measures, &recording.source, true).join("; ");
         assert_eq!(findings.contains("does not say how long it is"), data != 10_000, "{riff:#x} {data:#x}: {findings}");
     }
 }

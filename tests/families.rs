@@ -1,92 +1,23 @@
 //! A family that the program has never heard of goes through rendering, batches, playing and scoring without a line changed
 //! elsewhere.
 
+mod toy;
+
 use audiodiff::{
-    Result,
-    audio::{
-        SampleFormat,
-        player::{Player, PlayerSettings},
-    },
-    batch::{Event, FileRenderer, Inputs, Plan, RenderSettings, SourceSettings, Target, run},
-    card::{Channels, Effort, Efforts, ModelCard},
+    audio::player::{Player, PlayerSettings},
+    batch::{Event, FileRenderer, Inputs, Plan, RenderSettings, Target, run},
+    card::Effort,
     dsp::resample::resampled_len,
     eval::{ModelSystem, Sound as Scored, System as _},
     live::{Event as Played, Session, SessionInput, SessionSettings},
     mel::{MelSpectrogram, presets},
-    model::{Licenses, Provenance},
     render::Renderer,
     sound::Sound,
-    source::{MelSource, WholeMel},
-    vocoder::{Identity, RenderOptions, Rendering, Vocoder},
+    source::WholeMel,
+    vocoder::RenderOptions,
 };
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
-
-/// Says each frame's first value a hop long: what it is given can be read in what it makes.
-struct Toy {
-    card: ModelCard,
-    identity: Identity,
-}
-
-impl Toy {
-    fn load() -> Arc<dyn Vocoder> {
-        let once = Effort::new([("loudness", 1)]);
-        let card = ModelCard {
-            name: "toy".into(),
-            family: "toy".into(),
-            mel: presets::named("f5-tts").unwrap().clone(),
-            channels: Channels::Mono,
-            efforts: Efforts { draft: once.clone(), standard: once.clone(), best: once },
-            streaming: Default::default(),
-            architecture: serde_json::Value::Null,
-            training: Provenance::default(),
-            licenses: Licenses::default(),
-        };
-        Arc::new(Self { card, identity: Identity { weights: "toy-1".into(), arithmetic: "f32 on cpu".into() } })
-    }
-}
-
-impl Vocoder for Toy {
-    fn card(&self) -> &ModelCard {
-        &self.card
-    }
-
-    fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    fn render(self: Arc<Self>, source: Box<dyn MelSource>, options: &RenderOptions) -> Result<Box<dyn Rendering>> {
-        Ok(Box::new(Steps { chunk: options.chunk.unwrap_or(self.card.streaming.chunk), toy: self, source, last: None }))
-    }
-}
-
-struct Steps {
-    toy: Arc<Toy>,
-    source: Box<dyn MelSource>,
-    chunk: usize,
-    last: Option<f32>,
-}
-
-impl Rendering for Steps {
-    fn next(&mut self) -> Result<Option<Sound>> {
-        let mel = self.source.read(self.chunk)?;
-        let mut samples = vec![];
-        for t in 0..mel.frames() {
-            // (T - 1) hops, as centred frames have them.
-            if let Some(value) = self.last.replace(mel.frame(t)[0].exp()) {
-                samples.resize(samples.len() + self.toy.card.mel.hop, value);
-            }
-        }
-        Ok((mel.frames() > 0).then(|| Sound::mono(samples, self.toy.card.mel.sample_rate)))
-    }
-
-    fn set_effort(&mut self, _: &Effort) -> Result<()> {
-        Ok(())
-    }
-}
+use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
+use toy::{Toy, settings};
 
 /// Frames whose first values are the given ones, and silent elsewhere.
 fn mel(values: &[f32]) -> MelSpectrogram {
@@ -152,21 +83,6 @@ fn work_that_it_does_not_know_is_refused() {
     let error = toy.adjusted(standard, &Effort::new([("steps", 3)])).unwrap_err().to_string();
     assert_eq!(error, "steps: means nothing to this model, expected loudness");
     assert_eq!(toy.adjusted(standard, &Effort::new([("loudness", 3)])).unwrap().get("loudness"), Some(3));
-}
-
-fn settings(toy: &dyn Vocoder) -> RenderSettings {
-    RenderSettings {
-        effort: toy.card().efforts.standard.clone(),
-        seed: 0,
-        chunk: None,
-        source: SourceSettings { convention: Some(toy.card().mel.clone()), ..SourceSettings::default() },
-        format: SampleFormat::Float32,
-        raw: false,
-        peaks: Default::default(),
-        gain: 0.0,
-        loudness: None,
-        rate: None,
-    }
 }
 
 #[test]

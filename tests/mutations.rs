@@ -18,7 +18,7 @@ use audiodiff::{
         file::{self, ReadOptions},
         filterbank::Filterbank,
         presets,
-        recognise::recognise,
+        recognise::recognise_array,
         stream::{F32leFrames, FrameReader, NpyBlocks},
         user_convention,
     },
@@ -370,7 +370,7 @@ fn readers() -> Vec<Reader> {
             read: |path, bytes| {
                 try_all(path, bytes);
                 let array = file::read_array(path, None)?;
-                recognise(&array.shape, &array.values, None);
+                recognise_array(&array, None, None)?;
                 Ok(())
             },
         },

@@ -48,7 +48,7 @@ impl Known {
         if !stereo {
             let KnownMel { mel, convention, notes, .. } =
                 interpret(&subject, array_in_memory(&subject, shape, values), &said)?;
-            return Ok(Self { mel, channels: 1, convention, notes });
+            return Ok(Self { mel: mel.whole()?, channels: 1, convention, notes });
         }
         let [2, rows, columns] = shape[..] else {
             let fault = Fault::new(subject, format!("shape {shape:?}"));
@@ -63,7 +63,7 @@ impl Known {
         // What one is, the other is.
         let said = Said { convention: Some(&left.convention), layout: Some(left.layout), ..said };
         let right = channel("right", right, &said)?;
-        let mel = MelSpectrogram::side_by_side(&[left.mel, right.mel]);
+        let mel = MelSpectrogram::side_by_side(&[left.mel.whole()?, right.mel.whole()?]);
         let notes = left.notes.into_iter().chain(right.notes).collect();
         Ok(Self { mel, channels: 2, convention: left.convention, notes })
     }

@@ -224,6 +224,21 @@ impl ChunkFile {
         self.frames.filter(|&frames| exact && frames > 0)
     }
 
+    /// Samples of each channel where every one has the same number of bytes: PCM, floats, A-law and mu-law.
+    pub fn counted_frames(&self) -> Option<u64> {
+        const OF_EQUAL_BYTES: [u16; 4] = [1, 3, 6, 7];
+        const EXTENSIBLE: u16 = 0xfffe;
+        let number = |at: usize| Some(u16::from_le_bytes([*self.format.get(at)?, *self.format.get(at + 1)?]));
+        let (tag, channels, block, bits) = (number(0)?, number(2)?, number(12)?, number(14)?);
+        // The kind of an extensible header is the start of its GUID.
+        let tag = if tag == EXTENSIBLE { number(24)? } else { tag };
+        let is_counted = matches!(self.container, Container::Wave)
+            && OF_EQUAL_BYTES.contains(&tag)
+            && block > 0
+            && u32::from(block) * 8 == u32::from(channels) * u32::from(bits.next_multiple_of(8));
+        is_counted.then(|| self.present / u64::from(block))
+    }
+
     /// Samples of each channel that the bytes stand for at the least: compressed ones are more.
     pub fn least_frames(&self) -> u64 {
         let number = |at: usize| self.format.get(at..at + 2).map_or([0; 2], |bytes| [bytes[0], bytes[1]]);

@@ -115,6 +115,8 @@ pub struct AudioReader {
     promised: Option<u64>,
     /// Samples of each channel where whole blocks may hold more than that.
     total: Option<u64>,
+    /// Samples of each channel as the bytes of the file count them.
+    counted: Option<u64>,
     source: SourceInfo,
     interleaved: Vec<f32>,
     mix: Mix,
@@ -196,6 +198,7 @@ impl AudioReader {
             None => track.num_frames.filter(|&count| count > 0),
         };
         let total = layout.as_ref().and_then(ChunkFile::exact_frames);
+        let counted = layout.as_ref().and_then(ChunkFile::counted_frames);
         let least = layout.as_ref().map_or(0, ChunkFile::least_frames);
         if promised.or(total).unwrap_or(0).max(least) > LONGEST {
             return Err(too_long(path));
@@ -220,6 +223,7 @@ impl AudioReader {
             track,
             promised,
             total,
+            counted,
             source,
             interleaved: Vec::new(),
             mix: Mix::Mean,
@@ -268,6 +272,11 @@ impl AudioReader {
         let step = guarded(&path, || self.advance());
         self.finished = !matches!(step, Ok(Some(_)));
         step.transpose()
+    }
+
+    /// Samples of each channel, where they are known before the file is read: one that holds fewer is an error at its end.
+    pub fn length(&self) -> Option<u64> {
+        self.promised.or(self.total).or(self.counted)
     }
 
     /// What is known of the file so far; counts are complete at the end.
@@ -387,7 +396,7 @@ impl AudioReader {
     }
 
     fn end(&mut self) -> Result<()> {
-        if self.promised.or(self.total).is_some_and(|promised| self.source.samples < promised) {
+        if self.length().is_some_and(|promised| self.source.samples < promised) {
             return Err(self.cut_off());
         }
         if self.source.samples == 0 {
@@ -404,7 +413,7 @@ impl AudioReader {
     }
 
     fn cut_off(&self) -> Error {
-        match self.promised.or(self.total) {
+        match self.length() {
             Some(promised) => {
                 let found = format!("breaks off after {} of {promised} samples", self.source.samples);
                 fault(&self.path, &found, "", "copy or export it again")

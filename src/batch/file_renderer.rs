@@ -19,7 +19,6 @@ use crate::{
     mel::{MelConvention, presets},
     number_range::{GAIN_DB, LOUDNESS_LUFS},
     render::Renderer,
-    source::WholeMel,
     vocoder::{RenderOptions, Vocoder},
 };
 
@@ -132,8 +131,9 @@ impl FileRenderer {
             samples: Some(resampled_len(source.samples, source.rate, rate)),
         };
         let mut sink = StreamSink::new(output, &item.output, sink);
-        let mut warnings = source.notes.clone();
+        let (mut warnings, heard) = (source.notes.clone(), source.heard.clone());
         self.render_source(source, vocoder, &settings, ticket, |samples| sink.write(samples))?;
+        warnings.extend(heard.take());
         let report = sink.finish()?;
         warnings.extend(report.warning());
         let StreamReport { samples, peak, .. } = report;
@@ -154,9 +154,8 @@ impl FileRenderer {
         ticket.expect(source.samples as f64 / f64::from(source.rate));
         let length = resampled_len(source.samples, source.rate, rate);
         let channels = self.channels_of(&source);
-        let Source { mel, convention, channels: given, .. } = source;
-        let source = Box::new(WholeMel::new(mel).of_channels(given));
-        let renderer = Renderer::new(vocoder, source, &convention, &settings.options())?;
+        let Source { mel, convention, .. } = source;
+        let renderer = Renderer::new(vocoder, mel.into_source(), &convention, &settings.options())?;
         for sound in renderer.at_rate(rate)?.of_length(length) {
             let sound = sound?;
             let seconds = sound.seconds();
@@ -234,8 +233,9 @@ impl RenderItem for FileRenderer {
             raw: settings.raw,
         };
         let mut sink = FileSink::create(&item.output, sink)?;
-        let mut warnings = source.notes.clone();
+        let (mut warnings, heard) = (source.notes.clone(), source.heard.clone());
         self.render_source(source, vocoder, &settings, ticket, |samples| sink.write(samples))?;
+        warnings.extend(heard.take());
         let report = sink.finish()?;
         warnings.extend(report.warnings());
         let FileReport { samples, peak, .. } = report;

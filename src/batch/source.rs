@@ -1,16 +1,17 @@
-//! From an input file to a mel of a known convention: mel files are read and checked, recordings analysed.
+//! From an input file to a mel of a known convention: mel files are checked, recordings analysed, both piece by piece.
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use super::MEL_EXTENSIONS;
 use crate::{
     Error, Fault, Result,
-    audio::{self, AudioReader, Downmix, format, reader::SourceInfo},
+    audio::{self, AudioReader, Downmix, format, reader::SourceInfo, resampled_len},
     data,
-    mel::{self, KnownMel, Layout, MelConvention, MelSpectrogram, Said, file, interpret, recognise::Recording},
+    mel::{Frames as _, HeldMel, KnownMel, Layout, MelConvention, Said, file, interpret, recognise::Recording},
+    source::{HeldSource, Listener, MelSource, RecordingSource, Spool},
 };
 
 /// What the user says of the input beyond its name.
@@ -29,14 +30,14 @@ pub struct SourceSettings {
     pub downmix: Downmix,
 }
 
-/// An input, ready to be rendered.
-#[derive(Debug, Clone, PartialEq)]
+/// An input, ready to be rendered: checked as far as it can be before its sound is made.
+#[derive(Debug)]
 pub struct Source {
-    /// By `convention`; of two channels the bands lie side by side, [T, 2 M].
-    pub mel: Arc<MelSpectrogram>,
+    pub mel: SourceMel,
     pub channels: usize,
     /// The model's for recordings.
     pub convention: MelConvention,
+    pub frames: usize,
     /// How long the sound is to be, in samples of each channel at `rate`: a recording's own length, for a mel what its convention's framing
     /// says.
     pub samples: u64,
@@ -44,10 +45,88 @@ pub struct Source {
     pub rate: u32,
     /// What was assumed or looks odd, for the user.
     pub notes: Vec<String>,
+    /// What the end of a recording will tell.
+    pub heard: Heard,
+}
+
+/// By the source's convention; of two channels the bands lie side by side, [T, 2 M].
+#[derive(Debug)]
+pub enum SourceMel {
+    /// One a channel.
+    Held(Arc<[HeldMel]>),
+    /// Is made while it is read.
+    Recording(Box<RecordingSource>),
+}
+
+impl SourceMel {
+    /// From the first frame on.
+    pub fn into_source(self) -> Box<dyn MelSource> {
+        match self {
+            Self::Held(channels) => Box::new(HeldSource::new(channels, 0)),
+            Self::Recording(source) => source,
+        }
+    }
+
+    /// For whoever goes back and forth in it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where there is no room for what was read.
+    pub fn into_seekable(self) -> Result<SeekableMel> {
+        Ok(match self {
+            Self::Held(channels) => SeekableMel::Held(channels),
+            Self::Recording(source) => SeekableMel::Spooled(Spool::new(source)?),
+        })
+    }
+}
+
+/// A mel that can be read from any frame on.
+pub enum SeekableMel {
+    Held(Arc<[HeldMel]>),
+    Spooled(Spool),
+}
+
+impl SeekableMel {
+    pub fn from_frame(&self, frame: usize) -> Box<dyn MelSource> {
+        match self {
+            Self::Held(channels) => Box::new(HeldSource::new(channels.clone(), frame)),
+            Self::Spooled(spool) => Box::new(spool.from_frame(frame)),
+        }
+    }
+}
+
+/// What explains how a recording sounds, known once all of it was read.
+#[derive(Debug, Clone, Default)]
+pub struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Heard {
+    /// A sentence each; nothing before the end, nor a second time.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Measures the mix of a recording at `rate` Hz as it passes.
+    fn listener(&self, rate: u32) -> Result<Listener> {
+        let (heard, mut meter, mut channels) = (self.clone(), Some(data::Meter::new(rate)?), 1);
+        Ok(Box::new(move |sound, reader| {
+            let Some(sound) = sound else {
+                if let Some(meter) = meter.take() {
+                    let explained = data::explanations(&meter.finish(), &reader.source(), channels == 1);
+                    *heard.0.lock().unwrap_or_else(PoisonError::into_inner) = explained;
+                }
+                return Ok(());
+            };
+            channels = sound.channels.len();
+            let meter = meter.as_mut();
+            meter.map_or(Ok(()), |meter| match &sound.channels[..] {
+                [one] => meter.push(one),
+                _ => meter.push(&sound.clone().into_mono()),
+            })
+        }))
+    }
 }
 
 impl Source {
-    /// Reads `path`; recordings are analysed by `wanted`, the model's.
+    /// Opens `path`; recordings are analysed by `wanted`, the model's.
     ///
     /// # Errors
     /// [`Error::Mel`], [`Error::Audio`] or [`Error::Convention`] for what is broken or does not fit.
@@ -73,28 +152,19 @@ impl Source {
     }
 
     fn of_recording(path: &Path, downmix: Downmix, wanted: &MelConvention) -> Result<Self> {
-        let (mut sound, source) = AudioReader::open(path)?.mixed(downmix).into_sound(wanted.sample_rate)?;
-        let channels = sound.channels.len();
-        let sample_rate = sound.rate;
-        // A recording of one channel is lent, not copied: it may be long.
-        let samples = if channels == 1 { sound.channels.remove(0) } else { sound.clone().into_mono() };
-        let recording = audio::Recording { samples, sample_rate, source };
-        let notes = data::explanations(&recording, channels == 1)?;
-        if channels == 1 {
-            sound.channels.push(recording.samples);
-        }
-        // A frame at the end of the last hop, so that the sound is covered to its end, and at least a sample of silence before
-        // it: where the last frame lies on the sound's last sample, half of what it sees is reflected, nothing beyond it holds
-        // the phases apart, and a tone may end in a spike.
-        let length = (sound.len() + 1).next_multiple_of(wanted.hop);
-        let of_channel = |mut samples: Vec<f32>| {
-            samples.resize(length, 0.0);
-            mel::extract(&samples, wanted)
-        };
-        let mels = sound.channels.into_iter().map(of_channel).collect::<Result<Vec<_>>>()?;
-        let mel = one_or_side_by_side(mels).into();
-        let SourceInfo { sample_rate, samples, .. } = source;
-        Ok(Self { mel, channels, convention: wanted.clone(), samples, rate: sample_rate, notes })
+        let (samples, rate) = length_of(path)?;
+        let heard = Heard::default();
+        let mel = RecordingSource::open(path, downmix, wanted, heard.listener(wanted.sample_rate)?)?;
+        Ok(Self {
+            channels: mel.channels(),
+            frames: mel.frames_of(resampled_len(samples, rate, wanted.sample_rate)),
+            mel: SourceMel::Recording(Box::new(mel)),
+            convention: wanted.clone(),
+            samples,
+            rate,
+            notes: vec![],
+            heard,
+        })
     }
 
     fn of_mel_file(path: &Path, settings: &SourceSettings) -> Result<Self> {
@@ -113,17 +183,31 @@ impl Source {
             notes.extend(other.notes.into_iter().filter(|note| !notes.contains(note)).collect::<Vec<_>>());
             mels.push(other.mel);
         }
-        let samples = convention.samples(mels[0].frames()) as u64;
+        let frames = mels[0].frames();
         // Who shows a note says for itself which file it is of.
         let name = format!("{}: ", path.display());
         let notes = notes.into_iter().map(|note| note.strip_prefix(&name).map(str::to_owned).unwrap_or(note)).collect();
-        let (mel, rate) = (one_or_side_by_side(mels).into(), convention.sample_rate);
-        Ok(Self { mel, channels, samples, rate, convention, notes })
+        Ok(Self {
+            mel: SourceMel::Held(mels.into()),
+            channels,
+            frames,
+            samples: convention.samples(frames) as u64,
+            rate: convention.sample_rate,
+            convention,
+            notes,
+            heard: Heard::default(),
+        })
     }
 }
 
-fn one_or_side_by_side(mut mels: Vec<MelSpectrogram>) -> MelSpectrogram {
-    if mels.len() == 1 { mels.remove(0) } else { MelSpectrogram::side_by_side(&mels) }
+/// Samples of each channel of a recording, and their rate in Hz. Where the header does not say, all of it is decoded.
+fn length_of(path: &Path) -> Result<(u64, u32)> {
+    let mut reader = AudioReader::open(path)?;
+    if reader.length().is_none() {
+        while reader.next_sound().transpose()?.is_some() {}
+    }
+    let SourceInfo { samples, sample_rate, .. } = reader.source();
+    Ok((reader.length().unwrap_or(samples), sample_rate))
 }
 
 /// By its name; by its first bytes where that says nothing.

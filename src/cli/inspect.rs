@@ -236,12 +236,15 @@ impl Window {
     fn open(flags: &InspectFlags, vocoder: Arc<dyn Vocoder>, terminal: &Terminal) -> Result<Self> {
         let wanted = &vocoder.card().mel;
         let settings = SourceSettings { downmix: Downmix::Mono, ..flags.mel.source(terminal)? };
-        let mut source = Source::open(&flags.input, &settings, wanted)?;
+        let source = Source::open(&flags.input, &settings, wanted)?;
+        let mut notes = source.notes;
+        let mut given = source.mel.into_source().read(usize::MAX)?;
+        notes.extend(source.heard.take());
         if source.channels > 1 {
-            source.mel = source.mel.channel(0, source.channels).into();
-            source.notes.push("shows the left one of its channels".into());
+            given = given.channel(0, source.channels);
+            notes.push("shows the left one of its channels".into());
         }
-        let mel = model_mel(vocoder.clone(), &source.mel, &source.convention)?;
+        let mel = model_mel(vocoder.clone(), &given, &source.convention)?;
         let (hop, rate) = (wanted.hop, f64::from(wanted.sample_rate));
         let frame = |seconds: f64| (seconds * rate / hop as f64).round() as usize;
         let first = frame(flags.window.start);
@@ -271,7 +274,7 @@ impl Window {
             start_s: (first * hop) as f64 / rate,
             seconds: samples as f64 / rate,
             input_seconds: ((frames - 1) * hop) as f64 / rate,
-            notes: source.notes,
+            notes,
         })
     }
 }

@@ -12,7 +12,7 @@ use audiodiff::{
         self, Described, MelConvention,
         file::{RawArray, read_array},
         presets,
-        recognise::{Candidate, Ranking, recognise},
+        recognise::{Candidate, Ranking, recognise_array},
         user_convention::describe,
     },
     output::Existing,
@@ -76,7 +76,7 @@ pub fn run(flags: MelFlags, terminal: &Terminal) -> Result<Outcome> {
             // Of two channels the left one tells as much.
             let array = read_array(&file, tensor.as_deref())?.into_channels().remove(0);
             let recording = recording.as_deref().map(read_recording).transpose()?;
-            let ranking = recognise(&array.shape, &array.values, recording.as_ref());
+            let ranking = recognise_array(&array, None, recording.as_ref())?;
             let declared = array.convention()?;
             print(&if json { info_json(&array, &ranking, declared) } else { info(&file, &array, &ranking, declared) })?;
             Ok(Outcome::Done)

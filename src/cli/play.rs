@@ -440,10 +440,9 @@ impl Playing<'_> {
                 // After a step back, what follows is opened anew; what is long past is not shown again.
                 self.ends_s.retain(|&other| other < ends_s && other > ends_s - 3600.0);
                 self.ends_s.push(ends_s);
-                for note in notes {
-                    self.terminal.warn(format_args!("{}: {note}", input.display()));
-                }
+                self.warn(&input, &notes);
             }
+            Event::Heard { input, notes } => self.warn(&input, &notes),
             Event::Rendered { sound, speed } => {
                 self.speed = speed;
                 if let (Some(kept), Some(sound)) = (&mut self.kept, sound) {
@@ -458,6 +457,10 @@ impl Playing<'_> {
             Event::Ended => self.rendered_all = true,
         }
         Ok(())
+    }
+
+    fn warn(&self, input: &Path, notes: &[String]) {
+        notes.iter().for_each(|note| self.terminal.warn(format_args!("{}: {note}", input.display())));
     }
 
     /// Once; later changes are details.

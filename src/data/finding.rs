@@ -1,11 +1,7 @@
 //! From measures to sentences: what is wrong with a recording, and what must be mended before a model is trained on it.
 
-use super::{Measures, measure};
-use crate::{
-    Result,
-    audio::{Recording, reader::SourceInfo},
-    mel::MelConvention,
-};
+use super::Measures;
+use crate::{audio::reader::SourceInfo, mel::MelConvention};
 use serde::Serialize;
 
 /// What may be the matter with a recording.
@@ -209,14 +205,10 @@ pub(super) fn kilohertz(hz: u32) -> String {
 
 /// What explains a rendering that sounds bad, of a recording whose mel is rendered: it is as clipped, dull or humming as
 /// the recording was.
-///
-/// # Errors
-/// As [`measure`].
-pub fn explanations(recording: &Recording, mixed: bool) -> Result<Vec<String>> {
+pub fn explanations(measures: &Measures, source: &SourceInfo, mixed: bool) -> Vec<String> {
     use Concern::{BandLimited, ChannelsCancel, Clipped, DcOffset, Hum, NoLength, Silent};
-    let measures = measure(&recording.samples, recording.sample_rate)?;
-    let found = findings(&measures, Some(&recording.source)).into_iter();
     let explains = [BandLimited, ChannelsCancel, Clipped, DcOffset, Hum, NoLength, Silent];
     let told = |concern| explains.contains(&concern) && (mixed || concern != ChannelsCancel);
-    Ok(found.filter(|finding| told(finding.concern)).map(|finding| finding.message).collect())
+    let found = findings(measures, Some(source)).into_iter();
+    found.filter(|finding| told(finding.concern)).map(|finding| finding.message).collect()
 }

@@ -21,7 +21,7 @@ use crate::{
         player::{Feed, Pushed},
         resampled_len,
     },
-    batch::{Models, Source, SourceSettings},
+    batch::{Heard, Models, SeekableMel, Source, SourceSettings},
     card::Effort,
     diffusion::ChunkLayout,
     mel::{MelConvention, MelSpectrogram},
@@ -59,6 +59,8 @@ pub enum SessionInput {
 pub enum Event {
     /// An input was read and is next. `ends_s` counts from the start of the first.
     Opened { input: PathBuf, ends_s: f64, notes: Vec<String> },
+    /// What the end of an input told of it.
+    Heard { input: PathBuf, notes: Vec<String> },
     /// A chunk was rendered, `speed` times faster than it plays. Its sound is there where it is to be kept.
     Rendered { sound: Option<Sound>, speed: f64 },
     /// The settings for the chunks to come changed.
@@ -173,6 +175,27 @@ struct Work {
     events: Sender<Event>,
 }
 
+/// An input that is played.
+struct Opened {
+    vocoder: Arc<dyn Vocoder>,
+    mel: SeekableMel,
+    convention: MelConvention,
+    frames: usize,
+    /// Of each channel, at `rate` Hz.
+    samples: u64,
+    rate: u32,
+    notes: Vec<String>,
+    heard: Heard,
+}
+
+impl Opened {
+    fn new(models: &Models, path: &Path, settings: &SourceSettings) -> Result<Self> {
+        let (source, vocoder) = models.open(path, settings)?;
+        let Source { mel, convention, frames, samples, rate, notes, heard, .. } = source;
+        Ok(Self { vocoder, mel: mel.into_seekable()?, convention, frames, samples, rate, notes, heard })
+    }
+}
+
 /// Where an input lies in what is played.
 #[derive(Debug, Clone, Copy)]
 struct Span {
@@ -242,7 +265,7 @@ impl Work {
         let mut next = 0;
         let mut sounded = false;
         let mut start: Option<(Span, f64)> = None;
-        let mut opened: Option<(usize, Source, Arc<dyn Vocoder>)> = None;
+        let mut opened: Option<(usize, Opened)> = None;
         loop {
             if self.control.stop.load(Ordering::Relaxed) {
                 return Ok(());
@@ -263,11 +286,11 @@ impl Work {
                 }
             }
             let source = match opened.take() {
-                Some((kept, source, vocoder)) if kept == index => Ok((source, vocoder)),
-                _ => models.open(&files[index], &self.settings.source),
+                Some((kept, source)) if kept == index => Ok(source),
+                _ => Opened::new(models, &files[index], &self.settings.source),
             };
             next = index + 1;
-            let (source, vocoder) = match source {
+            let source = match source {
                 Ok(source) => source,
                 Err(error) => {
                     self.tell(Event::Failed { input: files[index].clone(), error });
@@ -275,10 +298,13 @@ impl Work {
                     continue;
                 }
             };
-            let (outcome, span) =
-                self.play_source(&vocoder, &files[index], index, &source, start.take(), &mut spans, adapter)?;
+            let (outcome, span) = self.play_source(&files[index], index, &source, start.take(), &mut spans, adapter)?;
+            let notes = source.heard.take();
+            if !notes.is_empty() {
+                self.tell(Event::Heard { input: files[index].clone(), notes });
+            }
             sounded = true;
-            opened = Some((index, source, vocoder));
+            opened = Some((index, source));
             match outcome {
                 Outcome::Done => {}
                 Outcome::Stopped => return Ok(()),
@@ -302,10 +328,9 @@ impl Work {
     #[expect(clippy::too_many_arguments, reason = "the state of one loop, which is its only caller")]
     fn play_source(
         &mut self,
-        vocoder: &Arc<dyn Vocoder>,
         path: &Path,
         input: usize,
-        source: &Source,
+        source: &Opened,
         start: Option<(Span, f64)>,
         spans: &mut Vec<Span>,
         adapter: &mut Option<Adapter>,
@@ -324,12 +349,12 @@ impl Work {
             self.tell(Event::Opened { input: path.into(), ends_s: span.ends_s, notes });
         }
         // A seek begins a little earlier, so that its first chunk grows out of a past as every other does.
-        let frame = ((into_s * f64::from(own_rate) / hop as f64) as usize).min(source.mel.frames().saturating_sub(2));
-        let begin = frame.saturating_sub(vocoder.card().streaming.past);
-        let mel = Box::new(WholeMel::new(source.mel.clone()).of_channels(source.channels).from_frame(begin));
+        let frame = ((into_s * f64::from(own_rate) / hop as f64) as usize).min(source.frames.saturating_sub(2));
+        let begin = frame.saturating_sub(source.vocoder.card().streaming.past);
+        let mel = source.mel.from_frame(begin);
         let at = |frames: usize| resampled_len((frames * hop) as u64, own_rate, rate);
         let place = Place { begin, left: total.saturating_sub(at(frame)), skipped: at(frame - begin) as usize };
-        let outcome = self.render(vocoder, mel, &source.convention, place, adapter, None)?;
+        let outcome = self.render(&source.vocoder, mel, &source.convention, place, adapter, None)?;
         Ok((outcome, span))
     }
 

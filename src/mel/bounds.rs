@@ -1,10 +1,11 @@
 //! What numbers a convention can hold: one rule for mels from files and for those that come live.
 
 use super::{
-    MelConvention, MelSpectrogram,
+    LogBase, MelConvention,
     check::{loudest_possible, nats},
     filterbank::silence,
 };
+use std::ops::Range;
 
 /// Frames of fewer bands may hold one number by chance.
 const FEWEST_BANDS: usize = 8;
@@ -18,6 +19,8 @@ pub struct Bounds {
     high: Vec<f64>,
     /// [M]: what silence is stored as.
     silence: Vec<f32>,
+    /// A stored value is its level.
+    stores_levels: bool,
 }
 
 impl Bounds {
@@ -28,7 +31,10 @@ impl Bounds {
         let low = silence.iter().enumerate().map(|(m, &v)| held(m, v)).collect();
         let high = loudest_possible(convention).into_iter().enumerate().map(|(m, v)| held(m, v)).collect();
         let silence = silence.into_iter().enumerate().map(|(m, v)| convention.stored(m, v) as f32).collect();
-        Self { convention: convention.clone(), low, high, silence }
+        let MelConvention { log, power, affine, statistics, added_floor, .. } = convention;
+        let is_plain = *log == LogBase::Natural && *power == 1.0 && *added_floor == 0.0;
+        let stores_levels = is_plain && affine.is_none() && statistics.is_none();
+        Self { convention: convention.clone(), low, high, silence, stores_levels }
     }
 
     /// [M]
@@ -43,7 +49,7 @@ impl Bounds {
 
     /// The level of a value that is stored in band `m`.
     pub fn level(&self, m: usize, stored: f32) -> f64 {
-        level(&self.convention, m, f64::from(stored))
+        if self.stores_levels { f64::from(stored) } else { level(&self.convention, m, f64::from(stored)) }
     }
 
     /// Lowest and highest value that is stored in band `m`.
@@ -93,47 +99,45 @@ impl Bounds {
         &self.silence
     }
 
-    /// Where the padding of a whole mel lies: frames that no sound gives, by value too. What silence was stored as by
-    /// another floor is the lowest number that its mel has; padding is not, or lies far below the convention's floor.
-    pub fn padding(&self, mel: &MelSpectrogram) -> Vec<usize> {
-        let candidates: Vec<usize> = (0..mel.frames()).filter(|&t| self.is_padding(mel.frame(t))).collect();
-        if candidates.is_empty() || candidates.len() == mel.frames() {
-            return vec![];
-        }
-        let others = (0..mel.frames()).filter(|t| candidates.binary_search(t).is_err()).flat_map(|t| mel.frame(t));
-        let lowest = others.copied().fold(f32::INFINITY, f32::min);
+    /// Which of the `runs` of frames that hold one number are padding: no sound gives them, by value too. What silence was stored
+    /// as by another floor is the lowest number that its mel has; padding is not, or lies far below the convention's floor.
+    /// `lowest` is that of all other frames, `None` where there are none.
+    pub fn padding(&self, runs: Vec<Run>, lowest: Option<f32>) -> Vec<Run> {
+        let Some(lowest) = lowest else { return vec![] };
         let floor = |stored: f32| (0..self.low.len()).map(move |m| self.level(m, stored) - self.low[m]);
         let is_below = |stored: f32, by: f64| floor(stored).all(|over| over < -by);
-        let is_padding = |&t: &usize| {
-            let value = mel.frame(t)[0];
-            value > lowest || is_below(value, nats::TOO_FAR_BELOW) && !is_below(lowest, nats::FAR_BELOW)
+        let is_padding = |run: &Run| {
+            run.value > lowest || is_below(run.value, nats::TOO_FAR_BELOW) && !is_below(lowest, nats::FAR_BELOW)
         };
-        candidates.into_iter().filter(is_padding).collect()
+        runs.into_iter().filter(is_padding).collect()
     }
+}
+
+/// Frames one after the other that hold one number throughout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub frames: Range<usize>,
+    pub value: f32,
 }
 
 fn level(convention: &MelConvention, m: usize, stored: f64) -> f64 {
     convention.linear(m, stored).ln() / convention.power
 }
 
-/// The same mel with silence in place of its padding; `None` where it has none.
-pub fn without_padding(mel: &MelSpectrogram, convention: &MelConvention) -> Option<MelSpectrogram> {
-    let bounds = Bounds::new(convention);
-    let padding = bounds.padding(mel);
-    if padding.is_empty() {
-        return None;
-    }
-    let (mut values, silence) = (mel.values().to_vec(), bounds.silence());
-    for t in padding {
-        values[t * silence.len()..(t + 1) * silence.len()].copy_from_slice(silence);
-    }
-    Some(MelSpectrogram::new(values, silence.len()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mel::{extract, file, presets};
+    use crate::mel::{MelSpectrogram, extract, file, held::HeldMel, presets, survey::Survey};
+    use std::sync::Arc;
+
+    /// The same mel with silence in place of its padding; `None` where it has none.
+    fn without_padding(mel: &MelSpectrogram, convention: &MelConvention) -> Option<MelSpectrogram> {
+        let bounds = Bounds::new(convention);
+        let padding = Survey::of(mel, &bounds).unwrap().padding;
+        let ranges: Vec<_> = padding.into_iter().map(|run| run.frames).collect();
+        let held = HeldMel::new(Arc::new(mel.clone()), false);
+        (!ranges.is_empty()).then(|| held.silenced(ranges, bounds.silence()).whole().unwrap())
+    }
 
     fn sample(name: &str) -> MelSpectrogram {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/mels").join(name);

@@ -7,9 +7,11 @@
 
 use super::{
     LogBase, MelConvention, MelSpectrogram,
-    bounds::Bounds,
-    file::not_finite,
+    bounds::{Bounds, Run},
+    file::require_finite,
     filterbank::{Filterbank, edge_hz},
+    held::Frames,
+    survey::Survey,
 };
 use crate::{Error, Fault, Result};
 use std::fmt;
@@ -107,7 +109,17 @@ pub fn check_as(
     convention: &MelConvention,
     origin: Origin,
 ) -> Result<Vec<Finding>> {
-    let subject = subject.to_string();
+    Ok(examine(&subject.to_string(), mel, convention, origin)?.findings)
+}
+
+/// What [`check_as`] finds, and what is to be rendered as silence.
+pub(super) struct Examined {
+    pub findings: Vec<Finding>,
+    pub padding: Vec<Run>,
+}
+
+/// [`check_as`], block by block.
+pub(super) fn examine(subject: &str, mel: &dyn Frames, convention: &MelConvention, origin: Origin) -> Result<Examined> {
     convention.validate()?;
     if mel.n_mels() != convention.n_mels {
         let expected = format!("{} by the convention {} (its n_mels)", convention.n_mels, convention.name);
@@ -117,48 +129,30 @@ pub fn check_as(
     if mel.frames() == 0 {
         return Err(Error::Mel(Fault::new(subject, "holds no frame")));
     }
-    if let Some(i) = mel.values().iter().position(|v| !v.is_finite()) {
-        let count = mel.values().iter().filter(|v| !v.is_finite()).count();
-        return Err(not_finite(&subject, (i / mel.n_mels(), i % mel.n_mels()), mel.values()[i], count));
-    }
+    require_finite(subject, mel)?;
     let bounds = Bounds::new(convention);
-    let padding = bounds.padding(mel);
-    let sound = (0..mel.frames()).filter(|t| padding.binary_search(t).is_err()).flat_map(|t| mel.frame(t));
-    let sound = MelSpectrogram::new(sound.copied().collect(), mel.n_mels());
-    let findings = Comparison::new(subject.clone(), &sound, convention, bounds.clone(), origin).run()?;
-    let padded = (!padding.is_empty()).then(|| Finding {
-        concern: Concern::Padded,
-        message: format!("{subject}: {}; padding, rendered as silence", placed(&padding, mel)),
-    });
-    let alike = frames_alike_at_the_end(mel, &bounds);
-    let stands_still = (alike >= STANDS_STILL).then(|| Finding {
-        concern: Concern::StandsStill,
-        message: format!(
-            "{subject}: the last {alike} of {} frames are one and the same, which is heard as a sound that stands still; if \
-             they are padding, cut them off",
-            mel.frames()
-        ),
-    });
-    Ok(findings.into_iter().chain(padded).chain(stands_still).collect())
-}
-
-/// How many frames at the end are like the last one, where that is neither silence nor padding that is known as such. A mel
-/// that is one frame throughout was made so.
-fn frames_alike_at_the_end(mel: &MelSpectrogram, bounds: &Bounds) -> usize {
-    let last = mel.frame(mel.frames() - 1);
-    let is_at_floor =
-        |(m, &stored): (usize, &f32)| (bounds.level(m, stored) - bounds.low()[m]).abs() <= nats::NEAR_FLOOR;
-    if last.iter().enumerate().all(is_at_floor) || bounds.is_padding(last) {
-        return 0;
+    let Survey { padding, alike_at_the_end: alike } = Survey::of(mel, &bounds)?;
+    let mut findings = Comparison::new(subject.into(), mel, &padding, convention, bounds, origin)?.run()?;
+    let mut add = |concern, text: String| findings.push(Finding { concern, message: format!("{subject}: {text}") });
+    if !padding.is_empty() {
+        add(Concern::Padded, format!("{}; padding, rendered as silence", placed(&padding, mel.frames())));
     }
-    let alike = (0..mel.frames()).rev().take_while(|&t| mel.frame(t) == last).count();
-    if alike == mel.frames() { 0 } else { alike }
+    if alike >= STANDS_STILL {
+        let text = format!(
+            "the last {alike} of {} frames are one and the same, which is heard as a sound that stands still; if they are \
+             padding, cut them off",
+            mel.frames()
+        );
+        add(Concern::StandsStill, text);
+    }
+    Ok(Examined { findings, padding })
 }
 
 /// Where frames of one value lie: `the last 100 of 229 frames are 0 throughout`.
-fn placed(padding: &[usize], mel: &MelSpectrogram) -> String {
-    let (first, count, frames) = (padding[0], padding.len(), mel.frames());
-    let value = mel.frame(first)[0];
+fn placed(padding: &[Run], frames: usize) -> String {
+    let count: usize = padding.iter().map(|run| run.frames.len()).sum();
+    let Run { frames: first, value } = &padding[0];
+    let first = first.start;
     match count {
         1 if first + 1 == frames => format!("the last of {frames} frames is {value} throughout"),
         _ if first + count == frames => format!("the last {count} of {frames} frames are {value} throughout"),
@@ -170,13 +164,23 @@ fn placed(padding: &[usize], mel: &MelSpectrogram) -> String {
 /// A mel beside what a convention can hold. Levels are natural logarithms of magnitudes, whatever is stored.
 struct Comparison<'a> {
     subject: String,
-    mel: &'a MelSpectrogram,
     convention: &'a MelConvention,
     origin: Origin,
     bounds: Bounds,
-    /// Lowest and highest stored value.
+    /// Of frames that are no padding, and all their values.
+    frames: usize,
+    values: usize,
+    /// Lowest and highest stored value, and the sum of all.
     min: f32,
     max: f32,
+    sum: f64,
+    /// Values as good as 0 on a plain logarithm's scale, or below it.
+    at_zero: usize,
+    /// How many values are the lowest one, and in which bands [M].
+    at_min: usize,
+    bands_at_min: Vec<bool>,
+    /// All are 16-bit floats.
+    is_half: bool,
     /// [M]: the loudest level of each band, without the first and last frames: where the audio is reflected it has an edge,
     /// and an edge has all frequencies.
     loudest: Vec<f64>,
@@ -194,20 +198,29 @@ struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     fn new(
         subject: String,
-        mel: &'a MelSpectrogram,
+        mel: &dyn Frames,
+        padding: &[Run],
         convention: &'a MelConvention,
         bounds: Bounds,
         origin: Origin,
-    ) -> Self {
+    ) -> Result<Self> {
+        let n_mels = mel.n_mels();
+        let frames = mel.frames() - padding.iter().map(|run| run.frames.len()).sum::<usize>();
         let mut all = Self {
             subject,
-            mel,
             convention,
             origin,
-            loudest: vec![f64::NEG_INFINITY; mel.n_mels()],
+            loudest: vec![f64::NEG_INFINITY; n_mels],
             bounds,
+            frames,
+            values: frames * n_mels,
             min: f32::INFINITY,
             max: f32::NEG_INFINITY,
+            sum: 0.0,
+            at_zero: 0,
+            at_min: 0,
+            bands_at_min: vec![false; n_mels],
+            is_half: true,
             lowest_level: f64::INFINITY,
             below: 0,
             far_below: 0,
@@ -216,28 +229,52 @@ impl<'a> Comparison<'a> {
             excess: 0.0,
             all_at_floor: true,
         };
-        let edge = if mel.frames() > 16 { 1 + convention.n_fft / 2 / convention.hop } else { 0 };
-        let inner = edge..mel.frames().saturating_sub(edge);
-        for (t, frame) in mel.values().chunks_exact(mel.n_mels()).enumerate() {
-            let is_inner = inner.contains(&t);
-            for (m, &stored) in frame.iter().enumerate() {
-                let level = all.bounds.level(m, stored);
-                let (under, over) = (all.bounds.low()[m] - level, level - all.bounds.high()[m]);
-                all.min = all.min.min(stored);
-                all.max = all.max.max(stored);
-                if is_inner {
-                    all.loudest[m] = all.loudest[m].max(level);
+        let edge = if frames > 16 { 1 + convention.n_fft / 2 / convention.hop } else { 0 };
+        let inner = edge..frames.saturating_sub(edge);
+        let zero = (0.05 * all.stored_per_nat()) as f32;
+        let mut next = 0;
+        let mut padding = padding.iter().flat_map(|run| run.frames.clone()).peekable();
+        for block in mel.blocks() {
+            let (first, block) = block?;
+            for (t, frame) in (first..).zip(block.values().chunks_exact(n_mels)) {
+                if padding.next_if_eq(&t).is_none() {
+                    all.add(frame, inner.contains(&next), zero);
+                    next += 1;
                 }
-                all.lowest_level = all.lowest_level.min(level);
-                all.below += usize::from(under > nats::ROUNDING);
-                all.far_below += usize::from(under > nats::FAR_BELOW);
-                all.above += usize::from(over > nats::ROUNDING);
-                all.deepest = all.deepest.max(under);
-                all.excess = all.excess.max(over);
-                all.all_at_floor &= under.abs() <= nats::ROUNDING;
             }
         }
-        all
+        Ok(all)
+    }
+
+    /// Values below `zero` are at 0.
+    fn add(&mut self, frame: &[f32], is_inner: bool, zero: f32) {
+        for (m, &stored) in frame.iter().enumerate() {
+            let level = self.bounds.level(m, stored);
+            let (under, over) = (self.bounds.low()[m] - level, level - self.bounds.high()[m]);
+            if stored < self.min {
+                self.at_min = 0;
+                self.bands_at_min.fill(false);
+                self.min = stored;
+            }
+            if stored == self.min {
+                self.at_min += 1;
+                self.bands_at_min[m] = true;
+            }
+            self.max = self.max.max(stored);
+            self.sum += f64::from(stored);
+            self.at_zero += usize::from(stored < zero);
+            self.is_half &= stored.to_bits().trailing_zeros() >= 13;
+            if is_inner {
+                self.loudest[m] = self.loudest[m].max(level);
+            }
+            self.lowest_level = self.lowest_level.min(level);
+            self.below += usize::from(under > nats::ROUNDING);
+            self.far_below += usize::from(under > nats::FAR_BELOW);
+            self.above += usize::from(over > nats::ROUNDING);
+            self.deepest = self.deepest.max(under);
+            self.excess = self.excess.max(over);
+            self.all_at_floor &= under.abs() <= nats::ROUNDING;
+        }
     }
 
     fn run(&self) -> Result<Vec<Finding>> {
@@ -271,14 +308,12 @@ impl<'a> Comparison<'a> {
     /// Magnitudes, and mels normalised to a range: logarithms of audio have no edge at 0, and no three octaves of level.
     fn refuse_other_scales(&self) -> Result<()> {
         let (min, max) = (f64::from(self.min), f64::from(self.max));
-        let values = self.mel.values();
         let span = (max - min) / self.stored_per_nat();
         if min >= 0.0 && max > 0.0 {
             // Full-scale noise has no negative logarithm either, but it doesn't pile up at 0.
-            let edge = (0.05 * self.stored_per_nat()) as f32;
-            let at_zero = values.iter().filter(|v| **v < edge).count() as f64 / values.len() as f64;
-            let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len() as f64;
-            if max <= 1.05 && (at_zero > 0.02 || self.mel.frames() >= 4) {
+            let at_zero = self.at_zero as f64 / self.values as f64;
+            let mean = self.sum / self.values as f64;
+            if max <= 1.05 && (at_zero > 0.02 || self.frames >= 4) {
                 return Err(self.other("affine", "looks normalised to the range 0 to 1".into()));
             }
             if at_zero > 0.02 || mean < 0.1 * max {
@@ -287,7 +322,7 @@ impl<'a> Comparison<'a> {
             }
         }
         // A flat spectrum alone spans 3 nats over the bands, for the triangles grow with frequency.
-        if min >= -1.1 && max <= 1.1 && span < 2.4 && self.mel.frames() >= 4 {
+        if min >= -1.1 && max <= 1.1 && span < 2.4 && self.frames >= 4 {
             return Err(self.other("affine", "looks normalised to the range -1 to 1".into()));
         }
         Ok(())
@@ -295,23 +330,17 @@ impl<'a> Comparison<'a> {
 
     /// Values that were cut off elsewhere: the lowest one comes again and again.
     fn another_floor(&self) -> Result<Option<Finding>> {
-        let bands = self.mel.n_mels();
         let floor = self.bounds.low().iter().copied().fold(f64::INFINITY, f64::min);
         if (self.lowest_level - floor).abs() < 0.5 || self.convention.statistics.is_some() {
             return Ok(None);
         }
-        let at_min = |(_, v): &(usize, &f32)| **v == self.min;
-        let count = self.mel.values().iter().enumerate().filter(at_min).count();
         // The same sound in every frame repeats its lowest value, but in one band.
-        let mut where_at_min = vec![false; bands];
-        self.mel.values().iter().enumerate().filter(at_min).for_each(|(i, _)| where_at_min[i % bands] = true);
-        let in_bands = where_at_min.iter().filter(|b| **b).count();
-        let share = count as f64 / self.mel.values().len() as f64;
-        // In 16-bit floats round numbers come by chance.
-        let is_half = || self.mel.values().iter().all(|v| v.to_bits().trailing_zeros() >= 13);
+        let in_bands = self.bands_at_min.iter().filter(|b| **b).count();
+        let share = self.at_min as f64 / self.values as f64;
         let is_one_of = |floors: &[f32]| floors.iter().any(|known| (known - self.min).abs() < 2e-4);
         let is_known = is_one_of(&NATURAL_FLOORS) || is_one_of(&OTHER_FLOORS);
-        if in_bands >= 3 && (share >= CUT_OFF_SHARE || is_known && count >= 3 && !is_half()) {
+        // In 16-bit floats round numbers come by chance.
+        if in_bands >= 3 && (share >= CUT_OFF_SHARE || is_known && self.at_min >= 3 && !self.is_half) {
             let (min, name) = (self.min, &self.convention.name);
             let own = self.convention.stored(0, 0.0);
             let text = format!("is cut off at {min:.3}, {name} at {own:.3}");
@@ -332,7 +361,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn refuse_what_cannot_be_held(&self) -> Result<()> {
-        let far = self.far_below as f64 / self.mel.values().len() as f64;
+        let far = self.far_below as f64 / self.values as f64;
         // Band by band, a value in a thousand may be anything that a network guessed.
         if far > 1e-3 || self.deepest > nats::TOO_FAR_BELOW {
             return Err(if self.looks_like_decibels() {
@@ -375,7 +404,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let (c, values) = (self.convention, self.mel.values().len());
+        let (c, values) = (self.convention, self.values);
         let loudest = self.loudest.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut findings = Vec::new();
         if self.below > 0 {
@@ -405,7 +434,7 @@ impl<'a> Comparison<'a> {
             findings.push(self.finding(Concern::Quiet, text));
         }
         let span = loudest - self.lowest_level;
-        if span < nats::NARROW && self.mel.frames() >= 16 {
+        if span < nats::NARROW && self.frames >= 16 {
             let decibels = span * 20.0 / 10f64.ln();
             let text = format!("its values span only {decibels:.0} dB by {}; log10 mels do, and plain noise", c.name);
             findings.push(self.finding(Concern::NarrowRange, text));

@@ -2,14 +2,15 @@
 //! prove it. What is left open is an error with what can be the case and what to say.
 
 use super::{
-    Layout, MelConvention, MelSpectrogram,
-    bounds::without_padding,
-    check::{Origin, check_as},
-    file::{RawArray, ReadOptions},
-    recognise::{Candidate, Ranking, Recording, recognise_in, rendered_alike},
+    Layout, MelConvention,
+    bounds::Bounds,
+    check::{Examined, Origin, examine},
+    file::{RawArray, ReadOptions, StoredFrames},
+    held::HeldMel,
+    recognise::{Candidate, Ranking, Recording, recognise_array, rendered_alike},
 };
 use crate::{Error, Fault, Result};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// How many candidates an error names.
 const MOST_SHOWN: usize = 4;
@@ -24,10 +25,10 @@ pub struct Said<'a> {
 }
 
 /// A mel by a known convention.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct KnownMel {
     /// In the convention's own numbers.
-    pub mel: MelSpectrogram,
+    pub mel: HeldMel,
     pub convention: MelConvention,
     /// Of the array.
     pub layout: Layout,
@@ -61,7 +62,7 @@ pub fn interpret(subject: impl fmt::Display, array: RawArray, said: &Said) -> Re
             fault.remedy("say it: --convention riffusion or --convention auffusion-picture"),
         ));
     }
-    let ranking = recognise_in(&array.shape, &array.values, said.layout, said.recording);
+    let ranking = recognise_array(&array, said.layout, said.recording)?;
     let own = MelConvention::native();
     let (candidate, note) = match (ranking.certain(), ranking.not_contradicted(&own)) {
         (Some(certain), _) => {
@@ -85,23 +86,24 @@ pub fn interpret(subject: impl fmt::Display, array: RawArray, said: &Said) -> Re
 }
 
 fn by_statement(subject: &str, array: RawArray, convention: MelConvention, said: &Said) -> Result<KnownMel> {
-    let (shape, values) = (array.shape.clone(), array.values.clone());
-    let known = if shape.contains(&convention.n_mels) {
-        known(subject, array, convention, said.layout, Origin::Stated)
+    let known = if array.shape.contains(&convention.n_mels) {
+        known(subject, array.clone(), convention, said.layout, Origin::Stated)
     } else {
-        let fault = Fault::new(subject, format!("shape {shape:?}"));
+        let fault = Fault::new(subject, format!("shape {:?}", array.shape));
         let expected = format!("an axis of {} bands as {} has (its n_mels)", convention.n_mels, convention.name);
         Err(Error::Convention(fault.expected(expected)))
     };
     known.map_err(|error| {
-        let ranking = recognise_in(&shape, &values, said.layout, said.recording);
-        let fitting: Vec<&str> = ranking.possible().take(2 * MOST_SHOWN).map(|c| c.convention.name.as_str()).collect();
-        match error {
-            Error::Convention(fault) if !fitting.is_empty() && values.iter().all(|v| v.is_finite()) => {
-                Error::Convention(fault.remedy(format!("the numbers fit --convention {}", fitting.join(" or "))))
-            }
-            other => other,
-        }
+        let Error::Convention(fault) = error else { return error };
+        let ranking = recognise_array(&array, said.layout, said.recording);
+        let fitting = |ranking: &Ranking| -> Vec<String> {
+            ranking.possible().take(2 * MOST_SHOWN).map(|c| c.convention.name.clone()).collect()
+        };
+        let fitting = ranking.as_ref().map(fitting).unwrap_or_default();
+        Error::Convention(match &fitting[..] {
+            [] => fault,
+            fitting => fault.remedy(format!("the numbers fit --convention {}", fitting.join(" or "))),
+        })
     })
 }
 
@@ -113,16 +115,18 @@ fn known(
     origin: Origin,
 ) -> Result<KnownMel> {
     let options = ReadOptions { n_mels: Some(convention.n_mels), layout, tensor: None };
-    let file = array.into_mel(&options)?;
-    let mel = if convention.falling_bands { file.declared.mel.turned() } else { file.declared.mel };
-    if convention.samples(mel.frames()) == 0 {
+    let found = array.axes(&options)?;
+    let mut notes = found.notes(array.subject());
+    let mel = HeldMel::new(Arc::new(StoredFrames::new(array, &found)), convention.falling_bands);
+    if convention.samples(found.frames) == 0 {
         let fault = Fault::new(subject, "a mel of a single frame");
         return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));
     }
-    let findings = check_as(subject, &mel, &convention, origin)?;
-    let mel = without_padding(&mel, &convention).unwrap_or(mel);
-    let notes = file.notes.into_iter().chain(findings.into_iter().map(|finding| finding.message)).collect();
-    Ok(KnownMel { mel, convention, layout: file.layout, notes })
+    let Examined { findings, padding } = examine(subject, &mel, &convention, origin)?;
+    notes.extend(findings.into_iter().map(|finding| finding.message));
+    let padding = padding.into_iter().map(|run| run.frames).collect();
+    let mel = mel.silenced(padding, Bounds::new(&convention).silence());
+    Ok(KnownMel { mel, convention, layout: found.layout, notes })
 }
 
 fn contradicting_declaration(subject: &str, named: &MelConvention, declared: &MelConvention) -> Error {

@@ -12,12 +12,13 @@
 use super::{
     Layout, LogBase, MelConvention,
     bank_evidence::{BankEvidence, Bounds},
+    excerpt::Excerpt,
     extract::extract,
-    file::squeezed,
+    file::{RawArray, squeezed},
     filterbank::Filterbank,
     presets::{self, Preset},
 };
-use crate::dsp::resample::resample;
+use crate::{Result, dsp::resample::resample};
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     hash::{DefaultHasher, Hasher},
@@ -144,6 +145,24 @@ pub fn recognise(shape: &[usize], values: &[f32], recording: Option<&Recording>)
 /// As [`recognise`], where the order of the axes is known.
 pub fn recognise_in(shape: &[usize], values: &[f32], known: Option<Layout>, recording: Option<&Recording>) -> Ranking {
     recognise_among(presets::all(), shape, values, known, recording)
+}
+
+/// As [`recognise_in`] of an array where it lies. Of a long one, pieces all over it are looked at, unless it is to be compared
+/// with its recording.
+///
+/// # Errors
+/// Those of reading it.
+pub fn recognise_array(array: &RawArray, known: Option<Layout>, recording: Option<&Recording>) -> Result<Ranking> {
+    let excerpt = if recording.is_none() { Excerpt::of(array)? } else { None };
+    let Some(Excerpt { shape, values, lowest, highest }) = excerpt else {
+        return Ok(recognise_in(&array.shape, &array.values()?, known, recording));
+    };
+    let mut ranking = recognise_in(&shape, &values, known, None);
+    let summary = ranking.summary;
+    ranking.summary = Summary { shape: array.shape.clone(), lowest, highest, ..summary };
+    let (looked_at, whole) = (format!("{shape:?}"), format!("{:?}", array.shape));
+    ranking.notes.iter_mut().for_each(|note| *note = note.replace(&looked_at, &whole));
+    Ok(ranking)
 }
 
 /// As [`recognise_in`], with these conventions as all that there are.

@@ -63,6 +63,11 @@ impl MelSpectrogram {
         &self.values[t * self.n_mels..(t + 1) * self.n_mels]
     }
 
+    /// As [`Self::frame`], to be changed.
+    pub(super) fn frame_mut(&mut self, t: usize) -> &mut [f32] {
+        &mut self.values[t * self.n_mels..(t + 1) * self.n_mels]
+    }
+
     /// [T, M], frame-major.
     pub fn values(&self) -> &[f32] {
         &self.values

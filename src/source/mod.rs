@@ -1,4 +1,12 @@
-//! Where a mel comes from: frames in order, from memory, a file, or another process that is still writing.
+//! Where a mel comes from: frames in order, from memory, a file, a recording, or another process that is still writing.
+
+mod held;
+mod recording;
+mod spool;
+
+pub use held::HeldSource;
+pub use recording::{Listener, RecordingSource};
+pub use spool::{Spool, Spooled};
 
 use crate::{Result, mel::MelSpectrogram};
 use std::sync::Arc;

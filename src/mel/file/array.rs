@@ -1,21 +1,19 @@
 //! An array as a file holds it, and the way from there to a mel: which axis is which, and is every value a number.
 
-use super::{MelFile, ReadOptions, encoding::Encoding, safetensors};
+use super::{MelFile, ReadOptions, encoding::Encoding, numbers::Numbers, safetensors};
 use crate::{
     Error, Fault, Result,
-    mel::{DeclaredMel, Layout, MelConvention, MelSpectrogram},
+    mel::{DeclaredMel, Layout, MelConvention, MelSpectrogram, held::Frames},
 };
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
 
 /// More than 31 hours of the native convention: 4 GiB.
 const MOST_VALUES: usize = 1 << 30;
 
-/// An array of a file, its values not looked at.
-#[derive(Debug, Clone, PartialEq)]
+/// An array of a file, its values not looked at: they are read where they are asked for.
+#[derive(Debug, Clone)]
 pub struct RawArray {
     pub shape: Vec<usize>,
-    /// In C order (last axis fastest), whatever the file's order.
-    pub values: Vec<f32>,
     /// As stored: `float16`, `float32 (big-endian)`.
     pub dtype: String,
     /// Its name in an .npz or .safetensors.
@@ -26,50 +24,88 @@ pub struct RawArray {
     pub is_picture: bool,
     /// Names the file and the array in errors.
     subject: String,
+    numbers: Arc<Numbers>,
+    /// Where the first value lies among them, and how far apart those of each axis are.
+    offset: usize,
+    strides: Vec<usize>,
 }
 
 impl RawArray {
-    pub(super) fn new(subject: String, shape: Vec<usize>, values: Vec<f32>, encoding: Encoding) -> Self {
+    /// `numbers` are in C order (last axis fastest), or in Fortran order (first axis fastest).
+    pub(super) fn new(
+        subject: String,
+        shape: Vec<usize>,
+        numbers: Numbers,
+        encoding: Encoding,
+        fortran_order: bool,
+    ) -> Self {
+        let stride = |stride: &mut usize, n: &usize| Some(std::mem::replace(stride, *stride * (*n).max(1)));
+        let mut strides: Vec<usize> = match fortran_order {
+            true => shape.iter().scan(1, stride).collect(),
+            false => shape.iter().rev().scan(1, stride).collect(),
+        };
+        if !fortran_order {
+            strides.reverse();
+        }
         Self {
             shape,
-            values,
             dtype: encoding.to_string(),
             tensor: None,
             metadata: BTreeMap::new(),
             is_picture: false,
             subject,
+            numbers: Arc::new(numbers),
+            offset: 0,
+            strides,
         }
     }
 
-    /// Fails where fewer values came than `size` promises.
-    pub(super) fn require(&self, size: Size) -> Result<()> {
-        if self.values.len() == size.values {
-            return Ok(());
-        }
-        let found = format!("ends after {} of {} values", self.values.len(), size.values);
-        Err(Error::Mel(Fault::new(&self.subject, found).remedy("the file was cut off: copy or write it again")))
+    pub(in crate::mel) fn subject(&self) -> &str {
+        &self.subject
     }
 
-    /// From Fortran order (first axis fastest) to C order.
-    pub(super) fn reorder(&mut self) {
-        // The strides of the axes in what was read, and the index of the value that comes next in C order.
-        let strides: Vec<usize> =
-            self.shape.iter().scan(1, |stride, n| Some(std::mem::replace(stride, *stride * n))).collect();
+    /// All values in C order (last axis fastest), whatever the file's.
+    ///
+    /// # Errors
+    /// `Error::Io` or `Error::Mel` where they cannot be read any more.
+    pub fn values(&self) -> Result<Vec<f32>> {
+        let count = if self.shape.contains(&0) { 0 } else { self.shape.iter().product() };
+        let mut values = Vec::with_capacity(count);
+        if count == 0 {
+            return Ok(values);
+        }
+        let span = self.shape.iter().zip(&self.strides).map(|(n, stride)| (n - 1) * stride).sum::<usize>() + 1;
+        let mut stored = vec![];
+        self.read_run(self.offset, span, &mut stored)?;
+        if span == count && self.strides.is_sorted_by(|a, b| a >= b) {
+            return Ok(stored);
+        }
+        // The index of the value that comes next in C order, and where it lies.
         let (mut index, mut at) = (vec![0; self.shape.len()], 0);
-        let mut ordered = Vec::with_capacity(self.values.len());
-        while ordered.len() < self.values.len() {
-            ordered.push(self.values[at]);
+        while values.len() < count {
+            values.push(stored[at]);
             for axis in (0..self.shape.len()).rev() {
                 index[axis] += 1;
-                at += strides[axis];
+                at += self.strides[axis];
                 if index[axis] < self.shape[axis] {
                     break;
                 }
-                at -= index[axis] * strides[axis];
+                at -= index[axis] * self.strides[axis];
                 index[axis] = 0;
             }
         }
-        self.values = ordered;
+        Ok(values)
+    }
+
+    /// Appends `count` stored numbers from the `first` on.
+    fn read_run(&self, first: usize, count: usize, out: &mut Vec<f32>) -> Result<()> {
+        self.numbers.read(first, count, out).map_err(|source| match source.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                let found = "ends before the values that its header promises";
+                Error::Mel(Fault::new(&self.subject, found).remedy("the file was cut off: copy or write it again"))
+            }
+            _ => Error::Io { path: self.subject.as_str().into(), action: "cannot read", source },
+        })
     }
 
     /// The convention that the file declares, where it does.
@@ -94,38 +130,20 @@ impl RawArray {
 
     /// An array for each channel: the two of `[2, M, T]`, `[2, T, M]`, `[T, M, 2]` or `[M, T, 2]`, or itself.
     pub fn into_channels(self) -> Vec<Self> {
-        let (first, last) = match *squeezed(&self.shape) {
-            [2, a, b] => (true, [a, b]),
-            [a, b, 2] => (false, [a, b]),
+        let axes = kept_axes(&self.shape);
+        let (channels, mel) = match axes[..] {
+            [first, a, b] if self.shape[first] == 2 => (first, [a, b]),
+            [a, b, last] if self.shape[last] == 2 => (last, [a, b]),
             _ => return vec![self],
         };
-        let half = self.values.len() / 2;
-        let of = |channel: usize| -> Vec<f32> {
-            match first {
-                true => self.values[channel * half..][..half].to_vec(),
-                false => self.values.iter().skip(channel).step_by(2).copied().collect(),
-            }
-        };
         let channel = |(i, name)| Self {
-            shape: last.to_vec(),
-            values: of(i),
+            shape: mel.map(|axis| self.shape[axis]).to_vec(),
+            strides: mel.map(|axis| self.strides[axis]).to_vec(),
+            offset: self.offset + i * self.strides[channels],
             subject: format!("{} ({name} channel)", self.subject),
-            ..self.without_values()
+            ..self.clone()
         };
         ["left", "right"].into_iter().enumerate().map(channel).collect()
-    }
-
-    fn without_values(&self) -> Self {
-        let Self { dtype, tensor, metadata, is_picture, subject, .. } = self;
-        Self {
-            shape: vec![],
-            values: vec![],
-            dtype: dtype.clone(),
-            tensor: tensor.clone(),
-            metadata: metadata.clone(),
-            is_picture: *is_picture,
-            subject: subject.clone(),
-        }
     }
 
     /// # Errors
@@ -136,13 +154,25 @@ impl RawArray {
             .map(|_| ())
     }
 
-    /// The mel that the array holds. A declared convention's band count comes before the wanted one: what a file says of
-    /// itself is right, whoever reads it.
+    /// The mel that the array holds, in memory. A declared convention's band count comes before the wanted one: what a file says
+    /// of itself is right, whoever reads it.
     ///
     /// # Errors
     /// `Error::Mel` where no axis has the bands, a value is not finite, or there is no frame; `Error::Convention` as
     /// [`RawArray::convention`], and where the declaration does not fit the array.
     pub fn into_mel(self, options: &ReadOptions) -> Result<MelFile> {
+        let found = self.axes(options)?;
+        let Self { shape, dtype, tensor, .. } = self.clone();
+        let (convention, subject) = (self.convention()?, self.subject.clone());
+        let frames = StoredFrames::new(self, &found);
+        let mel = frames.read(0..found.frames)?.into_owned();
+        require_finite(&subject, &mel)?;
+        let notes = found.notes(&subject);
+        Ok(MelFile { declared: DeclaredMel { mel, convention }, layout: found.layout, shape, dtype, tensor, notes })
+    }
+
+    /// Which axis is which, for whoever reads frames. See [`RawArray::into_mel`].
+    pub(in crate::mel) fn axes(&self, options: &ReadOptions) -> Result<FoundAxes> {
         let convention = self.convention()?;
         if let Some(c) = &convention
             && !self.shape.contains(&c.n_mels)
@@ -156,25 +186,23 @@ impl RawArray {
             forced: options.layout,
             usual: convention.as_ref().map(|c| c.layout),
         };
-        let found = wanted.find(&self.shape, &self.subject)?;
-        if let Some(first) = self.values.iter().position(|v| !v.is_finite()) {
-            let count = self.values[first..].iter().filter(|v| !v.is_finite()).count();
-            return Err(not_finite(&self.subject, found.locate(first), self.values[first], count));
-        }
-        let notes = found.note.iter().map(|note| format!("{}: {note}", self.subject)).collect();
-        let mel = match found.layout {
-            Layout::BandsFirst => MelSpectrogram::from_band_major(&self.values, found.n_mels),
-            Layout::FramesFirst => MelSpectrogram::new(self.values, found.n_mels),
-        };
-        Ok(MelFile {
-            declared: DeclaredMel { mel, convention },
-            layout: found.layout,
-            shape: self.shape,
-            dtype: self.dtype,
-            tensor: self.tensor,
-            notes,
-        })
+        wanted.find(&self.shape, &self.subject)
     }
+}
+
+/// # Errors
+/// `Error::Mel` names the first value that is no number, and how many there are.
+pub(in crate::mel) fn require_finite(subject: &str, mel: &dyn Frames) -> Result<()> {
+    let (mut first, mut count) = (None, 0);
+    for block in mel.blocks() {
+        let (start, block) = block?;
+        let broken = block.values().iter().enumerate().filter(|(_, value)| !value.is_finite());
+        for (i, &value) in broken {
+            first.get_or_insert((start + i / mel.n_mels(), i % mel.n_mels(), value));
+            count += 1;
+        }
+    }
+    first.map_or(Ok(()), |(frame, band, value)| Err(not_finite(subject, (frame, band), value, count)))
 }
 
 /// The first value that is no number, at a frame and a band.
@@ -266,24 +294,87 @@ impl Axes {
 }
 
 impl FoundAxes {
-    /// Frame and band of a value in C order.
-    pub fn locate(&self, index: usize) -> (usize, usize) {
-        match self.layout {
-            Layout::BandsFirst => (index % self.frames, index / self.frames),
-            Layout::FramesFirst => (index / self.n_mels, index % self.n_mels),
-        }
+    /// What was assumed, for the user.
+    pub fn notes(&self, subject: &str) -> Vec<String> {
+        self.note.iter().map(|note| format!("{subject}: {note}")).collect()
     }
 }
 
 /// A shape without axes of length 1, from the first on, as long as more than two are left: they move no value.
 pub(in crate::mel) fn squeezed(shape: &[usize]) -> Vec<usize> {
-    let mut shape = shape.to_vec();
-    while shape.len() > 2
-        && let Some(axis) = shape.iter().position(|&length| length == 1)
+    kept_axes(shape).into_iter().map(|axis| shape[axis]).collect()
+}
+
+/// The axes that [`squeezed`] leaves.
+fn kept_axes(shape: &[usize]) -> Vec<usize> {
+    let mut axes: Vec<usize> = (0..shape.len()).collect();
+    while axes.len() > 2
+        && let Some(at) = axes.iter().position(|&axis| shape[axis] == 1)
     {
-        shape.remove(axis);
+        axes.remove(at);
     }
-    shape
+    axes
+}
+
+/// The mel of an array, whichever axis its frames lie along.
+pub(in crate::mel) struct StoredFrames {
+    array: RawArray,
+    frames: usize,
+    n_mels: usize,
+    /// Between the values of one band, and of one frame.
+    frame_stride: usize,
+    band_stride: usize,
+}
+
+impl StoredFrames {
+    /// `found` are the array's.
+    pub fn new(array: RawArray, found: &FoundAxes) -> Self {
+        let axes = kept_axes(&array.shape);
+        let strides = [array.strides[axes[0]], array.strides[axes[1]]];
+        let [band_stride, frame_stride] = match found.layout {
+            Layout::BandsFirst => strides,
+            Layout::FramesFirst => [strides[1], strides[0]],
+        };
+        Self { array, frames: found.frames, n_mels: found.n_mels, frame_stride, band_stride }
+    }
+}
+
+impl Frames for StoredFrames {
+    fn n_mels(&self) -> usize {
+        self.n_mels
+    }
+
+    fn frames(&self) -> usize {
+        self.frames
+    }
+
+    fn read(&self, frames: Range<usize>) -> Result<Cow<'_, MelSpectrogram>> {
+        let &Self { n_mels, frame_stride, band_stride, .. } = self;
+        let (count, start) = (frames.len(), self.array.offset + frames.start * frame_stride);
+        let mut stored = vec![];
+        if count == 0 {
+            return Ok(Cow::Owned(MelSpectrogram::new(stored, n_mels)));
+        }
+        if frame_stride >= band_stride {
+            // Frame after frame.
+            let span = (count - 1) * frame_stride + (n_mels - 1) * band_stride + 1;
+            self.array.read_run(start, span, &mut stored)?;
+            if band_stride != 1 || frame_stride != n_mels {
+                let frame = |t: usize| stored[t * frame_stride..].iter().step_by(band_stride).take(n_mels);
+                stored = (0..count).flat_map(frame).copied().collect();
+            }
+            return Ok(Cow::Owned(MelSpectrogram::new(stored, n_mels)));
+        }
+        let mut values = vec![0.0; count * n_mels];
+        for m in 0..n_mels {
+            stored.clear();
+            self.array.read_run(start + m * band_stride, (count - 1) * frame_stride + 1, &mut stored)?;
+            for (frame, &value) in values.chunks_exact_mut(n_mels).zip(stored.iter().step_by(frame_stride)) {
+                frame[m] = value;
+            }
+        }
+        Ok(Cow::Owned(MelSpectrogram::new(values, n_mels)))
+    }
 }
 
 /// How much an array holds.
@@ -411,24 +502,56 @@ mod tests {
 
     #[test]
     fn fortran_order_becomes_c_order() {
-        let mut array = RawArray::new("x".into(), vec![2, 3, 2], (0..12u8).map(f32::from).collect(), F32);
-        array.reorder();
+        let numbers = Numbers::Memory((0..12u8).map(f32::from).collect());
+        let array = RawArray::new("x".into(), vec![2, 3, 2], numbers, F32, true);
         // numpy.arange(12).reshape(2, 3, 2, order="F").ravel()
-        assert_eq!(array.values, [0.0, 6.0, 2.0, 8.0, 4.0, 10.0, 1.0, 7.0, 3.0, 9.0, 5.0, 11.0]);
+        assert_eq!(array.values().unwrap(), [0.0, 6.0, 2.0, 8.0, 4.0, 10.0, 1.0, 7.0, 3.0, 9.0, 5.0, 11.0]);
+    }
+
+    /// In every order and with every channel, the frames that are read are those of the whole.
+    #[test]
+    fn frames_are_read_where_they_lie() {
+        for (shape, fortran, layout) in [
+            (&[5, 3][..], false, Layout::FramesFirst),
+            (&[3, 5], false, Layout::BandsFirst),
+            (&[5, 3], true, Layout::FramesFirst),
+            (&[3, 5], true, Layout::BandsFirst),
+            (&[1, 3, 5], false, Layout::BandsFirst),
+            (&[2, 3, 5], false, Layout::BandsFirst),
+            (&[5, 3, 2], false, Layout::FramesFirst),
+            (&[3, 5, 2], true, Layout::BandsFirst),
+        ] {
+            let values = (0..shape.iter().product::<usize>()).map(|i| i as f32).collect();
+            let array = RawArray::new("x".into(), shape.to_vec(), Numbers::Memory(values), F32, fortran);
+            for array in array.into_channels() {
+                let found =
+                    Axes { n_mels: Some(3), forced: Some(layout), usual: None }.find(&array.shape, "x").unwrap();
+                let whole = match layout {
+                    Layout::BandsFirst => MelSpectrogram::from_band_major(&array.values().unwrap(), 3),
+                    Layout::FramesFirst => MelSpectrogram::new(array.values().unwrap(), 3),
+                };
+                let frames = StoredFrames::new(array, &found);
+                for range in [0..5, 0..1, 2..5, 4..5, 3..3] {
+                    let read = frames.read(range.clone()).unwrap();
+                    assert_eq!(*read, whole.slice(range), "{shape:?} {fortran} {layout:?}");
+                }
+            }
+        }
     }
 
     #[test]
     fn channels_are_told_apart_wherever_their_axis_is() {
         let array = |shape: &[usize]| {
             let values = (0..shape.iter().product::<usize>()).map(|i| i as f32).collect();
-            RawArray::new("x.npy".into(), shape.to_vec(), values, F32)
+            RawArray::new("x.npy".into(), shape.to_vec(), Numbers::Memory(values), F32, false)
         };
+        let values = |array: &RawArray| array.values().unwrap();
         for shape in [&[2, 3, 4][..], &[1, 2, 3, 4], &[2, 1, 3, 4]] {
             let [left, right] = &array(shape).into_channels()[..] else { panic!("{shape:?}") };
-            assert_eq!((&left.shape[..], left.values[11], right.values[0]), (&[3, 4][..], 11.0, 12.0), "{shape:?}");
+            assert_eq!((&left.shape[..], values(left)[11], values(right)[0]), (&[3, 4][..], 11.0, 12.0), "{shape:?}");
         }
         let [left, right] = &array(&[3, 4, 2]).into_channels()[..] else { panic!() };
-        assert_eq!((&right.shape[..], left.values[1], right.values[1]), (&[3, 4][..], 2.0, 3.0));
+        assert_eq!((&right.shape[..], values(left)[1], values(right)[1]), (&[3, 4][..], 2.0, 3.0));
         assert!(right.subject.contains("x.npy (right channel)"));
         for shape in [&[3, 4][..], &[2, 4], &[3, 3, 4], &[1, 3, 4], &[2, 2, 3, 4]] {
             assert_eq!(array(shape).into_channels().len(), 1, "{shape:?}");

@@ -7,11 +7,14 @@ mod array;
 mod encoding;
 mod npy;
 mod npz;
+mod numbers;
 mod picture;
 mod safetensors;
 
+use numbers::Numbers;
+
 pub use array::RawArray;
-pub(super) use array::{Axes, FoundAxes, not_finite, squeezed};
+pub(super) use array::{Axes, FoundAxes, StoredFrames, not_finite, require_finite, squeezed};
 pub(super) use encoding::{Encoding, read_up_to};
 pub(super) use npy::{Header as NpyHeader, read_header as read_npy_header, read_numbers as read_npy_numbers};
 pub(super) use npz::refuse_decoys;
@@ -73,10 +76,11 @@ pub fn is_start(start: &[u8]) -> bool {
 /// If `values` are not as many as `shape` says.
 pub fn array_in_memory(subject: &str, shape: Vec<usize>, values: Vec<f32>) -> RawArray {
     assert_eq!(shape.iter().product::<usize>(), values.len(), "values of an array of shape {shape:?}");
-    RawArray::new(subject.into(), shape, values, Encoding::F32LE)
+    RawArray::new(subject.into(), shape, Numbers::Memory(values), Encoding::F32LE, false)
 }
 
-/// Reads one array, whatever its shape and values: `tensor`, or the only one, or the one named `mel`.
+/// Opens one array, whatever its shape and values: `tensor`, or the only one, or the one named `mel`. Of a file whose values lie
+/// in it as they are, none is read yet.
 ///
 /// # Errors
 /// As [`read`], but for shape and values.
@@ -148,13 +152,8 @@ fn read_npy(mut file: File, length: u64, path: &str, tensor: Option<&str>) -> Re
         let expected = format!("{promised} ({})", array::describe(&header.shape, header.encoding));
         return Err(Error::Mel(Fault::new(path, found).expected(expected).remedy(remedy)));
     }
-    let values = header.encoding.read(&mut file, header.size.values).map_err(Error::io("cannot read", path))?;
-    let mut array = RawArray::new(path.to_string(), header.shape, values, header.encoding);
-    array.require(header.size)?; // it may have shrunk since
-    if header.fortran_order {
-        array.reorder();
-    }
-    Ok(array)
+    let numbers = Numbers::in_file(file, header.length, header.encoding);
+    Ok(RawArray::new(path.to_string(), header.shape, numbers, header.encoding, header.fortran_order))
 }
 
 /// Writes a mel by its convention's layout as float32 in C order: .npy with the header that NumPy writes, or .safetensors

@@ -1,12 +1,12 @@
 //! NumPy's .npz: a zip archive with one .npy for each array.
 
-use super::{RawArray, array, npy};
+use super::{RawArray, array, npy, numbers::Numbers};
 use crate::{Error, Fault, Result};
 use std::{
     fs::File,
-    io::{self, BufReader, Read, Seek, SeekFrom},
+    io::{self, BufReader, Read, Seek, SeekFrom, Write},
 };
-use zip::{ZipArchive, result::ZipError};
+use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
 pub(super) const MAGIC: &[u8; 4] = b"PK\x03\x04";
 pub(super) const EMPTY_MAGIC: &[u8; 4] = b"PK\x05\x06";
@@ -16,10 +16,14 @@ pub(super) const EMPTY_MAGIC: &[u8; 4] = b"PK\x05\x06";
 const ALWAYS_INFLATED: u64 = 64 << 20;
 const HIGHEST_RATIO: u64 = 64;
 
+/// Bytes: a minute or two. What is longer is unpacked into a nameless file beside the system's other temporary ones.
+const INFLATED_IN_MEMORY: u64 = 4 << 20;
+
 /// The only array, or the one named `tensor`, or `mel`.
 pub(super) fn read(mut file: File, path: &str, tensor: Option<&str>) -> Result<RawArray> {
     let length = refuse_decoys(&mut file, path)?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(zip_error(path))?;
+    let archived = file.try_clone().map_err(Error::io("cannot read", path))?;
+    let mut archive = ZipArchive::new(BufReader::new(archived)).map_err(zip_error(path))?;
     let names: Vec<&str> = archive.file_names().filter_map(|name| name.strip_suffix(".npy")).collect();
     if names.is_empty() {
         let is_torch = archive.file_names().any(|name| name.ends_with("data.pkl"));
@@ -45,6 +49,7 @@ pub(super) fn read(mut file: File, path: &str, tensor: Option<&str>) -> Result<R
                 .remedy("save it with numpy.savez, uncompressed"),
         ));
     }
+    let stored_at = member.data_start().filter(|_| member.compression() == CompressionMethod::Stored);
     // One byte more than claimed, so that a member that goes on is noticed.
     let mut member = member.take(size.saturating_add(1));
     let header = npy::read_header(&mut member, &subject)?;
@@ -57,19 +62,30 @@ pub(super) fn read(mut file: File, path: &str, tensor: Option<&str>) -> Result<R
             format!("{promised} ({shape})"),
         ));
     }
-    let values = header.encoding.read(&mut member, header.size.values).map_err(member_error(&subject))?;
-    let mut rest = [0];
-    // At the end of the data the checksum is compared too.
-    let more = member.read(&mut rest).map_err(member_error(&subject))?;
-    if values.len() < header.size.values || more > 0 {
-        let kind = if more > 0 { "more" } else { "fewer" };
-        return Err(broken(format!("inflates to {kind} bytes than it claims"), size.to_string()));
-    }
-    let mut array = RawArray::new(subject, header.shape, values, header.encoding);
+    // At the end of the data the checksum is compared too, so all of it is read once, wherever it is to lie.
+    let mut all_of = |out: &mut dyn Write| -> Result<()> {
+        let copied = io::copy(&mut member, out).map_err(member_error(&subject))?;
+        if copied != header.size.bytes {
+            let kind = if copied > header.size.bytes { "more" } else { "fewer" };
+            return Err(broken(format!("inflates to {kind} bytes than it claims"), size.to_string()));
+        }
+        Ok(())
+    };
+    let numbers = if let Some(start) = stored_at {
+        all_of(&mut io::sink())?;
+        Numbers::in_file(file, start + header.length, header.encoding)
+    } else if header.size.bytes <= INFLATED_IN_MEMORY {
+        let (mut bytes, mut values) = (vec![], vec![]);
+        all_of(&mut bytes)?;
+        header.encoding.decode(&bytes, &mut values);
+        Numbers::Memory(values)
+    } else {
+        let mut inflated = tempfile::tempfile().map_err(Error::io("cannot unpack", &subject))?;
+        all_of(&mut inflated)?;
+        Numbers::in_file(inflated, 0, header.encoding)
+    };
+    let mut array = RawArray::new(subject, header.shape, numbers, header.encoding, header.fortran_order);
     array.tensor = Some(name);
-    if header.fortran_order {
-        array.reorder();
-    }
     Ok(array)
 }
 

@@ -1,6 +1,6 @@
 //! Mel spectrograms that a program keeps as pictures: a row a band, the highest at the top, a column a frame.
 
-use super::{RawArray, encoding::Encoding};
+use super::{RawArray, encoding::Encoding, numbers::Numbers};
 use crate::{Error, Fault, Result};
 use image::{ImageDecoder, Limits, codecs::png::PngDecoder};
 use std::{fs::File, io::BufReader};
@@ -30,7 +30,7 @@ pub(super) fn read(file: File, path: &str) -> Result<RawArray> {
     };
     let values = picture.pixels().map(grey).collect();
     let shape = vec![rows as usize, columns as usize];
-    let mut array = RawArray::new(path.to_string(), shape, values, Encoding::F32LE);
+    let mut array = RawArray::new(path.to_string(), shape, Numbers::Memory(values), Encoding::F32LE, false);
     array.dtype = "PNG picture".into();
     array.is_picture = true;
     Ok(array)

@@ -7,6 +7,7 @@ use super::{
     RawArray,
     array::{self, elements},
     encoding::{Encoding, Float, read_up_to},
+    numbers::Numbers,
 };
 use crate::{Error, Fault, Result};
 use ::safetensors::{
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, Write},
 };
 
 /// The tensor that audiodiff writes, and the metadata entry that declares its convention.
@@ -73,8 +74,7 @@ pub(super) fn read(mut file: File, path: &str, tensor: Option<&str>) -> Result<R
     let broken = |found: String, expected: String| Error::Mel(Fault::new(&subject, found).expected(expected));
     let TensorInfo { dtype, ref shape, data_offsets: (begin, end) } = header.tensors[name];
     let encoding = encoding(dtype, &subject)?;
-    let size_of_values = elements(shape, encoding, &subject)?;
-    let promised = size_of_values.bytes;
+    let promised = elements(shape, encoding, &subject)?.bytes;
     if end.checked_sub(begin).map(|bytes| bytes as u64) != Some(promised) {
         let shape = array::describe(shape, encoding);
         return Err(broken(format!("lies at bytes {begin} to {end}"), format!("{promised} bytes for {shape}")));
@@ -89,10 +89,8 @@ pub(super) fn read(mut file: File, path: &str, tensor: Option<&str>) -> Result<R
         let found = format!("holds {data} bytes of data");
         return Err(Error::Mel(Fault::new(path, found).expected(format!("{last} by its header"))));
     }
-    file.seek(SeekFrom::Start(8 + size + begin as u64)).map_err(Error::io("cannot read", path))?;
-    let values = encoding.read(&mut file, size_of_values.values).map_err(Error::io("cannot read", path))?;
-    let mut array = RawArray::new(subject.clone(), shape.clone(), values, encoding);
-    array.require(size_of_values)?;
+    let numbers = Numbers::in_file(file, 8 + size + begin as u64, encoding);
+    let mut array = RawArray::new(subject.clone(), shape.clone(), numbers, encoding, false);
     array.tensor = Some(name.to_string());
     array.metadata = header.metadata;
     Ok(array)

@@ -188,7 +188,15 @@ fn a_recording_read_in_pieces_has_the_mel_of_the_whole() {
             samples.resize((samples.len() + 1).next_multiple_of(256), 0.0);
             mel::extract(&samples, own).unwrap()
         };
-        let whole: Vec<_> = sound.channels.into_iter().map(channel).collect();
+        let mut planes = sound.channels;
+        if let [left, right] = &planes[..] {
+            // Mid and side come with them.
+            let pairs = || left.iter().zip(right);
+            let mid = pairs().map(|(l, r)| (l + r) / 2.0).collect();
+            let side = pairs().map(|(l, r)| (l - r) / 2.0).collect();
+            planes.extend([mid, side]);
+        }
+        let whole: Vec<_> = planes.into_iter().map(channel).collect();
         let source = Source::open(&path, &SourceSettings::default(), own).unwrap();
         assert_eq!(source.frames, whole[0].frames());
         let mut source = source.mel.into_source();

@@ -1,6 +1,6 @@
 //! Which model renders an input: the one that was asked for, or of the two in the program the one whose band fits.
 
-use super::{Source, SourceSettings, is_recording};
+use super::{Source, SourceSettings, is_recording, source::LOOKED_AT_S};
 use crate::{
     Result,
     audio::AudioReader,
@@ -138,7 +138,7 @@ fn reaches_full_band(path: &Path) -> Result<bool> {
         return Ok(false);
     }
     let mut samples = vec![];
-    while samples.len() < LOOKED_AT_S * rate as usize
+    while samples.len() < LOOKED_AT_S as usize * rate as usize
         && let Some(chunk) = reader.next().transpose()?
     {
         samples.extend(chunk);
@@ -166,6 +166,3 @@ fn share_above(samples: &[f32], rate: u32) -> f64 {
 
 /// Of the power: -70 dB. The rounding of 16 bits lies lower where something is loud, and music's treble higher.
 const LEAST_SHARE: f64 = 1e-7;
-
-/// Seconds of a recording that tell its band.
-const LOOKED_AT_S: usize = 30;

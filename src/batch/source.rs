@@ -10,6 +10,7 @@ use crate::{
     Error, Fault, Result,
     audio::{self, AudioReader, Downmix, format, reader::SourceInfo, resampled_len},
     data,
+    dsp::stft::{Edge, Stft},
     mel::{Frames as _, HeldMel, KnownMel, Layout, MelConvention, Said, file, interpret, recognise::Recording},
     source::{HeldSource, Listener, MelSource, RecordingSource, Spool},
 };
@@ -154,9 +155,11 @@ impl Source {
     fn of_recording(path: &Path, downmix: Downmix, wanted: &MelConvention) -> Result<Self> {
         let (samples, rate) = length_of(path)?;
         let heard = Heard::default();
-        let mel = RecordingSource::open(path, downmix, wanted, heard.listener(wanted.sample_rate)?)?;
+        let mid_side = downmix == Downmix::Stereo && has_a_middle(path)?;
+        let listener = heard.listener(wanted.sample_rate)?;
+        let mel = RecordingSource::open(path, (downmix, mid_side), wanted, listener)?;
         Ok(Self {
-            channels: mel.channels(),
+            channels: if mel.has_mid_side() { 2 } else { mel.channels() },
             frames: mel.frames_of(resampled_len(samples, rate, wanted.sample_rate)),
             mel: SourceMel::Recording(Box::new(mel)),
             convention: wanted.clone(),
@@ -199,6 +202,46 @@ impl Source {
         })
     }
 }
+
+/// Whether mid and side are what a recording of two channels is made of, by its beginning. They are of music that is mixed,
+/// however wide; of two voices, each on a side of its own, they are not.
+fn has_a_middle(path: &Path) -> Result<bool> {
+    let mut reader = AudioReader::open(path)?.mixed(Downmix::Stereo);
+    let most = LOOKED_AT_S * u64::from(reader.source().sample_rate);
+    let stft = Stft::new(LOOKED_AT_FFT, LOOKED_AT_FFT / 2);
+    let (mut buffers, mut pending, mut powers) = (stft.buffers(), [vec![], vec![]], [vec![], vec![]]);
+    let (mut apart, mut all) = (0.0, 0.0);
+    while reader.source().samples < most
+        && let Some(sound) = reader.next_sound().transpose()?
+    {
+        let [left, right] = &sound.channels[..] else { return Ok(false) };
+        pending[0].extend_from_slice(left);
+        pending[1].extend_from_slice(right);
+        while pending[0].len() >= LOOKED_AT_FFT {
+            for (pending, powers) in pending.iter_mut().zip(&mut powers) {
+                stft.analyse(&pending[..LOOKED_AT_FFT], 0, Edge::Zero, &mut buffers);
+                let bands = buffers.spectrum.chunks(LOOKED_AT_BINS);
+                *powers = bands.map(|bins| bins.iter().map(|bin| f64::from(bin.norm_sqr())).sum::<f64>()).collect();
+                pending.drain(..LOOKED_AT_FFT);
+            }
+            for (left, right) in powers[0].iter().zip(&powers[1]) {
+                (apart, all) = (apart + (left - right).abs(), all + left + right);
+            }
+        }
+    }
+    Ok(apart < ONE_SIDED * all)
+}
+
+/// Share of the power by which two channels differ, moment by moment and band by band, from which on each has its own sound. A
+/// source that is twice as strong on one side as on the other comes to .6, one on one side alone to 1.
+const ONE_SIDED: f64 = 0.75;
+
+const LOOKED_AT_FFT: usize = 2048;
+/// In a band: 170 Hz of 44.1 kHz.
+const LOOKED_AT_BINS: usize = 8;
+
+/// Seconds of a recording that tell what it is.
+pub(super) const LOOKED_AT_S: u64 = 30;
 
 /// Samples of each channel of a recording, and their rate in Hz. Where the header does not say, all of it is decoded.
 fn length_of(path: &Path) -> Result<(u64, u32)> {

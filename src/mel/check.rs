@@ -109,7 +109,9 @@ pub fn check_as(
     convention: &MelConvention,
     origin: Origin,
 ) -> Result<Vec<Finding>> {
-    Ok(examine(&subject.to_string(), mel, convention, origin)?.findings)
+    let subject = subject.to_string();
+    require_finite(&subject, mel)?;
+    Ok(examine(&subject, mel, convention, origin)?.findings)
 }
 
 /// What [`check_as`] finds, and what is to be rendered as silence.
@@ -118,7 +120,7 @@ pub(super) struct Examined {
     pub padding: Vec<Run>,
 }
 
-/// [`check_as`], block by block.
+/// [`check_as`] of finite numbers, block by block.
 pub(super) fn examine(subject: &str, mel: &dyn Frames, convention: &MelConvention, origin: Origin) -> Result<Examined> {
     convention.validate()?;
     if mel.n_mels() != convention.n_mels {
@@ -129,7 +131,6 @@ pub(super) fn examine(subject: &str, mel: &dyn Frames, convention: &MelConventio
     if mel.frames() == 0 {
         return Err(Error::Mel(Fault::new(subject, "holds no frame")));
     }
-    require_finite(subject, mel)?;
     let bounds = Bounds::new(convention);
     let Survey { padding, alike_at_the_end: alike } = Survey::of(mel, &bounds)?;
     let mut findings = Comparison::new(subject.into(), mel, &padding, convention, bounds, origin)?.run()?;

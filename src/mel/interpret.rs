@@ -5,7 +5,7 @@ use super::{
     Layout, MelConvention,
     bounds::Bounds,
     check::{Examined, Origin, examine},
-    file::{RawArray, ReadOptions, StoredFrames},
+    file::{RawArray, ReadOptions, StoredFrames, require_finite},
     held::HeldMel,
     recognise::{Candidate, Ranking, Recording, recognise_array, rendered_alike},
 };
@@ -116,8 +116,9 @@ fn known(
 ) -> Result<KnownMel> {
     let options = ReadOptions { n_mels: Some(convention.n_mels), layout, tensor: None };
     let found = array.axes(&options)?;
-    let mut notes = found.notes(array.subject());
+    let (stored, mut notes) = (array.subject().to_owned(), found.notes(array.subject()));
     let mel = HeldMel::new(Arc::new(StoredFrames::new(array, &found)), convention.falling_bands);
+    require_finite(&stored, &mel)?;
     if convention.samples(found.frames) == 0 {
         let fault = Fault::new(subject, "a mel of a single frame");
         return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));

@@ -9,22 +9,19 @@
 
 use super::{
     converted_source::{ConvertedSource, Given},
-    finite::finite_sound,
     given_mel::GivenMelPlan,
+    projected::{Iterations, Projected},
 };
 use crate::{
     Result,
-    card::Effort,
-    dsp::{griffin_lim::Past, resample::StreamResampler},
     mel::{
         MelConvention, MelSpectrogram,
         convert::{Conversion, mapped},
     },
-    sound::Sound,
     source::{MelSource, WholeMel},
-    vocoder::{RenderOptions, Rendering, Vocoder},
+    vocoder::{RenderOptions, Vocoder},
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// A whole mel of `convention` as `vocoder` is given it: [T, M] -> [T', M'].
 ///
@@ -45,168 +42,26 @@ pub fn model_mel(
     ConvertedSource::new(vocoder, source, conversion, Arc::default()).read(frames)
 }
 
-/// Fewer frames in a chunk would mostly be past and look-ahead.
-const SHORTEST_CHUNK: usize = 16;
-
-/// An iterator over pieces of waveform at the given convention's rate, `convention.samples(T)` in all. After an error it
-/// ends.
-pub struct Converted {
+/// `source` gives the stored numbers of `convention`; a chunk counts the model's frames, and the projection takes each as it comes.
+/// The mel is rendered as if the source began its file, whatever `options.start` says.
+///
+/// # Errors
+/// [`Error::Settings`](crate::Error::Settings) or [`Error::Convention`](crate::Error::Convention) where one is impossible.
+pub fn converted(
     vocoder: Arc<dyn Vocoder>,
-    rendering: Box<dyn Rendering>,
-    given: Arc<Mutex<Given>>,
-    /// Of the projection on what was given.
-    iterations: usize,
-    resampler: StreamResampler,
-    plan: GivenMelPlan,
-    /// Model samples still to be dropped before the recording begins.
-    lead: usize,
-    /// Rendered audio at the given rate, from absolute sample `first` on.
-    rendered: Vec<f32>,
-    first: usize,
-    /// The renderer has given its last.
-    rendered_all: bool,
-    /// Projected audio, from `first` on, to the end of the last chunk.
-    known: Vec<f32>,
-    /// The next chunk's first frame.
-    next: usize,
-    finished: bool,
-}
-
-impl Converted {
-    /// `source` gives the stored numbers of `convention`; a chunk counts the model's frames, and the projection takes each as
-    /// it comes. The mel is rendered as if the source began its file, whatever `options.start` says.
-    ///
-    /// # Errors
-    /// [`Error::Settings`](crate::Error::Settings) or [`Error::Convention`](crate::Error::Convention) where one is
-    /// impossible.
-    pub fn new(
-        vocoder: Arc<dyn Vocoder>,
-        source: Box<dyn MelSource>,
-        convention: &MelConvention,
-        options: &RenderOptions,
-    ) -> Result<Self> {
-        let conversion = Conversion::new(convention, &vocoder.card().mel)?;
-        let (clock, lead, rate) = (conversion.clock(), conversion.lead(), convention.sample_rate);
-        let given = Arc::<Mutex<Given>>::default();
-        let converted = ConvertedSource::new(vocoder.clone(), source, conversion, given.clone());
-        let options = RenderOptions { start: 0, ..options.clone() };
-        Ok(Self {
-            rendering: vocoder.clone().render(Box::new(converted), &options)?,
-            resampler: StreamResampler::new(clock, rate)?,
-            plan: GivenMelPlan::new(convention, clock, options.seed),
-            iterations: vocoder.projection_iterations(options.effort(vocoder.card())),
-            vocoder,
-            given,
-            lead,
-            rendered: vec![],
-            first: 0,
-            rendered_all: false,
-            known: vec![],
-            next: 0,
-            finished: false,
-        })
-    }
-
-    fn given(&self) -> MutexGuard<'_, Given> {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Renders until audio up to absolute sample `end` is there, or all.
-    fn fill(&mut self, end: usize) -> Result<()> {
-        while !self.rendered_all && self.first + self.rendered.len() < end {
-            match self.rendering.next()? {
-                Some(sound) => {
-                    // The projection on what was given would turn some of it into numbers.
-                    let audio = finite_sound(sound, self.vocoder.as_ref())?.into_mono();
-                    let skipped = self.lead.min(audio.len());
-                    self.lead -= skipped;
-                    self.resampler.push(&audio[skipped..], &mut self.rendered)?;
-                }
-                None => {
-                    self.resampler.finish(&mut self.rendered)?;
-                    self.rendered_all = true;
-                    let total = self.given().total.unwrap_or(0);
-                    // The last hop may lack a sample by rounding, or have some too many.
-                    self.rendered.resize(self.plan.convention().samples(total).saturating_sub(self.first), 0.0);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The next piece; empty where there is none.
-    fn chunk(&mut self) -> Result<Vec<f32>> {
-        let (hop, n_fft, context) = (self.plan.convention().hop, self.plan.convention().n_fft, self.plan.context());
-        // One more, which tells whether this is the last chunk.
-        self.fill((self.next + SHORTEST_CHUNK + context) * hop + 1)?;
-        let (available, is_last) = (self.first + self.rendered.len(), self.rendered_all);
-        // All but the context, which the next chunk projects: a listener must not wait for a whole piece more.
-        let end = if is_last { available } else { ((available - 1) / hop - context) * hop };
-        let stop = if is_last { available } else { end + context * hop };
-        if stop == self.first {
-            self.finished = true;
-            return Ok(vec![]);
-        }
-
-        let mut x = self.rendered[..stop - self.first].to_vec();
-        let fade = hop.min(self.known.len());
-        let given = self.given();
-        // Frames that lie in the window, and those that the file's own ends are reflected for.
-        let inside = |t: &usize| {
-            let start = self.plan.convention().frame_start(*t);
-            let ends = start + n_fft as isize <= stop as isize || is_last;
-            (start >= self.first as isize || self.first == 0) && ends
-        };
-        let mut frames = given.frames.range().filter(inside).peekable();
-        let first_frame = frames.peek().copied().unwrap_or(0);
-        let frames = (first_frame, frames.map(|t| given.frames.frame(t)));
-        let past = Past { audio: &self.known, fade };
-        self.plan.project(&mut x, self.first, frames, past, self.iterations, self.vocoder.threads());
-        drop(given);
-
-        let begin = self.known.len() - fade;
-        if is_last {
-            self.finished = true;
-            return Ok(x[begin..].to_vec());
-        }
-        let held_from = end - hop - self.first;
-        let emitted = x[begin..held_from].to_vec();
-        self.known.truncate(begin);
-        self.known.extend_from_slice(&x[begin..end - self.first]);
-        self.next = end / hop;
-        self.forget();
-        Ok(emitted)
-    }
-
-    /// Drops what no later window needs.
-    fn forget(&mut self) {
-        let convention = self.plan.convention();
-        let keep_from = self.next.saturating_sub(self.plan.context()) * convention.hop;
-        let old = keep_from.saturating_sub(self.first);
-        self.rendered.drain(..old);
-        self.known.drain(..old);
-        self.first += old;
-        let frames = &mut self.given.lock().unwrap_or_else(PoisonError::into_inner).frames;
-        let needed = frames.range().find(|&t| convention.frame_start(t) >= self.first as isize - 1);
-        frames.forget(needed.unwrap_or(frames.end()));
-    }
-}
-
-impl Rendering for Converted {
-    /// At the given convention's rate.
-    fn next(&mut self) -> Result<Option<Sound>> {
-        if self.finished {
-            return Ok(None);
-        }
-        let audio = self.chunk()?;
-        Ok((!audio.is_empty()).then(|| Sound::mono(audio, self.plan.convention().sample_rate)))
-    }
-
-    fn set_effort(&mut self, effort: &Effort) -> Result<()> {
-        self.rendering.set_effort(effort)?;
-        self.iterations = self.vocoder.projection_iterations(effort);
-        Ok(())
-    }
+    source: Box<dyn MelSource>,
+    convention: &MelConvention,
+    options: &RenderOptions,
+) -> Result<Projected> {
+    let conversion = Conversion::new(convention, &vocoder.card().mel)?;
+    let (clock, lead) = (conversion.clock(), conversion.lead());
+    let given = Arc::<Mutex<Given>>::default();
+    let source = ConvertedSource::new(vocoder.clone(), source, conversion, given.clone());
+    let options = RenderOptions { start: 0, ..options.clone() };
+    let rendering = vocoder.clone().render(Box::new(source), &options)?;
+    let plan = GivenMelPlan::new(convention, Some(clock), options.seed);
+    let iterations = Iterations::OfEffort(vocoder.projection_iterations(options.effort(vocoder.card())));
+    Projected::new(vocoder, rendering, given, plan, (clock, lead), iterations)
 }
 
 #[cfg(test)]
@@ -214,8 +69,10 @@ mod tests {
     use super::*;
     use crate::{
         audio,
+        card::Effort,
         mel::{self, convert::REACH, presets},
         model::GriffinLim,
+        vocoder::Rendering as _,
     };
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -224,13 +81,13 @@ mod tests {
         audio::read_at(&path, rate).unwrap().samples
     }
 
-    fn converted(source: Box<dyn MelSource>, c: &MelConvention, chunk: Option<usize>) -> Converted {
+    fn quickly(source: Box<dyn MelSource>, c: &MelConvention, chunk: Option<usize>) -> Projected {
         let effort = Some(Effort::new([("final_iterations", 16)]));
         let options = RenderOptions { effort, chunk, ..RenderOptions::default() };
-        Converted::new(Arc::new(GriffinLim::new(1).unwrap()), source, c, &options).unwrap()
+        converted(Arc::new(GriffinLim::new(1).unwrap()), source, c, &options).unwrap()
     }
 
-    fn all(mut rendering: Converted) -> Vec<f32> {
+    fn all(mut rendering: Projected) -> Vec<f32> {
         let mut audio = vec![];
         while let Some(sound) = rendering.next().unwrap() {
             audio.extend(sound.into_mono());
@@ -248,7 +105,7 @@ mod tests {
     }
 
     fn render(mel: &MelSpectrogram, c: &MelConvention, at_once: usize) -> Vec<f32> {
-        all(converted(Box::new(Slowly(WholeMel::new(mel.clone()), at_once)), c, None))
+        all(quickly(Box::new(Slowly(WholeMel::new(mel.clone()), at_once)), c, None))
     }
 
     #[test]
@@ -295,9 +152,9 @@ mod tests {
         let mel = mel::extract(&speech(c.sample_rate).repeat(4), c).unwrap();
         let (chunk, ahead) = (48, 12);
         let taken = Arc::<AtomicUsize>::default();
-        let mut rendering = converted(Box::new(Counted(WholeMel::new(mel), taken.clone())), c, Some(chunk));
+        let mut rendering = quickly(Box::new(Counted(WholeMel::new(mel), taken.clone())), c, Some(chunk));
         let model_frames = (chunk + ahead) as f64 * 256.0 / 24_000.0;
-        let context = rendering.plan.context();
+        let context = rendering.context();
         // And some for the fade, for frames that lie half inside, and for the delay of the resampler; a piece more would be 44.
         let longest = model_frames * f64::from(c.sample_rate) / c.hop as f64 + (context + REACH + 10) as f64;
         let (mut emitted, mut most) = (0, 0.0f64);

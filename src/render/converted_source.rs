@@ -37,7 +37,7 @@ impl Frames {
         &self.frames[t - self.first]
     }
 
-    fn push(&mut self, frame: Vec<f32>) {
+    pub fn push(&mut self, frame: Vec<f32>) {
         self.frames.push_back(frame);
     }
 

@@ -42,8 +42,9 @@ pub struct GivenMelPlan {
 type Bounds = Vec<(f32, f32)>;
 
 impl GivenMelPlan {
-    /// For a rendering whose samples were `clock` a second before it was brought to the convention's rate.
-    pub fn new(convention: &MelConvention, clock: u32, seed: u64) -> Self {
+    /// For a rendering whose samples were `clock` a second before it was brought to the convention's rate; `None` where it was
+    /// made at that.
+    pub fn new(convention: &MelConvention, clock: Option<u32>, seed: u64) -> Self {
         let bins = convention.bins();
         let mut dense = filterbank(convention);
         let mut scale = Vec::with_capacity(convention.n_mels);
@@ -53,10 +54,11 @@ impl GivenMelPlan {
             scale.push(window_factor(convention) / f64::from(peak));
         }
         let bands = BandCorrection::new(BandedMatrix::new(&dense, bins));
-        let reach = HEARD * f64::from(clock) * convention.n_fft as f64 / f64::from(convention.sample_rate);
+        let heard = |clock| HEARD * f64::from(clock) * convention.n_fft as f64 / f64::from(convention.sample_rate);
+        let reach = clock.map_or(bins, |clock| heard(clock).ceil() as usize);
         Self {
             stft: Stft::with_window(convention.n_fft, convention.win_length, convention.hop),
-            unheard: (reach.ceil() as usize..bins).find(|&f| bands.area()[f] > 0.0),
+            unheard: (reach..bins).find(|&f| bands.area()[f] > 0.0),
             convention: convention.clone(),
             bands,
             scale,

@@ -4,11 +4,13 @@ mod converted;
 mod converted_source;
 mod finite;
 mod given_mel;
+mod mid_side;
 mod per_channel;
+mod projected;
 
 pub use converted::model_mel;
 
-use self::{converted::Converted, finite::finite_sound, per_channel::split};
+use self::{converted::converted, finite::finite_sound, mid_side::left_and_right, per_channel::split};
 use crate::{
     Error, Fault, Result,
     card::{Channels, Effort},
@@ -22,7 +24,7 @@ use std::sync::Arc;
 
 /// An iterator over pieces of sound. A mel that holds the model's numbers, if in another logarithm or scaling, goes straight
 /// to the model; every other one is converted, rendered and projected on what was given. Each channel of a mel is rendered for
-/// itself, with the same noise, where the model is mono. Every sample is finite: a model that makes others is an error. After an
+/// itself, with the same noise, where the model is mono; of a recording whose mid and side are at hand, those. Every sample is finite: a model that makes others is an error. After an
 /// error it ends.
 ///
 /// Unless told otherwise the sound has the rate of the mel's own convention and `convention.samples(T)` samples.
@@ -55,6 +57,11 @@ impl Renderer {
     ) -> Result<Self> {
         let model_channels = if vocoder.card().channels == Channels::Mono { 1 } else { 2 };
         let channels = source.channels();
+        let rate = convention.sample_rate;
+        if source.has_mid_side() && model_channels == 1 {
+            let renderings = left_and_right(&vocoder, source, options)?;
+            return Self::of(vocoder, renderings, 2, rate);
+        }
         let sources = match (channels, model_channels) {
             (given, own) if given == own => vec![source],
             (_, 1) => split(source, convention.n_mels),
@@ -64,10 +71,14 @@ impl Renderer {
             }
         };
         let rendering = |source| rendering(vocoder.clone(), source, convention, options);
-        let rate = convention.sample_rate;
         let channels = sources.len() * model_channels;
+        let renderings = sources.into_iter().map(rendering).collect::<Result<_>>()?;
+        Self::of(vocoder, renderings, channels, rate)
+    }
+
+    fn of(vocoder: Arc<dyn Vocoder>, renderings: Vec<Box<dyn Rendering>>, channels: usize, rate: u32) -> Result<Self> {
         Ok(Self {
-            renderings: sources.into_iter().map(rendering).collect::<Result<_>>()?,
+            renderings,
             resamplers: resamplers(channels, rate, rate)?,
             pending: vec![vec![]; channels],
             own_rate: rate,
@@ -176,7 +187,7 @@ fn rendering(
         let source = Mapped { source, from: convention.clone(), to: own.clone() };
         return vocoder.render(Box::new(source), options);
     }
-    Ok(Box::new(Converted::new(vocoder, source, convention, options)?))
+    Ok(Box::new(converted(vocoder, source, convention, options)?))
 }
 
 fn resamplers(channels: usize, from: u32, to: u32) -> Result<Vec<StreamResampler>> {

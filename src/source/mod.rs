@@ -24,6 +24,11 @@ pub trait MelSource: Send {
     fn channels(&self) -> usize {
         1
     }
+
+    /// The channels are left and right, their mean (mid) and half their difference (side).
+    fn has_mid_side(&self) -> bool {
+        false
+    }
 }
 
 impl<S: MelSource + ?Sized> MelSource for Box<S> {
@@ -33,6 +38,10 @@ impl<S: MelSource + ?Sized> MelSource for Box<S> {
 
     fn channels(&self) -> usize {
         (**self).channels()
+    }
+
+    fn has_mid_side(&self) -> bool {
+        (**self).has_mid_side()
     }
 }
 

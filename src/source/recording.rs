@@ -17,7 +17,10 @@ pub struct RecordingSource {
     path: PathBuf,
     reader: AudioReader,
     /// Of each channel.
-    planes: Vec<Plane>,
+    resamplers: Vec<StreamResampler>,
+    /// Of each channel, and of mid and side where they are wanted.
+    extractors: Vec<StreamExtractor>,
+    mid_side: bool,
     convention: MelConvention,
     listener: Listener,
     /// Samples of each channel that were analysed.
@@ -25,19 +28,23 @@ pub struct RecordingSource {
     ended: bool,
 }
 
-struct Plane {
-    resampler: StreamResampler,
-    extractor: StreamExtractor,
-}
-
 impl RecordingSource {
+    /// With the mels of mid and side beside those of left and right where `mid_side` is wanted, and there are two channels.
+    ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) or [`Error::Audio`](crate::Error::Audio) where it cannot be read.
-    pub fn open(path: &Path, downmix: Downmix, convention: &MelConvention, listener: Listener) -> Result<Self> {
+    pub fn open(
+        path: &Path,
+        (downmix, mid_side): (Downmix, bool),
+        convention: &MelConvention,
+        listener: Listener,
+    ) -> Result<Self> {
         let mut source = Self {
             path: path.into(),
             reader: AudioReader::open(path)?.mixed(downmix),
-            planes: vec![],
+            resamplers: vec![],
+            extractors: vec![],
+            mid_side,
             convention: convention.clone(),
             listener,
             samples: 0,
@@ -65,15 +72,18 @@ impl RecordingSource {
     fn advance(&mut self) -> Result<()> {
         let chunk = self.reader.next_sound().transpose()?;
         let own_rate = self.reader.source().sample_rate;
-        let count = chunk.as_ref().map_or(self.planes.len(), |sound| sound.channels.len()).max(1);
-        while self.planes.len() < count {
-            self.planes.push(Plane {
-                resampler: StreamResampler::new(own_rate, self.convention.sample_rate)?,
-                extractor: StreamExtractor::new(&self.convention)?,
-            });
+        let count = chunk.as_ref().map_or(self.resamplers.len(), |sound| sound.channels.len()).max(1);
+        if self.resamplers.is_empty() {
+            self.mid_side &= count == 2;
+            for _ in 0..count {
+                self.resamplers.push(StreamResampler::new(own_rate, self.convention.sample_rate)?);
+            }
+            for _ in 0..if self.mid_side { 4 } else { count } {
+                self.extractors.push(StreamExtractor::new(&self.convention)?);
+            }
         }
         let mut sound = Sound::empty(count, self.convention.sample_rate);
-        for (i, (Plane { resampler, .. }, samples)) in self.planes.iter_mut().zip(&mut sound.channels).enumerate() {
+        for (i, (resampler, samples)) in self.resamplers.iter_mut().zip(&mut sound.channels).enumerate() {
             match &chunk {
                 Some(chunk) => resampler.push(&chunk.channels[i], samples)?,
                 None => resampler.finish(samples)?,
@@ -83,7 +93,11 @@ impl RecordingSource {
         (self.listener)(Some(&sound), &self.reader)?;
         let ended = chunk.is_none();
         let silence = if ended { self.silence_after(self.samples) } else { 0 };
-        for (Plane { extractor, .. }, samples) in self.planes.iter_mut().zip(&mut sound.channels) {
+        if self.mid_side {
+            let [mid, side] = mid_and_side(&sound.channels[0], &sound.channels[1]);
+            sound.channels.extend([mid, side]);
+        }
+        for (extractor, samples) in self.extractors.iter_mut().zip(&mut sound.channels) {
             samples.resize(samples.len() + silence, 0.0);
             extractor.push(samples);
             if ended {
@@ -101,11 +115,11 @@ impl RecordingSource {
 impl MelSource for RecordingSource {
     fn read(&mut self, frames: usize) -> Result<MelSpectrogram> {
         let n_mels = self.convention.n_mels;
-        let (mut mels, mut taken) = (vec![vec![]; self.planes.len()], 0);
+        let (mut mels, mut taken) = (vec![vec![]; self.extractors.len()], 0);
         loop {
-            let ready = self.planes.iter().map(|plane| plane.extractor.ready()).min().unwrap_or(0).min(frames - taken);
-            for (plane, values) in self.planes.iter_mut().zip(&mut mels) {
-                plane.extractor.take(ready, values);
+            let ready = self.extractors.iter().map(StreamExtractor::ready).min().unwrap_or(0).min(frames - taken);
+            for (extractor, values) in self.extractors.iter_mut().zip(&mut mels) {
+                extractor.take(ready, values);
             }
             taken += ready;
             if taken == frames || self.ended {
@@ -118,8 +132,18 @@ impl MelSource for RecordingSource {
     }
 
     fn channels(&self) -> usize {
-        self.planes.len()
+        self.extractors.len()
     }
+
+    fn has_mid_side(&self) -> bool {
+        self.mid_side
+    }
+}
+
+/// Half the sum and half the difference.
+fn mid_and_side(left: &[f32], right: &[f32]) -> [Vec<f32>; 2] {
+    let pairs = || left.iter().zip(right);
+    [pairs().map(|(l, r)| (l + r) / 2.0).collect(), pairs().map(|(l, r)| (l - r) / 2.0).collect()]
 }
 
 impl std::fmt::Debug for RecordingSource {

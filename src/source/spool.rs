@@ -16,6 +16,7 @@ const BLOCK: usize = 1024;
 pub struct Spool {
     shared: Arc<Mutex<Shared>>,
     channels: usize,
+    has_mid_side: bool,
 }
 
 struct Shared {
@@ -32,8 +33,8 @@ impl Spool {
     /// [`Error::Io`] where no file can be made.
     pub fn new(source: Box<dyn MelSource>) -> Result<Self> {
         let file = tempfile::tempfile().map_err(failed)?;
-        let channels = source.channels();
-        Ok(Self { shared: Arc::new(Mutex::new(Shared { source, file, width: 0, kept: 0 })), channels })
+        let (channels, has_mid_side) = (source.channels(), source.has_mid_side());
+        Ok(Self { shared: Arc::new(Mutex::new(Shared { source, file, width: 0, kept: 0 })), channels, has_mid_side })
     }
 
     /// The source from `frame` on.
@@ -87,6 +88,10 @@ impl MelSource for Spooled {
 
     fn channels(&self) -> usize {
         self.spool.channels
+    }
+
+    fn has_mid_side(&self) -> bool {
+        self.spool.has_mid_side
     }
 }
 

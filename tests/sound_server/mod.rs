@@ -1,6 +1,8 @@
 //! A PulseAudio server of a test's own, with one sink that goes nowhere and can be listened to, and an ALSA configuration
 //! whose default device is that server. Nothing of the user's own sound system is touched.
 
+#![allow(dead_code)] // each test binary uses a part of it
+
 use std::{
     fs,
     io::Read as _,

@@ -86,7 +86,7 @@ class Vocoder:
         :raises audiodiff.MelError: for what is no mel
         :raises audiodiff.ConventionError: where the numbers contradict the convention, or leave it open
         """
-        return self._render(
+        sound, _, notes = self._render(
             mel,
             convention=convention,
             layout=layout,
@@ -97,7 +97,9 @@ class Vocoder:
             effort=effort,
             chunk=chunk,
             rate=rate,
-        )[0]
+        )
+        _warn(notes)
+        return sound
 
     def _render(
         self,
@@ -112,8 +114,8 @@ class Vocoder:
         effort: Mapping[str, int] | None = None,
         chunk: int | None = None,
         rate: int | None = None,
-    ) -> tuple[Any, int]:
-        """The sound and its rate in Hz."""
+    ) -> tuple[Any, int, list[str]]:
+        """The sound, its rate in Hz, and what is to be said of it."""
         values, back = _given.floats(mel, "the mel")
         single = 3 if stereo else 2
         if values.ndim not in (single, single + 1):
@@ -137,10 +139,9 @@ class Vocoder:
             _given.effort(quality, effort, chunk),
             _given.optional(rate, _given.rate),
         )
-        _warn(notes)
         if stereo:
             sounds = [sound.reshape(2, -1) for sound in sounds]
-        return back(sounds[0] if values.ndim == single else _padded(sounds)), rate
+        return back(sounds[0] if values.ndim == single else _padded(sounds)), rate, notes
 
     def stream(
         self,

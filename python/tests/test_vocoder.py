@@ -209,21 +209,6 @@ def test_a_vocoder_is_loaded_anew_where_it_is_unpickled(vocoder, render, mel):
     assert np.array_equal(again(mel, convention="f5-tts", quality="draft"), render(mel))
 
 
-def test_ray_rows_are_rendered_as_single_calls_are_and_bad_ones_kept(render, mel):
-    from audiodiff.ray import Render
-
-    actor = Render(mel="m", seed="seed", convention="f5-tts", quality="draft", precision="f32", device="cpu")
-    mels = np.empty(3, object)
-    mels[:] = [mel, mel[:, :30].tolist(), mel * np.float32(np.nan)]
-    out = actor({"m": mels, "seed": np.array([1, 2, 3]), "id": ["a", "b", "c"]})
-    assert np.array_equal(out["sound"][0], render(mel, seed=1))
-    assert np.array_equal(out["sound"][1], render(mel[:, :30], seed=2))
-    assert list(out["id"]) == ["a", "b", "c"] and list(out["sample_rate"]) == [24_000, 24_000, 0]
-    assert list(out["error"][:2]) == ["", ""] and "NaN" in out["error"][2] and out["sound"][2].size == 0
-    with pytest.raises(audiodiff.SettingsError, match="column seed"):
-        actor({"m": mels})
-
-
 @needs_torch
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 def test_a_tensor_gives_a_tensor(render, mel, dtype):

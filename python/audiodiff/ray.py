@@ -59,7 +59,7 @@ class Render:
     :param shape: the column with the shapes, where the mels are flat lists
     :param seed: the column with the seeds (whole numbers, or their digits), or a seed for all rows
     :param convention: what made the mels. Stated, it is the same for all rows; ``"auto"`` looks at each
-    :param out_dir: a folder that all machines see
+    :param out_dir: a folder that all machines see, by its whole path
     :param output: what is written there: ``"wav"``, as ``audiodiff render`` writes it; ``"flac"``, with the same samples; or
         ``"parquet"``, a file for each batch: its columns, `sound` (a list of float32, of two channels left before right),
         ``channels``, ``sample_rate``, ``warning`` and ``made_of``
@@ -112,7 +112,9 @@ class Render:
         if out_dir is None:
             self._output = Columns(self._vocoder, sound, options)
         else:
-            out_dir = os.path.abspath(_given.path(out_dir, "out_dir"))
+            out_dir = _given.path(out_dir, "out_dir")
+            if not os.path.isabs(out_dir):
+                raise SettingsError(f"out_dir: is {out_dir!r}, expected a whole path, for actors have working folders of their own")
             if output == "parquet":
                 self._output = ParquetParts(self._vocoder, out_dir, (mel, name, sound), existing, options)
             else:

@@ -17,13 +17,13 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def program(*arguments):
+def program(*arguments, **options):
     command = [PROGRAM, *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, text=True)
+    return subprocess.run(command, check=True, capture_output=True, text=True, **options)
 
 
-def program_renders(*arguments):
-    return program("render", *arguments, "--precision", "f32", "--threads", 1, "--device", "cpu", "--quality", "draft")
+def program_renders(*arguments, **options):
+    return program("render", *arguments, "--precision", "f32", "--threads", 1, "--device", "cpu", "--quality", "draft", **options)
 
 
 def float_samples(path):

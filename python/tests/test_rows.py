@@ -5,9 +5,9 @@ import zipfile
 from pathlib import Path
 
 import audiodiff
+import audiodiff.ray
 import numpy as np
 import pytest
-from audiodiff.ray import Render
 from test_program import float_samples, program_renders
 
 SETTINGS = {"convention": "f5-tts", "quality": "draft", "precision": "f32", "device": "cpu", "threads": 1}
@@ -24,6 +24,13 @@ def mels(mel):
     broken = mel[:, :20].copy()
     broken[7, 3] = np.nan
     return batch_of([mel[:, :40], mel[:, :30], broken])
+
+
+def Render(*model, **options):
+    """With an output folder of this test's."""
+    if options.get("out_dir"):
+        options["out_dir"] = os.path.abspath(options["out_dir"])
+    return audiodiff.ray.Render(*model, **options)
 
 
 def batch_of(mels, names="abc", seeds=(1, 2, 3)):
@@ -169,6 +176,11 @@ def test_a_setting_that_is_wrong_for_all_rows_is_said_when_the_actor_starts(opti
         Render(**{**SETTINGS, **options})
     assert error in str(raised.value) and "\n" not in str(raised.value)
     assert not any(file.is_file() for file in Path(".").rglob("*"))
+
+
+def test_a_folder_is_named_by_its_whole_path():
+    with pytest.raises(audiodiff.SettingsError, match="out_dir: is 'out', expected a whole path"):
+        audiodiff.ray.Render(out_dir="out", **SETTINGS)
 
 
 def test_columns_that_are_not_there_are_said(mels, tmp_path):

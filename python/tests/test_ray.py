@@ -29,6 +29,8 @@ BAD = 5
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes of two places each. What this machine has does not matter: places are only counted."""
+    # Ray's workers yield to everything else; on a machine that is busy they would hardly run.
+    os.environ["RAY_worker_niceness"] = "0"
     node = {"num_cpus": 2, "object_store_memory": 100 * 2**20}
     cluster = ray.cluster_utils.Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     cluster.add_node(**node)

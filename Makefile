@@ -34,7 +34,8 @@ dist: setup
 	$(CARGO) build --release
 	scripts/dist.sh
 
-# The Python package as a wheel in target/wheels, installed in target/python and tested there. TORCH=torch==2.13.* tests with torch.
+# The Python package as a wheel in target/wheels, installed in target/python and tested there. TORCH=torch==2.13.* tests with torch,
+# RAY='ray[data]' on a Ray cluster of two nodes, which takes minutes more.
 python: setup
 	scripts/python.sh
 

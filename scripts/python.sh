@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 environment=target/python
 
 "${PYTHON:-python3}" -m venv --clear "$environment"
-"$environment/bin/pip" install --quiet --disable-pip-version-check "maturin>=1.9,<2" "numpy>=1.26" "pytest>=8" ${TORCH:+"$TORCH"}
+"$environment/bin/pip" install --quiet --disable-pip-version-check "maturin>=1.9,<2" "numpy>=1.26" "pytest>=8" ${TORCH:+"$TORCH"} \
+    ${RAY:+"$RAY" soundfile}
 program=$("${CARGO:-cargo}" build --bin audiodiff --message-format json-render-diagnostics "$@" |
     python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])')
 rm -rf target/wheels

@@ -149,40 +149,33 @@ def test_an_actor_is_killed_and_nothing_is_lost_and_nothing_is_twice(mels, progr
     are_the_programs("out", program)
 
 
-def test_a_node_is_lost_and_parquet_has_each_row_once(cluster, mels, program, tmp_path):
+def test_an_actor_is_killed_after_it_wrote_and_parquet_has_each_row_once(mels, program, tmp_path):
     import pyarrow.parquet as pq
 
-    node = cluster.add_node(num_cpus=2, resources={"doomed": 2}, object_store_memory=100 * 2**20)
-    begun = tmp_path / "begun"
-    begun.mkdir()
+    dead = str(tmp_path / "dead")
 
-    class Waits(Render):
+    class Dies(Render):
+        """The first actor that has written a part is gone before Ray hears of it."""
+
         def __call__(self, batch):
             out = super().__call__(batch)
-            (begun / f"{ray.get_runtime_context().get_node_id()}-{os.getpid()}").touch()
-            return out
+            try:
+                os.close(os.open(dead, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return out
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    import threading
-    import time
-
-    def lose():
-        while not any(name.startswith(node.node_id) for name in os.listdir(begun)):
-            time.sleep(0.01)
-        cluster.remove_node(node, allow_graceful=False)
-
-    loser = threading.Thread(target=lose, daemon=True)
-    loser.start()
-    rows = rendered(in_parquet(mels, "in"), klass=Waits, actors=4, out_dir="out", output="parquet")
-    loser.join(60)
-    assert not loser.is_alive(), "no actor was on the node"
+    rows = rendered(in_parquet(mels, "in"), klass=Dies, out_dir="out", output="parquet")
+    assert os.path.exists(dead)
     is_complete(rows, mels, {"done", "skipped"})
+    assert any(row["status"] == "skipped" for row in rows), "what the dead one wrote is found"
     table = pq.read_table("out")
     assert Counter(table["name"].to_pylist()) == Counter([*program])
     for name, sound in zip(table["name"].to_pylist(), table["sound"].to_pylist()):
         assert np.array_equal(np.array(sound, np.float32), program[name])
 
 
-@pytest.mark.parametrize("actors, blocks, batch_size", [(1, 1, 1), (2, 5, 3), (3, 24, 2)])
+@pytest.mark.parametrize("actors, blocks, batch_size", [(1, 1, 1), (3, 24, 2)])
 def test_samples_do_not_depend_on_how_rows_are_shared(mels, program, actors, blocks, batch_size):
     ds = in_parquet(mels, "in").repartition(blocks)
     rows = rendered(ds, actors=actors, batch_size=batch_size)
@@ -254,14 +247,13 @@ def test_shards_of_webdataset(mels, program):
     are_the_programs("raw", program)
 
 
-def test_other_columns_of_parquet(mels, program):
+def test_other_columns_of_parquet(mels, program, render):
     """Ray's tensors of different and of one shape, and flat lists whose shape is beside them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     good = {name: (mel[:, :12], seed) for name, (mel, seed) in mels.items() if name != "set0/03"}
-    same = rendered(in_parquet(good, "lists"))
-    wanted = {row["name"]: np.asarray(row["sound"]) for row in same}
+    wanted = {name: render(mel, seed=seed) for name, (mel, seed) in good.items()}
 
     ray.data.from_items([{"name": n, "mel": mel, "seed": s} for n, (mel, s) in good.items()]).write_parquet(os.path.abspath("tensors"))
     Path("flat").mkdir()

@@ -1,16 +1,17 @@
 //! `audiodiff models`: what can be rendered with, and what is known of it.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     io::Write as _,
     path::{Path, PathBuf},
 };
 
 use audiodiff::{
-    Error, Result,
+    Error, Result, families,
+    mel::MelConvention,
     model::{
         Builtin, CardDifference, Change, DeviceChoice, GriffinLim, ModelCard, ModelDifference, ModelFile, Quality,
-        Storage, TensorDifference, average, serialize,
+        Storage, TensorDifference, WeightFile, average, serialize,
     },
     number_range::NumberRange,
     output::Existing,
@@ -154,7 +155,7 @@ struct DiffFlags {
 pub fn run(flags: ModelsFlags, terminal: &Terminal) -> Result<Outcome> {
     match flags.action.unwrap_or(Action::List { json: false }) {
         Action::List { json } => print(&list(json)?)?,
-        Action::Show { model, json } => print(&with_model(&model, |model| Ok(show(model, json)))?)?,
+        Action::Show { model, json } => print(&show_any(&model, json)?)?,
         Action::Export(flags) => return export(&flags, terminal),
         Action::Average(flags) => return write_average(&flags, terminal),
         // A model that cannot be read is no difference.
@@ -182,13 +183,26 @@ fn with_model<T>(choice: &ModelChoice, work: impl FnOnce(&ModelFile) -> Result<T
     }
 }
 
+/// The same with a model of any family.
+fn with_weights<T>(choice: &ModelChoice, work: impl FnOnce(&WeightFile) -> Result<T>) -> Result<T> {
+    if let ModelChoice::File(path) = choice {
+        let bytes = ModelFile::read(path)?;
+        let file = WeightFile::parse(&bytes, &path.display().to_string())?;
+        if families::card(&file)?.family != ModelCard::FAMILY {
+            return work(&file);
+        }
+    }
+    with_model(choice, |model| work(model))
+}
+
 fn export(flags: &ExportFlags, terminal: &Terminal) -> Result<Outcome> {
     let path = flags.file.path(&[&flags.model])?;
     let (bytes, change) = with_model(&flags.model, |model| {
         // What is damaged is not passed on.
         let (store, _) = model.network(DeviceChoice::Cpu.resolve()?)?;
         let bytes = serialize(&store, &flags.file.changed(&model.card)?, flags.to.into())?;
-        let difference = ModelDifference::between(model, &ModelFile::parse(&bytes, "the file")?);
+        let written = ModelFile::parse(&bytes, "the file")?;
+        let difference = ModelDifference::between(model, &written);
         let largest = difference.tensors.iter().filter_map(|tensor| tensor.change);
         Ok((bytes, largest.fold(0.0, |most: f64, change| most.max(change.relative))))
     })?;
@@ -217,8 +231,8 @@ fn write(path: &Path, bytes: &[u8], note: &str, terminal: &Terminal) -> Result<O
 }
 
 fn diff(flags: &DiffFlags) -> Result<Outcome> {
-    let difference = with_model(&flags.first, |first| {
-        with_model(&flags.second, |second| Ok(ModelDifference::between(first, second)))
+    let difference = with_weights(&flags.first, |first| {
+        with_weights(&flags.second, |second| Ok(ModelDifference::between(first, second)))
     })?;
     print(&if flags.json { format!("{}\n", json!(difference)) } else { as_text(&difference) })?;
     Ok(if difference.is_none() { Outcome::Done } else { Outcome::Failed })
@@ -292,8 +306,52 @@ fn list(json: bool) -> Result<String> {
     Ok(text)
 }
 
-fn millions(model: &ModelFile) -> f64 {
+fn millions(model: &WeightFile) -> f64 {
     model.parameters() as f64 / 1e6
+}
+
+fn show_any(choice: &ModelChoice, json: bool) -> Result<String> {
+    with_weights(choice, |file| match families::card(file)? {
+        card if card.family == ModelCard::FAMILY => with_model(choice, |model| Ok(show(model, json))),
+        _ if json => Ok(format!("{}\n", file.card_json())),
+        card => Ok(show_family(file, &card)),
+    })
+}
+
+/// A card line by line.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn push(&mut self, name: &str, value: impl fmt::Display) {
+        // Writing to a string cannot fail. A name of several lines is no more than a name.
+        let _ = writeln!(self.0, "{name:<14} {}", OneLine(value));
+    }
+
+    fn mel(&mut self, mel: &MelConvention) {
+        self.push("mel", format!("{}: {} bands, {} to {} Hz", mel.name, mel.n_mels, mel.f_min, mel.f_max));
+        let floor = format!("floor {:e}", mel.floor);
+        self.push("", format!("{} Hz, window {}, hop {}, {floor}", mel.sample_rate, mel.win_length, mel.hop));
+    }
+}
+
+/// Of a family whose weights come from elsewhere: its sizes have the names of the original's configuration.
+fn show_family(file: &WeightFile, card: &audiodiff::card::ModelCard) -> String {
+    let mut lines = Lines::default();
+    lines.push("model", format!("{} ({})", card.name, file.subject()));
+    lines.push("family", &card.family);
+    lines.push("weights", format!("{:.1} million", millions(file)));
+    for (i, (key, value)) in card.architecture.as_object().into_iter().flatten().enumerate() {
+        lines.push(if i == 0 { "architecture" } else { "" }, format!("{key} {value}"));
+    }
+    lines.mel(&card.mel);
+    lines.push("quality", "one: draft, standard and best are the same");
+    for (name, value) in [("made by", &card.training.recipe), ("licence", &card.licenses.weights)] {
+        if !value.is_empty() {
+            lines.push(name, value);
+        }
+    }
+    lines.0
 }
 
 pub(super) fn show(model: &ModelFile, json: bool) -> String {
@@ -301,12 +359,8 @@ pub(super) fn show(model: &ModelFile, json: bool) -> String {
     if json {
         return format!("{}\n", json!(card));
     }
-    // Writing to a string cannot fail.
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| {
-        // A name of several lines is no more than a name.
-        let _ = writeln!(text, "{name:<14} {}", OneLine(value));
-    };
+    let mut lines = Lines::default();
+    let mut line = |name: &str, value: String| lines.push(name, value);
     line("model", format!("{} ({})", card.name, model.subject()));
     line("weights", format!("{:.1} million", millions(model)));
     let (encoder, denoiser) = (card.encoder, card.denoiser);
@@ -317,9 +371,8 @@ pub(super) fn show(model: &ModelFile, json: bool) -> String {
         let size = format!("{} blocks of {} channels", refiner.layers, refiner.channels);
         line("refiner", format!("{size}, for mels of other conventions"));
     }
-    let mel = &card.mel;
-    line("mel", format!("{}: {} bands, {} to {} Hz", mel.name, mel.n_mels, mel.f_min, mel.f_max));
-    line("", format!("{} Hz, window {}, hop {}, floor {:e}", mel.sample_rate, mel.win_length, mel.hop, mel.floor));
+    lines.mel(&card.mel);
+    let mut line = |name: &str, value: String| lines.push(name, value);
     for (name, effort) in
         [("draft", card.sampler.draft), ("standard", card.sampler.standard), ("best", card.sampler.best)]
     {
@@ -340,5 +393,5 @@ pub(super) fn show(model: &ModelFile, json: bool) -> String {
     line("licences", format!("code {}", card.licenses.code));
     line("", format!("weights {}", card.licenses.weights));
     line("", format!("data {}", card.licenses.data));
-    text
+    lines.0
 }

@@ -1,33 +1,91 @@
 //! Models by family. The only place that names all of them.
 
+mod family_file;
+mod hifigan;
+mod layers;
+mod one_pass;
+mod weights;
+
+pub use family_file::FAMILY_CARD_VERSION;
+
+use self::{
+    hifigan::HifiGan,
+    one_pass::{Network, OnePass},
+    weights::Weights,
+};
 use crate::{
-    Result,
-    model::{Builtin, Diffusion, GriffinLim, RuntimeOptions},
+    Error, Fault, Result,
+    card::ModelCard,
+    model::{self, Builtin, Diffusion, GriffinLim, ModelFile, RuntimeOptions, WeightFile, compute_alone},
     vocoder::Vocoder,
 };
 use std::{path::Path, sync::Arc};
+use tch::Device;
 
 /// A model that lies in the program.
 ///
 /// # Errors
-/// [`Error::Settings`](crate::Error::Settings) where the device is not there.
+/// [`Error::Settings`] where the device is not there.
 pub fn builtin(model: Builtin, options: &RuntimeOptions) -> Result<Arc<dyn Vocoder>> {
     Ok(Arc::new(Diffusion::of_builtin(model, options)?))
 }
 
-/// A model file.
+/// A model file of any family.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) or [`Error::Model`](crate::Error::Model) where the file cannot be used,
-/// [`Error::Settings`](crate::Error::Settings) where the device is not there.
+/// [`Error::Io`] or [`Error::Model`] where the file cannot be used, [`Error::Settings`] where the device is not there or the
+/// number type not the family's.
 pub fn open(path: &Path, options: &RuntimeOptions) -> Result<Arc<dyn Vocoder>> {
-    Ok(Arc::new(Diffusion::load(path, options)?))
+    let (bytes, subject) = (ModelFile::read(path)?, path.display().to_string());
+    let file = WeightFile::parse(&bytes, &subject)?;
+    match file.family() {
+        model::ModelCard::FAMILY => Ok(Arc::new(Diffusion::from_bytes(&bytes, &subject, options)?)),
+        "hifigan" => one_pass(&bytes, &file, options, HifiGan::new),
+        _ => Err(unknown(&file)),
+    }
+}
+
+/// What the file of a model says of itself, whatever its family. Only the family itself can tell whether its weights are whole.
+///
+/// # Errors
+/// [`Error::Model`] names the field that is wrong.
+pub fn card(file: &WeightFile) -> Result<ModelCard> {
+    match file.family() {
+        model::ModelCard::FAMILY => model::ModelCard::of_file(file).map(|card| card.common()),
+        family if FAMILIES.contains(&family) => family_file::card(file),
+        _ => Err(unknown(file)),
+    }
+}
+
+/// Whose weights come from other programs.
+const FAMILIES: [&str; 1] = ["hifigan"];
+
+fn unknown(file: &WeightFile) -> Error {
+    let fault = Fault::new(file.subject(), format!("is a model of the family {}", file.family()));
+    let known = format!("{} or {}", model::ModelCard::FAMILY, FAMILIES.join(" or "));
+    Error::Model(fault.expected(known).remedy("get an audiodiff as new as the model"))
+}
+
+fn one_pass<N: Network + 'static>(
+    bytes: &[u8],
+    file: &WeightFile,
+    options: &RuntimeOptions,
+    network: impl Fn(&Weights, &ModelCard, Device) -> Result<N>,
+) -> Result<Arc<dyn Vocoder>> {
+    let card = family_file::card(file)?;
+    let device = one_pass::device(options)?;
+    compute_alone();
+    let weights = Weights::new(file, device);
+    let network = network(&weights, &card, device)?;
+    weights.all_taken()?;
+    let hash = &blake3::hash(bytes).to_hex()[..16];
+    Ok(Arc::new(OnePass::new(card, file.subject(), hash, network, device, options.threads)?))
 }
 
 /// The baseline without a network; `threads` share the work on one window.
 ///
 /// # Errors
-/// [`Error::Torch`](crate::Error::Torch) where libtorch cannot invert the filter bank.
+/// [`Error::Torch`] where libtorch cannot invert the filter bank.
 pub fn griffin_lim(threads: usize) -> Result<Arc<dyn Vocoder>> {
     Ok(Arc::new(GriffinLim::new(threads)?))
 }

@@ -101,7 +101,7 @@ pub struct Conversion {
     /// [up to the lowest band's centre]: its flank.
     low_flank: Vec<f32>,
     model_bank: Filterbank,
-    /// Seconds of the first given frame's centre, and of the model's first.
+    /// Seconds of the first given frame's centre, and of the first sample that the model makes.
     given_start_s: f64,
     model_start_s: f64,
 }
@@ -123,7 +123,12 @@ impl Conversion {
         let given_start_s = from.frame_centre(0) / rate;
         // Frames that lie as far apart as the model's are taken as they are, without interpolation.
         let aligned = (given_hop_s * f64::from(clock) / to.hop as f64 - 1.0).abs() < 1e-9;
-        let model_start_s = if aligned && given_start_s > 0.0 { given_start_s - given_hop_s } else { 0.0 };
+        let model_centre_s = to.frame_centre(0) / f64::from(clock);
+        let model_start_s = match given_start_s - model_centre_s {
+            apart if !aligned || apart.abs() < 1e-9 => 0.0,
+            apart if apart > 0.0 => apart - given_hop_s,
+            apart => apart,
+        };
         Ok(Self {
             window_gain: ((to.win_length as f64 / f64::from(clock)) / (from.win_length as f64 / rate)).powf(0.75)
                 as f32,
@@ -163,7 +168,7 @@ impl Conversion {
 
     /// Where model frame `j` lies among the given frames.
     pub fn position(&self, j: usize) -> f64 {
-        let seconds = self.model_start_s + (j * self.to.hop) as f64 / f64::from(self.clock) - self.given_start_s;
+        let seconds = self.model_start_s + self.to.frame_centre(j) / f64::from(self.clock) - self.given_start_s;
         seconds * f64::from(self.from.sample_rate) / self.from.hop as f64
     }
 
@@ -363,6 +368,38 @@ impl MelConvention {
             Framing::Centred | Framing::CentredCut => begin,
             Framing::HalfHop => begin + self.hop as f64 / 2.0,
             Framing::PadEnd => begin + self.win_length as f64 / 2.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of two conventions that differ in where their frames lie, or not even in that, no frame is interpolated, and sample 0 of
+    /// the recording is found again in what the model makes.
+    #[test]
+    fn frames_as_far_apart_as_the_models_are_taken_as_they_are() {
+        let centred = MelConvention::native();
+        let half = MelConvention { framing: Framing::HalfHop, ..centred.clone() };
+        let (none, half_a_hop) = (0, centred.hop / 2);
+        for (from, to, first, lead) in [
+            (&centred, &centred, 0.0, none),
+            (&half, &half, 0.0, none),
+            // The model's first frame is one before the first given, and begins half a hop before the recording.
+            (&half, &centred, -1.0, half_a_hop),
+            (&centred, &half, 0.0, half_a_hop),
+        ] {
+            let conversion = Conversion::new(from, to).unwrap();
+            for j in 0..5 {
+                assert!(
+                    (conversion.position(j) - first - j as f64).abs() < 1e-9,
+                    "{:?} {:?}",
+                    from.framing,
+                    to.framing
+                );
+            }
+            assert_eq!(conversion.lead(), lead, "{:?} {:?}", from.framing, to.framing);
         }
     }
 }

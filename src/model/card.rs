@@ -189,6 +189,9 @@ pub struct Licenses {
 }
 
 impl ModelCard {
+    /// The family of the program's own models.
+    pub const FAMILY: &str = "diffusion";
+
     /// A card for new weights that render mels of `convention`, whatever its framing is: the sampler's frames are centred.
     /// The denoiser's grid is twice as fine as the mel's.
     ///
@@ -236,7 +239,7 @@ impl ModelCard {
         let effort = |effort: Effort| effort.settings(0).effort();
         card::ModelCard {
             name: self.name.clone(),
-            family: "diffusion".into(),
+            family: Self::FAMILY.into(),
             mel: self.mel.clone(),
             channels: card::Channels::Mono,
             efforts: card::Efforts { draft: effort(draft), standard: effort(standard), best: effort(best) },
@@ -264,6 +267,14 @@ impl ModelCard {
         let place = card.pointer_mut(&format!("/{}", entry.replace('.', "/"))).ok_or_else(unknown)?;
         *place = serde_json::from_str(value).unwrap_or_else(|_| value.into());
         Self::parse(&card.to_string(), "the card").map_err(|cause| crate::Error::Settings(fault(&cause.to_string())))
+    }
+
+    /// That of a diffusion model's file.
+    ///
+    /// # Errors
+    /// [`crate::Error::Model`] names the field that is wrong.
+    pub(crate) fn of_file(file: &super::file::WeightFile) -> crate::Result<Self> {
+        Self::parse(&file.card_json().to_string(), file.subject()).map_err(crate::Error::Model)
     }
 
     /// Reads and checks the JSON text; `subject` names the file.

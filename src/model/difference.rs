@@ -1,6 +1,6 @@
 //! How two models differ: tensor by tensor, and in what their cards say.
 
-use super::file::ModelFile;
+use super::file::WeightFile;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -46,8 +46,8 @@ pub struct CardDifference {
 }
 
 impl ModelDifference {
-    pub fn between(first: &ModelFile, second: &ModelFile) -> Self {
-        let shapes = |model: &ModelFile| -> BTreeMap<String, Vec<usize>> {
+    pub fn between(first: &WeightFile, second: &WeightFile) -> Self {
+        let shapes = |model: &WeightFile| -> BTreeMap<String, Vec<usize>> {
             model.tensors().into_iter().map(|(name, shape, _)| (name, shape)).collect()
         };
         let (a, b) = (shapes(first), shapes(second));
@@ -60,9 +60,8 @@ impl ModelDifference {
             TensorDifference { name: name.clone(), first: in_first, second: in_second, change }
         };
         let tensors = names.into_iter().map(tensor).collect();
-        let json = |model: &ModelFile| serde_json::to_value(&model.card).unwrap_or_default();
         let mut card = Vec::new();
-        compare(String::new(), &json(first), &json(second), &mut card);
+        compare(String::new(), first.card_json(), second.card_json(), &mut card);
         Self { tensors, card }
     }
 

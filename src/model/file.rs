@@ -1,4 +1,4 @@
-//! Model files: safetensors with one metadata entry, `audiodiff`, that holds the [`ModelCard`] as JSON.
+//! Model files: safetensors with one metadata entry, `audiodiff`, that holds the model's card as JSON.
 
 use super::{
     card::ModelCard,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{Error, Fault, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use std::{collections::HashMap, fs::File, io::Read, path::Path};
+use std::{collections::HashMap, fs::File, io::Read, ops::Deref, path::Path};
 use tch::{Device, Kind, Tensor, nn};
 
 /// The metadata key under which the card lies.
@@ -54,12 +54,146 @@ impl Builtin {
     }
 }
 
-/// A model as it lies in a file, before any number is touched.
-pub struct ModelFile<'a> {
+/// A model of any family as it lies in a file, before any number is touched.
+pub struct WeightFile<'a> {
     /// Path, or `builtin`, for messages.
     subject: String,
-    pub card: ModelCard,
+    /// The card, as JSON.
+    card: serde_json::Value,
     tensors: SafeTensors<'a>,
+}
+
+/// The file of a diffusion model.
+pub struct ModelFile<'a> {
+    file: WeightFile<'a>,
+    pub card: ModelCard,
+}
+
+impl<'a> Deref for ModelFile<'a> {
+    type Target = WeightFile<'a>;
+
+    fn deref(&self) -> &WeightFile<'a> {
+        &self.file
+    }
+}
+
+impl<'a> WeightFile<'a> {
+    /// `bytes` of the whole file; `subject` names it in messages.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where it is no safetensors file or has no card.
+    pub fn parse(bytes: &'a [u8], subject: &str) -> Result<Self> {
+        let not_safetensors = |error: safetensors::SafeTensorError| {
+            Error::Model(
+                Fault::new(subject, format!("cannot be read as safetensors ({error})"))
+                    .expected("a whole model file of audiodiff")
+                    .remedy("copy or download it again"),
+            )
+        };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
+        let card = header.metadata().as_ref().and_then(|entries| entries.get(CARD_KEY)).ok_or_else(|| {
+            Error::Model(
+                Fault::new(subject, format!("has no metadata entry `{CARD_KEY}`"))
+                    .expected("a model file of audiodiff")
+                    .remedy("`python -m audiodiff.convert` makes one of weights of other programs"),
+            )
+        })?;
+        let card = serde_json::from_str(card).map_err(|error| {
+            Error::Model(
+                Fault::new(subject, format!("its `{CARD_KEY}` metadata cannot be read: {error}"))
+                    .expected("a model card"),
+            )
+        })?;
+        Ok(Self { subject: subject.into(), card, tensors })
+    }
+
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The card, as JSON.
+    pub fn card_json(&self) -> &serde_json::Value {
+        &self.card
+    }
+
+    /// The name of the family; cards of version 1 are all of the same.
+    pub fn family(&self) -> &str {
+        self.card.get("family").and_then(serde_json::Value::as_str).unwrap_or(ModelCard::FAMILY)
+    }
+
+    /// Names, shapes and number types of all tensors, by name.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>, String)> {
+        let row = |(name, view): (String, TensorView)| (name, view.shape().to_vec(), format!("{:?}", view.dtype()));
+        let mut rows: Vec<_> = self.tensors.tensors().into_iter().map(row).collect();
+        rows.sort();
+        rows
+    }
+
+    /// Number of weights.
+    pub fn parameters(&self) -> usize {
+        self.tensors.iter().map(|(_, view)| view.shape().iter().product::<usize>()).sum()
+    }
+
+    /// A tensor's numbers as f32, in C order; `None` where it has none of that name.
+    pub fn values(&self, name: &str) -> Option<Vec<f32>> {
+        self.tensors.tensor(name).ok().and_then(|view| values(&view))
+    }
+
+    /// The tensor `name`, on the CPU in f32. Its name, shape and number type are compared with what is wanted before memory is
+    /// taken.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where it is missing, misshapen or not finite.
+    pub(crate) fn tensor(&self, name: &str, wanted: &[usize]) -> Result<Tensor> {
+        self.require(name, wanted)?;
+        let values = self.finite_values(name)?;
+        let shape: Vec<i64> = wanted.iter().map(|&n| n as i64).collect();
+        Ok(Tensor::from_slice(&values).view(shape.as_slice()))
+    }
+
+    fn fault(&self, name: &str, found: String) -> Fault {
+        Fault::new(format!("{}: tensor {name}", self.subject), found)
+    }
+
+    /// # Errors
+    /// [`Error::Model`] where the tensor `name` is missing or of another shape or number type.
+    fn require(&self, name: &str, wanted: &[usize]) -> Result<()> {
+        let view = self.tensors.tensor(name).map_err(|_| Error::Model(self.fault(name, "is missing".into())))?;
+        if view.shape() != wanted {
+            let expected = format!("{wanted:?}, as the card describes");
+            let found = format!("has shape {:?}", view.shape());
+            return Err(Error::Model(self.fault(name, found).expected(expected)));
+        }
+        if !matches!(view.dtype(), Dtype::F16 | Dtype::BF16 | Dtype::F32) {
+            let found = format!("holds {:?}", view.dtype());
+            return Err(Error::Model(self.fault(name, found).expected("F16, BF16 or F32")));
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::Model`] names the first tensor that is not among those which `wanted` knows.
+    pub(crate) fn only(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        // The list is in no order that a second run would repeat.
+        match self.tensors.names().into_iter().filter(|name| !wanted(name)).min() {
+            None => Ok(()),
+            Some(name) => Err(Error::Model(
+                self.fault(name, "is none of this network's".into()).expected("what the card describes"),
+            )),
+        }
+    }
+
+    fn finite_values(&self, name: &str) -> Result<Vec<f32>> {
+        let missing = || Error::Model(self.fault(name, "is missing".into()));
+        let values = self.values(name).ok_or_else(missing)?;
+        match values.iter().position(|v| !v.is_finite()) {
+            None => Ok(values),
+            Some(at) => {
+                Err(Error::Model(self.fault(name, format!("number {at} is {}", values[at])).expected("finite numbers")))
+            }
+        }
+    }
 }
 
 impl ModelFile<'static> {
@@ -97,48 +231,21 @@ impl<'a> ModelFile<'a> {
     /// `bytes` of the whole file; `subject` names it in messages.
     ///
     /// # Errors
-    /// [`Error::Model`] names the tensor or field that is wrong.
+    /// [`Error::Model`] names the tensor or field that is wrong, or the family where it is another.
     pub fn parse(bytes: &'a [u8], subject: &str) -> Result<Self> {
-        let not_safetensors = |error: safetensors::SafeTensorError| {
-            Error::Model(
-                Fault::new(subject, format!("cannot be read as safetensors ({error})"))
-                    .expected("a whole model file of audiodiff")
-                    .remedy("copy or download it again"),
-            )
-        };
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
-        let card = header.metadata().as_ref().and_then(|entries| entries.get(CARD_KEY)).ok_or_else(|| {
-            Error::Model(
-                Fault::new(subject, format!("has no metadata entry `{CARD_KEY}`"))
-                    .expected("a model file of audiodiff")
-                    .remedy("weights of other programs cannot be used"),
-            )
-        })?;
-        let card = ModelCard::parse(card, subject).map_err(Error::Model)?;
-        Ok(Self { subject: subject.into(), card, tensors })
-    }
-
-    pub fn subject(&self) -> &str {
-        &self.subject
-    }
-
-    /// Names, shapes and number types of all tensors, by name.
-    pub fn tensors(&self) -> Vec<(String, Vec<usize>, String)> {
-        let row = |(name, view): (String, TensorView)| (name, view.shape().to_vec(), format!("{:?}", view.dtype()));
-        let mut rows: Vec<_> = self.tensors.tensors().into_iter().map(row).collect();
-        rows.sort();
-        rows
-    }
-
-    /// Number of weights.
-    pub fn parameters(&self) -> usize {
-        self.tensors.iter().map(|(_, view)| view.shape().iter().product::<usize>()).sum()
-    }
-
-    /// A tensor's numbers as f32, in C order; `None` where it has none of that name.
-    pub fn values(&self, name: &str) -> Option<Vec<f32>> {
-        self.tensors.tensor(name).ok().and_then(|view| values(&view))
+        let mut file = WeightFile::parse(bytes, subject)?;
+        let family = file.family();
+        if family != ModelCard::FAMILY {
+            return Err(Error::Model(
+                Fault::new(subject, format!("is a model of the family {family}"))
+                    .expected("a diffusion model, the only one that is trained, exported, averaged or looked into")
+                    .remedy("the others are rendered, played and scored with"),
+            ));
+        }
+        let card = ModelCard::of_file(&file)?;
+        // With the entries that the file leaves to the program.
+        file.card = serde_json::to_value(&card).unwrap_or_default();
+        Ok(Self { file, card })
     }
 
     /// The network with these weights in f32 on `device`, and the store that owns them.
@@ -146,37 +253,15 @@ impl<'a> ModelFile<'a> {
     /// # Errors
     /// [`Error::Model`] names the tensor that is missing, superfluous, misshapen or not finite.
     pub fn network(&self, device: Device) -> Result<(nn::VarStore, VocoderNetwork)> {
-        let fault = |name: &str, found: String| Fault::new(format!("{}: tensor {name}", self.subject), found);
         // A card can ask for a thousand times what its file holds: the names and shapes are compared before memory is taken.
         let wanted = weight_shapes(&self.card);
-        if let Some((name, _)) = self.tensors.iter().find(|(name, _)| !wanted.contains_key(*name)) {
-            return Err(Error::Model(
-                fault(name, "is none of this network's".into()).expected("what the card describes"),
-            ));
-        }
-        for (name, wanted) in wanted {
-            let view = self.tensors.tensor(&name).map_err(|_| Error::Model(fault(&name, "is missing".into())))?;
-            if view.shape() != wanted {
-                let expected = format!("{wanted:?}, as the card describes");
-                let found = format!("has shape {:?}", view.shape());
-                return Err(Error::Model(fault(&name, found).expected(expected)));
-            }
-            if !matches!(view.dtype(), Dtype::F16 | Dtype::BF16 | Dtype::F32) {
-                let found = format!("holds {:?}", view.dtype());
-                return Err(Error::Model(fault(&name, found).expected("F16, BF16 or F32")));
-            }
-        }
+        self.only(|name| wanted.contains_key(name))?;
+        wanted.iter().try_for_each(|(name, shape)| self.require(name, shape))?;
         let store = nn::VarStore::new(device);
         let network = VocoderNetwork::blank(&store, &self.card);
         for (name, mut variable) in store.variables() {
-            let missing = || Error::Model(fault(&name, "is missing".into()));
-            let values = self.values(&name).ok_or_else(missing)?;
+            let values = self.finite_values(&name)?;
             let shape = variable.size();
-            if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-                return Err(Error::Model(
-                    fault(&name, format!("number {at} is {}", values[at])).expected("finite numbers"),
-                ));
-            }
             tch::no_grad(|| variable.copy_(&Tensor::from_slice(&values).view(shape.as_slice())));
         }
         Ok((store, network))

@@ -19,7 +19,7 @@ pub use card::{
 pub(crate) use cpu::compute_alone;
 pub use difference::{CardDifference, Change, ModelDifference, TensorDifference};
 pub use diffusion::{Condition, Diffusion};
-pub use file::{BUILTIN_NAME, Builtin, CARD_KEY, ModelFile, Storage, serialize};
+pub use file::{BUILTIN_NAME, Builtin, CARD_KEY, ModelFile, Storage, WeightFile, serialize};
 pub use griffin_lim::GriffinLim;
 pub use library::{LIBTORCH_VERSION, Library};
 pub use network::{REFINER, VocoderNetwork};

@@ -1,11 +1,6 @@
 //! Everything about a model that is not weights.
 
-use crate::{
-    Error, Fault, Result,
-    diffusion::ChunkLayout,
-    mel::MelConvention,
-    model::{Licenses, Provenance, Quality},
-};
+use crate::{Error, Fault, Result, mel::MelConvention};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,6 +33,55 @@ pub enum Channels {
     MidSide,
 }
 
+/// How the mel is cut. Chunks of 12 to 96 frames sound alike; longer ones cost less, shorter ones answer sooner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ChunkLayout {
+    /// Mel frames of new audio in a window.
+    pub chunk: usize,
+    /// Mel frames of emitted audio before it.
+    pub past: usize,
+    /// Mel frames of look-ahead after it.
+    pub ahead: usize,
+    /// Audio samples of cross-fade between chunks.
+    pub fade: usize,
+}
+
+impl Default for ChunkLayout {
+    fn default() -> Self {
+        Self { chunk: 96, past: 16, ahead: 12, fade: 256 }
+    }
+}
+
+impl ChunkLayout {
+    /// With chunks of `chunk` frames, where another length is wanted.
+    pub fn of_chunk(self, chunk: Option<usize>) -> Self {
+        Self { chunk: chunk.unwrap_or(self.chunk), ..self }
+    }
+
+    /// # Errors
+    /// [`Error::Settings`] where a chunk could not be told from its seams.
+    pub fn validated(self, hop: usize) -> Result<Self> {
+        let fault =
+            |found: String, expected: &str| Err(Error::Settings(Fault::new("chunk layout", found).expected(expected)));
+        if !(2..=4096).contains(&self.chunk) || self.past > 1024 || self.ahead > 1024 {
+            return fault(format!("{self:?}"), "2 to 4096 frames a chunk, at most 1024 of past and of look-ahead");
+        }
+        if self.fade > hop * (self.chunk - 1) || (self.fade > 0 && self.past == 0) {
+            return fault(format!("{self:?}"), "a fade shorter than the chunk, and some past to fade from");
+        }
+        Ok(self)
+    }
+}
+
+/// How much work a second of sound is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    Draft,
+    Standard,
+    Best,
+}
+
 /// The work behind each quality.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Efforts {
@@ -54,6 +98,33 @@ impl Efforts {
             Quality::Best => &self.best,
         }
     }
+}
+
+/// Where the weights come from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    pub recipe: String,
+    pub hours_of_audio: f64,
+    pub data: Vec<String>,
+    /// Minutes and optimiser steps spent on it, where they are known.
+    #[serde(default)]
+    pub minutes: f64,
+    #[serde(default)]
+    pub steps: u64,
+    /// The machine that it was trained on.
+    #[serde(default)]
+    pub machine: String,
+    /// Name and value of what was measured on held-out clips.
+    #[serde(default)]
+    pub scores: std::collections::BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Licenses {
+    pub code: String,
+    pub weights: String,
+    pub data: String,
 }
 
 /// How much work goes into a second of sound: whole numbers that a family has names for, such as `steps`.

@@ -5,19 +5,19 @@
 //! - [`mel`]: a [`mel::MelSpectrogram`], from a file ([`mel::file`]) or from audio ([`mel::extract`]), and the
 //!   [`mel::MelConvention`] that says what its numbers mean
 //! - [`families`]: a [`vocoder::Vocoder`], the built-in one or a file, with its [`card`]
-//! - [`source`]: where the mel's frames come from
+//! - [`source`]: where the mel's frames come from, piece by piece
 //! - [`render`]: the [`render::Renderer`], an iterator over pieces of [`sound`], for any model and convention
 //! - [`model`], [`diffusion`]: the diffusion family, and the baseline without a network
-//! - [`audio`]: readers, resampling, levels, WAV files and pipes
-//! - [`batch`]: many items, remembered in a manifest
+//! - [`audio`]: readers, resampling, levels, WAV files and pipes; [`measure`]: what a recording is like
+//! - [`batch`]: many items, remembered in a manifest; [`live`]: what is played while it is rendered
 //! - [`eval`]: how good a rendering is
-//! - [`data`]: recordings as training data: what is wrong with them, augmentation
+//! - [`data`]: recordings as training data: what is wrong with them, augmentation; [`train`]
 //! - [`report`]: what was found, as a page that stands alone
 //! - [`inspect`]: the diffusion step by step, models number by number
 //! - [`dsp`]: transforms that know nothing of mels or models
 //!
-//! Each knows those above it in this order: dsp, sound, mel, source, card, vocoder, model and diffusion, families and render,
-//! audio, batch and eval, data, report, inspect.
+//! Each knows those before it in this order, which `tests/layers.rs` holds: dsp, sound, mel, audio, measure, source, card, vocoder,
+//! diffusion, model, families, render, batch, live, eval, data, train, report, inspect.
 //!
 //! # Letters and units
 //!
@@ -63,6 +63,7 @@ pub mod families;
 pub mod inspect;
 pub mod json_lines;
 pub mod live;
+pub mod measure;
 pub mod mel;
 pub mod model;
 pub mod number_range;

@@ -1,7 +1,6 @@
 //! Sound in and out: recordings in, WAV files, pipes and the sound device out. cpal, hound, symphonia and ebur128 have their
 //! home here; what they call a frame (one sample of every channel) is never called so outside.
 
-pub mod adapt;
 mod chunks;
 pub mod device;
 pub mod format;

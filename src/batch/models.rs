@@ -4,9 +4,9 @@ use super::{Source, SourceSettings, is_recording, source::LOOKED_AT_S};
 use crate::{
     Result,
     audio::AudioReader,
-    data,
     dsp::stft::{Edge, Stft},
     families,
+    measure::measure,
     mel::MelConvention,
     model::{Builtin, RuntimeOptions},
     vocoder::Vocoder,
@@ -143,7 +143,7 @@ fn reaches_full_band(path: &Path) -> Result<bool> {
     {
         samples.extend(chunk);
     }
-    let measures = data::measure(&samples, rate)?;
+    let measures = measure(&samples, rate)?;
     Ok(!measures.silent && measures.bandwidth_hz > HALF_BAND && share_above(&samples, rate) > LEAST_SHARE)
 }
 

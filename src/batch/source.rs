@@ -9,8 +9,8 @@ use super::MEL_EXTENSIONS;
 use crate::{
     Error, Fault, Result,
     audio::{self, AudioReader, Downmix, format, reader::SourceInfo, resampled_len},
-    data,
     dsp::stft::{Edge, Stft},
+    measure::{Meter, explanations},
     mel::{Frames as _, HeldMel, KnownMel, Layout, MelConvention, Said, file, interpret, recognise::Recording},
     source::{HeldSource, Listener, MelSource, RecordingSource, Spool},
 };
@@ -107,11 +107,11 @@ impl Heard {
 
     /// Measures the mix of a recording at `rate` Hz as it passes.
     fn listener(&self, rate: u32) -> Result<Listener> {
-        let (heard, mut meter, mut channels) = (self.clone(), Some(data::Meter::new(rate)?), 1);
+        let (heard, mut meter, mut channels) = (self.clone(), Some(Meter::new(rate)?), 1);
         Ok(Box::new(move |sound, reader| {
             let Some(sound) = sound else {
                 if let Some(meter) = meter.take() {
-                    let explained = data::explanations(&meter.finish(), &reader.source(), channels == 1);
+                    let explained = explanations(&meter.finish(), &reader.source(), channels == 1);
                     *heard.0.lock().unwrap_or_else(PoisonError::into_inner) = explained;
                 }
                 return Ok(());

@@ -1,15 +1,11 @@
 //! All recordings of some folders, measured on all cores, compared with one another, and what became of each.
 
-use super::{
-    Concern, DropReason, Finding, Measures, Meter, Summary,
-    finding::{LOUDNESS_OUTLIER_LU, findings},
-    fingerprint::duplicates,
-    training_use::drop_reasons,
-};
+use super::Summary;
 use crate::{
     Error, Result,
     audio::{AudioReader, reader::SourceInfo},
     batch::{Inputs, LeftOut},
+    measure::{Concern, DropReason, Finding, LOUDNESS_OUTLIER_LU, Measures, Meter, drop_reasons, duplicates, findings},
     path_text,
 };
 use serde::Serialize;

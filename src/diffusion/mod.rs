@@ -12,9 +12,12 @@ mod projection;
 mod renderer;
 mod sampler;
 
-pub use crate::dsp::{
-    griffin_lim::Past,
-    noise::{Noise, SeededNoise},
+pub use crate::{
+    card::ChunkLayout,
+    dsp::{
+        griffin_lim::Past,
+        noise::{Noise, SeededNoise},
+    },
 };
 pub(crate) use effort::{ladder, rendering};
 pub use envelope::Envelope;
@@ -23,6 +26,6 @@ pub use network::{Encoded, Grid, Network};
 pub use projection::{Projection, ProjectionPlan};
 
 pub use crate::source::{MelSource, WholeMel};
-pub use renderer::{ChunkLayout, Renderer};
+pub use renderer::Renderer;
 pub(crate) use sampler::PRIOR_GAIN;
 pub use sampler::{Observer, SamplerSettings, Silent, Stage};

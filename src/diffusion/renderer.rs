@@ -10,48 +10,7 @@ use super::{
     Silent,
     sampler::{Sampler, Window},
 };
-use crate::{Error, Fault, Result, mel::MelSpectrogram, source::MelSource};
-use serde::{Deserialize, Serialize};
-
-/// How the mel is cut. Chunks of 12 to 96 frames sound alike; longer ones cost less, shorter ones answer sooner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ChunkLayout {
-    /// Mel frames of new audio in a window.
-    pub chunk: usize,
-    /// Mel frames of emitted audio before it.
-    pub past: usize,
-    /// Mel frames of look-ahead after it.
-    pub ahead: usize,
-    /// Audio samples of cross-fade between chunks.
-    pub fade: usize,
-}
-
-impl Default for ChunkLayout {
-    fn default() -> Self {
-        Self { chunk: 96, past: 16, ahead: 12, fade: 256 }
-    }
-}
-
-impl ChunkLayout {
-    /// With chunks of `chunk` frames, where another length is wanted.
-    pub fn of_chunk(self, chunk: Option<usize>) -> Self {
-        Self { chunk: chunk.unwrap_or(self.chunk), ..self }
-    }
-
-    /// # Errors
-    /// [`Error::Settings`] where a chunk could not be told from its seams.
-    pub fn validated(self, hop: usize) -> Result<Self> {
-        let fault =
-            |found: String, expected: &str| Err(Error::Settings(Fault::new("chunk layout", found).expected(expected)));
-        if !(2..=4096).contains(&self.chunk) || self.past > 1024 || self.ahead > 1024 {
-            return fault(format!("{self:?}"), "2 to 4096 frames a chunk, at most 1024 of past and of look-ahead");
-        }
-        if self.fade > hop * (self.chunk - 1) || (self.fade > 0 && self.past == 0) {
-            return fault(format!("{self:?}"), "a fade shorter than the chunk, and some past to fade from");
-        }
-        Ok(self)
-    }
-}
+use crate::{Result, card::ChunkLayout, mel::MelSpectrogram, source::MelSource};
 
 /// An iterator over pieces of waveform: 1 to `chunk` hops of `f32` samples each, (T - 1) hop in all. After an error it
 /// ends.

@@ -16,7 +16,6 @@ use crate::{
     Error, Result,
     audio::{
         Downmix,
-        adapt::{Adapter, Change, Measured},
         limiter::Limiter,
         player::{Feed, Pushed},
         resampled_len,
@@ -25,7 +24,10 @@ use crate::{
     card::Effort,
     diffusion::ChunkLayout,
     mel::{MelConvention, MelSpectrogram},
-    render::Renderer,
+    render::{
+        Renderer,
+        ladder::{Adapter, Change, Measured},
+    },
     sound::Sound,
     source::{MelSource, WholeMel},
     vocoder::{RenderOptions, Vocoder},

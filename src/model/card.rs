@@ -1,8 +1,9 @@
 //! What a model file says of itself: one JSON text under the key `audiodiff` in the metadata of a safetensors file.
 
 use crate::{
-    Fault, card,
-    diffusion::{ChunkLayout, SamplerSettings},
+    Fault,
+    card::{self, ChunkLayout, Licenses, Provenance, Quality},
+    diffusion::SamplerSettings,
     mel::{Framing, MelConvention},
 };
 use serde::{Deserialize, Serialize};
@@ -75,15 +76,6 @@ impl Default for DenoiserSize {
             skip: false,
         }
     }
-}
-
-/// How much work a second of sound is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Quality {
-    Draft,
-    Standard,
-    Best,
 }
 
 /// The work behind one quality.
@@ -159,33 +151,6 @@ impl SamplerDefaults {
         }
         .settings(seed)
     }
-}
-
-/// Where the weights come from.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Provenance {
-    pub recipe: String,
-    pub hours_of_audio: f64,
-    pub data: Vec<String>,
-    /// Minutes and optimiser steps spent on it, where they are known.
-    #[serde(default)]
-    pub minutes: f64,
-    #[serde(default)]
-    pub steps: u64,
-    /// The machine that it was trained on.
-    #[serde(default)]
-    pub machine: String,
-    /// Name and value of what was measured on held-out clips.
-    #[serde(default)]
-    pub scores: std::collections::BTreeMap<String, f64>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Licenses {
-    pub code: String,
-    pub weights: String,
-    pub data: String,
 }
 
 impl ModelCard {

@@ -12,10 +12,9 @@ mod network;
 mod refiner;
 mod runtime;
 
+pub use crate::card::{Licenses, Provenance, Quality};
 pub use average::average;
-pub use card::{
-    CARD_VERSION, DenoiserSize, Effort, EncoderSize, Licenses, ModelCard, Provenance, Quality, SamplerDefaults,
-};
+pub use card::{CARD_VERSION, DenoiserSize, Effort, EncoderSize, ModelCard, SamplerDefaults};
 pub(crate) use cpu::compute_alone;
 pub use difference::{CardDifference, Change, ModelDifference, TensorDifference};
 pub use diffusion::{Condition, Diffusion};

@@ -4,6 +4,7 @@ mod converted;
 mod converted_source;
 mod finite;
 mod given_mel;
+pub mod ladder;
 mod mid_side;
 mod per_channel;
 mod projected;

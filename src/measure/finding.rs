@@ -74,7 +74,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(concern: Concern, message: impl Into<String>) -> Self {
+    pub(crate) fn new(concern: Concern, message: impl Into<String>) -> Self {
         Self { concern, must_be_fixed: concern.must_be_fixed(), message: message.into() }
     }
 }
@@ -94,7 +94,7 @@ const SILENCE_AT_AN_END_S: f64 = 1.5;
 const SILENT_SHARE: f64 = 0.6;
 const QUIET_LUFS: f64 = -42.0;
 /// LU from the middle of all recordings.
-pub(super) const LOUDNESS_OUTLIER_LU: f64 = 12.0;
+pub(crate) const LOUDNESS_OUTLIER_LU: f64 = 12.0;
 /// Of the mean square over the channels: what is left when they cancel.
 const CANCELLED: f64 = 0.02;
 /// Of the model's highest frequency: nobody misses the tenth octave from here up, and 22.05 kHz recordings pass.
@@ -199,7 +199,7 @@ fn band_limit(measures: &Measures, stored_rate: u32) -> Option<Finding> {
 }
 
 /// `24`, `44.1`, `11.025`.
-pub(super) fn kilohertz(hz: u32) -> String {
+fn kilohertz(hz: u32) -> String {
     format!("{}", f64::from(hz) / 1000.0)
 }
 

@@ -127,13 +127,15 @@ fn level(convention: &MelConvention, m: usize, stored: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mel::{MelSpectrogram, extract, file, held::HeldMel, presets, survey::Survey};
+    use crate::mel::{MelSpectrogram, extract, file, held::HeldMel, presets, survey::Surveyor};
     use std::sync::Arc;
 
     /// The same mel with silence in place of its padding; `None` where it has none.
     fn without_padding(mel: &MelSpectrogram, convention: &MelConvention) -> Option<MelSpectrogram> {
         let bounds = Bounds::new(convention);
-        let padding = Survey::of(mel, &bounds).unwrap().padding;
+        let mut surveyor = Surveyor::new(&bounds);
+        (0..mel.frames()).for_each(|t| surveyor.add(mel.frame(t)));
+        let padding = surveyor.finish().padding;
         let ranges: Vec<_> = padding.into_iter().map(|run| run.frames).collect();
         let held = HeldMel::new(Arc::new(mel.clone()), false);
         (!ranges.is_empty()).then(|| held.silenced(ranges, bounds.silence()).whole().unwrap())

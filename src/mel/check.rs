@@ -8,13 +8,13 @@
 use super::{
     LogBase, MelConvention, MelSpectrogram,
     bounds::{Bounds, Run},
-    file::require_finite,
+    file::Finite,
     filterbank::{Filterbank, edge_hz},
     held::Frames,
-    survey::Survey,
+    survey::{Survey, Surveyor},
 };
 use crate::{Error, Fault, Result};
-use std::fmt;
+use std::{fmt, ops::Range};
 
 /// Something odd that a mel may have and still be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,8 +110,7 @@ pub fn check_as(
     origin: Origin,
 ) -> Result<Vec<Finding>> {
     let subject = subject.to_string();
-    require_finite(&subject, mel)?;
-    Ok(examine(&subject, mel, convention, origin)?.findings)
+    Ok(examine(&subject, &subject, mel, convention, origin)?.findings)
 }
 
 /// What [`check_as`] finds, and what is to be rendered as silence.
@@ -120,8 +119,14 @@ pub(super) struct Examined {
     pub padding: Vec<Run>,
 }
 
-/// [`check_as`] of finite numbers, block by block.
-pub(super) fn examine(subject: &str, mel: &dyn Frames, convention: &MelConvention, origin: Origin) -> Result<Examined> {
+/// [`check_as`], block by block; `array` names the numbers where `subject` holds several.
+pub(super) fn examine(
+    subject: &str,
+    array: &str,
+    mel: &dyn Frames,
+    convention: &MelConvention,
+    origin: Origin,
+) -> Result<Examined> {
     convention.validate()?;
     if mel.n_mels() != convention.n_mels {
         let expected = format!("{} by the convention {} (its n_mels)", convention.n_mels, convention.name);
@@ -132,8 +137,32 @@ pub(super) fn examine(subject: &str, mel: &dyn Frames, convention: &MelConventio
         return Err(Error::Mel(Fault::new(subject, "holds no frame")));
     }
     let bounds = Bounds::new(convention);
-    let Survey { padding, alike_at_the_end: alike } = Survey::of(mel, &bounds)?;
-    let mut findings = Comparison::new(subject.into(), mel, &padding, convention, bounds, origin)?.run()?;
+    let comparison = |frames| Comparison::new(subject.into(), frames, convention, bounds.clone(), origin);
+    // Long mels are read once: hardly any has padding, without which nothing has to be left out.
+    let (mut finite, mut surveyor, mut whole) = (Finite::default(), Surveyor::new(&bounds), comparison(mel.frames()));
+    for block in mel.blocks() {
+        let (first, block) = block?;
+        finite.add(first, &block);
+        for frame in block.values().chunks_exact(mel.n_mels()) {
+            surveyor.add(frame);
+            whole.add(frame);
+        }
+    }
+    finite.finish(array)?;
+    let Survey { padding, alike_at_the_end: alike } = surveyor.finish();
+    if !padding.is_empty() {
+        let mut silent = padding.iter().flat_map(|run| run.frames.clone()).peekable();
+        whole = comparison(mel.frames() - padding.iter().map(|run| run.frames.len()).sum::<usize>());
+        for block in mel.blocks() {
+            let (first, block) = block?;
+            for (t, frame) in (first..).zip(block.values().chunks_exact(mel.n_mels())) {
+                if silent.next_if_eq(&t).is_none() {
+                    whole.add(frame);
+                }
+            }
+        }
+    }
+    let mut findings = whole.run()?;
     let mut add = |concern, text: String| findings.push(Finding { concern, message: format!("{subject}: {text}") });
     if !padding.is_empty() {
         add(Concern::Padded, format!("{}; padding, rendered as silence", placed(&padding, mel.frames())));
@@ -171,6 +200,11 @@ struct Comparison<'a> {
     /// Of frames that are no padding, and all their values.
     frames: usize,
     values: usize,
+    /// Those between the edges.
+    inner: Range<usize>,
+    added: usize,
+    /// As good as 0 on a plain logarithm's scale is what lies below this.
+    zero: f32,
     /// Lowest and highest stored value, and the sum of all.
     min: f32,
     max: f32,
@@ -197,17 +231,11 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn new(
-        subject: String,
-        mel: &dyn Frames,
-        padding: &[Run],
-        convention: &'a MelConvention,
-        bounds: Bounds,
-        origin: Origin,
-    ) -> Result<Self> {
-        let n_mels = mel.n_mels();
-        let frames = mel.frames() - padding.iter().map(|run| run.frames.len()).sum::<usize>();
-        let mut all = Self {
+    /// Of `frames` frames, all to be added.
+    fn new(subject: String, frames: usize, convention: &'a MelConvention, bounds: Bounds, origin: Origin) -> Self {
+        let n_mels = convention.n_mels;
+        let edge = if frames > 16 { 1 + convention.n_fft / 2 / convention.hop } else { 0 };
+        Self {
             subject,
             convention,
             origin,
@@ -215,6 +243,9 @@ impl<'a> Comparison<'a> {
             bounds,
             frames,
             values: frames * n_mels,
+            inner: edge..frames.saturating_sub(edge),
+            added: 0,
+            zero: (0.05 * stored_per_nat(convention)) as f32,
             min: f32::INFINITY,
             max: f32::NEG_INFINITY,
             sum: 0.0,
@@ -229,26 +260,12 @@ impl<'a> Comparison<'a> {
             deepest: 0.0,
             excess: 0.0,
             all_at_floor: true,
-        };
-        let edge = if frames > 16 { 1 + convention.n_fft / 2 / convention.hop } else { 0 };
-        let inner = edge..frames.saturating_sub(edge);
-        let zero = (0.05 * all.stored_per_nat()) as f32;
-        let mut next = 0;
-        let mut padding = padding.iter().flat_map(|run| run.frames.clone()).peekable();
-        for block in mel.blocks() {
-            let (first, block) = block?;
-            for (t, frame) in (first..).zip(block.values().chunks_exact(n_mels)) {
-                if padding.next_if_eq(&t).is_none() {
-                    all.add(frame, inner.contains(&next), zero);
-                    next += 1;
-                }
-            }
         }
-        Ok(all)
     }
 
-    /// Values below `zero` are at 0.
-    fn add(&mut self, frame: &[f32], is_inner: bool, zero: f32) {
+    fn add(&mut self, frame: &[f32]) {
+        let is_inner = self.inner.contains(&self.added);
+        self.added += 1;
         for (m, &stored) in frame.iter().enumerate() {
             let level = self.bounds.level(m, stored);
             let (under, over) = (self.bounds.low()[m] - level, level - self.bounds.high()[m]);
@@ -263,7 +280,7 @@ impl<'a> Comparison<'a> {
             }
             self.max = self.max.max(stored);
             self.sum += f64::from(stored);
-            self.at_zero += usize::from(stored < zero);
+            self.at_zero += usize::from(stored < self.zero);
             self.is_half &= stored.to_bits().trailing_zeros() >= 13;
             if is_inner {
                 self.loudest[m] = self.loudest[m].max(level);
@@ -301,15 +318,10 @@ impl<'a> Comparison<'a> {
         is_log && c.affine.is_none() && c.statistics.is_none()
     }
 
-    /// How much the stored value of a plain logarithm changes for a factor of e in the magnitude.
-    fn stored_per_nat(&self) -> f64 {
-        self.convention.power * self.convention.log.per_nat()
-    }
-
     /// Magnitudes, and mels normalised to a range: logarithms of audio have no edge at 0, and no three octaves of level.
     fn refuse_other_scales(&self) -> Result<()> {
         let (min, max) = (f64::from(self.min), f64::from(self.max));
-        let span = (max - min) / self.stored_per_nat();
+        let span = (max - min) / stored_per_nat(self.convention);
         if min >= 0.0 && max > 0.0 {
             // Full-scale noise has no negative logarithm either, but it doesn't pile up at 0.
             let at_zero = self.at_zero as f64 / self.values as f64;
@@ -446,6 +458,11 @@ impl<'a> Comparison<'a> {
     fn finding(&self, concern: Concern, text: String) -> Finding {
         Finding { concern, message: format!("{}: {text}", self.subject) }
     }
+}
+
+/// How much the stored value of a plain logarithm changes for a factor of e in the magnitude.
+fn stored_per_nat(convention: &MelConvention) -> f64 {
+    convention.power * convention.log.per_nat()
 }
 
 /// Hz, where the highest triangle up to band `m` ends.

@@ -5,7 +5,7 @@ use super::{
     Layout, MelConvention,
     bounds::Bounds,
     check::{Examined, Origin, examine},
-    file::{RawArray, ReadOptions, StoredFrames, require_finite},
+    file::{RawArray, ReadOptions, StoredFrames},
     held::HeldMel,
     recognise::{Candidate, Ranking, Recording, recognise_array, rendered_alike},
 };
@@ -118,12 +118,11 @@ fn known(
     let found = array.axes(&options)?;
     let (stored, mut notes) = (array.subject().to_owned(), found.notes(array.subject()));
     let mel = HeldMel::new(Arc::new(StoredFrames::new(array, &found)), convention.falling_bands);
-    require_finite(&stored, &mel)?;
     if convention.samples(found.frames) == 0 {
         let fault = Fault::new(subject, "a mel of a single frame");
         return Err(Error::Mel(fault.expected("2 or more, the two ends of a hop of sound")));
     }
-    let Examined { findings, padding } = examine(subject, &mel, &convention, origin)?;
+    let Examined { findings, padding } = examine(subject, &stored, &mel, &convention, origin)?;
     notes.extend(findings.into_iter().map(|finding| finding.message));
     let padding = padding.into_iter().map(|run| run.frames).collect();
     let mel = mel.silenced(padding, Bounds::new(&convention).silence());

@@ -166,7 +166,9 @@ impl RawArray {
         let (convention, subject) = (self.convention()?, self.subject.clone());
         let frames = StoredFrames::new(self, &found);
         let mel = frames.read(0..found.frames)?.into_owned();
-        require_finite(&subject, &mel)?;
+        let mut finite = Finite::default();
+        finite.add(0, &mel);
+        finite.finish(&subject)?;
         let notes = found.notes(&subject);
         Ok(MelFile { declared: DeclaredMel { mel, convention }, layout: found.layout, shape, dtype, tensor, notes })
     }
@@ -190,19 +192,28 @@ impl RawArray {
     }
 }
 
-/// # Errors
-/// `Error::Mel` names the first value that is no number, and how many there are.
-pub(in crate::mel) fn require_finite(subject: &str, mel: &dyn Frames) -> Result<()> {
-    let (mut first, mut count) = (None, 0);
-    for block in mel.blocks() {
-        let (start, block) = block?;
-        let broken = block.values().iter().enumerate().filter(|(_, value)| !value.is_finite());
-        for (i, &value) in broken {
-            first.get_or_insert((start + i / mel.n_mels(), i % mel.n_mels(), value));
-            count += 1;
+/// Whether all values of a mel that comes in blocks are numbers.
+#[derive(Default)]
+pub(in crate::mel) struct Finite {
+    /// Frame and band of the first that is none, and its value.
+    first: Option<((usize, usize), f32)>,
+    count: usize,
+}
+
+impl Finite {
+    /// Takes the block that begins with frame `first`.
+    pub fn add(&mut self, first: usize, block: &MelSpectrogram) {
+        for (i, &value) in block.values().iter().enumerate().filter(|(_, value)| !value.is_finite()) {
+            self.first.get_or_insert(((first + i / block.n_mels(), i % block.n_mels()), value));
+            self.count += 1;
         }
     }
-    first.map_or(Ok(()), |(frame, band, value)| Err(not_finite(subject, (frame, band), value, count)))
+
+    /// # Errors
+    /// `Error::Mel` names the first value that is no number, and how many there are.
+    pub fn finish(self, subject: &str) -> Result<()> {
+        self.first.map_or(Ok(()), |(place, value)| Err(not_finite(subject, place, value, self.count)))
+    }
 }
 
 /// The first value that is no number, at a frame and a band.

@@ -14,7 +14,7 @@ mod safetensors;
 use numbers::Numbers;
 
 pub use array::RawArray;
-pub(super) use array::{Axes, FoundAxes, StoredFrames, not_finite, require_finite, squeezed};
+pub(super) use array::{Axes, Finite, FoundAxes, StoredFrames, not_finite, squeezed};
 pub(super) use encoding::{Encoding, read_up_to};
 pub(super) use npy::{Header as NpyHeader, read_header as read_npy_header, read_numbers as read_npy_numbers};
 pub(super) use npz::refuse_decoys;

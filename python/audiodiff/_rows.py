@@ -38,8 +38,12 @@ class Columns:
         """At what is there, before a batch."""
 
     def render(self, mel: np.ndarray, seed: int, name: Any) -> Made:
-        made, rate, notes = self._vocoder._render(mel, seed=seed, **self._options)
+        made, rate, notes = self._made(mel, seed)
         return {self._sound: made, "sample_rate": rate, "warning": _sentences(notes)}
+
+    def _made(self, mel: np.ndarray, seed: int) -> tuple[np.ndarray, int, list[str]]:
+        """A row is one mel: of three axes, the first are its channels."""
+        return self._vocoder._render(mel, seed=seed, stereo=mel.ndim == 3, **self._options)
 
     def failed(self) -> Made:
         return {self._sound: np.zeros(0, np.float32), "sample_rate": 0, "warning": ""}
@@ -172,7 +176,7 @@ class ParquetParts(Columns):
                 of = "another mel or other settings"
                 raise OutputError(f'{name}: is in {where} already, of {of}; give existing="skip" or another out_dir')
             return {**self.failed(), "output": part, "status": "skipped"}
-        sound, rate, notes = self._vocoder._render(mel, seed=seed, **self._options)
+        sound, rate, notes = self._made(mel, seed)
         self._pending[name] = (made_of, "")
         row = {"output": "", "status": "done", "seconds": sound.shape[-1] / rate, "warning": _sentences(notes)}
         return {**row, "_kept": (name, made_of, sound, rate)}

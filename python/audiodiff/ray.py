@@ -148,6 +148,8 @@ class Render:
             if self._shape is not None:
                 mel = _shaped(mel, row[self._shape])
             mel, _ = _given.floats(mel, "the mel")
+            if mel.ndim == 3 and mel.shape[0] == 1:
+                mel = mel[0]
             return {**self._output.render(mel, seed, name), "error": ""}
         except AudiodiffError as error:
             return {**self._output.failed(), "error": str(error)}

@@ -73,11 +73,12 @@ def test_rows_are_rendered_as_single_calls_are_and_bad_ones_kept(render, mel, me
         (lambda mel: np.array([*map(list, mel), None], object)[:-1], {}),
         (lambda mel: mel.reshape(-1), {"shape": "shape"}),
         (lambda mel: mel.reshape(-1).tolist(), {"shape": "shape"}),
+        (lambda mel: mel[np.newaxis], {}),
         (npy, {}),
         (lambda mel: npz(whatever=mel), {}),
         (lambda mel: npy(mel.T), {"layout": "frames_first"}),
     ],
-    ids=["array", "lists", "objects", "flat", "flat list", "npy", "npz", "npy, frames first"],
+    ids=["array", "lists", "objects", "flat", "flat list", "one of a batch", "npy", "npz", "npy, frames first"],
 )
 def test_a_mel_may_come_in_every_form_in_which_engines_bring_it(render, mel, given, options):
     column = np.empty(1, object)
@@ -108,6 +109,7 @@ def test_mels_of_one_shape_may_come_as_one_array(render, mel):
         ([], "shape [0]"),
         (np.zeros((100, 9), np.int32), "of int32"),
         (np.zeros(900, np.float32), "shape [900], expected [M, T]"),
+        (np.zeros((3, 100, 9), np.float32), "shape [3, 100, 9]"),
     ],
 )
 def test_what_is_no_mel_fails_its_row_alone(mel, given, error):

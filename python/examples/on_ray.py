@@ -26,7 +26,7 @@ def main():
     mels, wavs = os.path.abspath(options.mels), os.path.abspath(options.wavs)
 
     # One place more than actors where Ray is started here: the reader needs one.
-    ray.init(options.address, num_cpus=None if options.address else options.actors + 1)
+    ray.init(options.address or "local", num_cpus=None if options.address else options.actors + 1)
     start = time.time()
     # Rows are shared by the block, so there are to be several for each actor.
     blocks = 16 * options.actors

@@ -112,8 +112,87 @@ def hifigan(folder):
                 write(name, "hifigan", {"generator": model.state_dict()}, config, given, model(given))
 
 
+def bigvgan(folder):
+    class Hub:
+        """In the place of what reads and writes the Hugging Face hub."""
+
+        def __init_subclass__(cls, **_):
+            pass
+
+    stubs = ["matplotlib", "matplotlib.pylab", "huggingface_hub", "librosa", "librosa.util", "librosa.filters", "scipy.io.wavfile", "meldataset"]
+    with original(folder, *stubs) as module:
+        sys.modules["huggingface_hub"].PyTorchModelHubMixin = Hub
+        models, env = module("bigvgan"), module("env")
+        v1 = {
+            "resblock": "1", "upsample_rates": [4, 2, 2], "upsample_kernel_sizes": [8, 4, 4], "upsample_initial_channel": 16,
+            "resblock_kernel_sizes": [3, 5], "resblock_dilation_sizes": [[1, 3, 5], [1, 3]], "activation": "snake",
+            "snake_logscale": False, **MEL,
+        }  # fmt: skip
+        v2 = {**v1, "resblock": "2", "activation": "snakebeta", "snake_logscale": True, "use_tanh_at_final": False,
+              "use_bias_at_final": False}  # fmt: skip
+        for seed, (name, config) in enumerate({"bigvgan-v1": v1, "bigvgan-v2": v2}.items()):
+            model, given = drawn(models.BigVGAN(env.AttrDict(config)), seed), mel(seed, 10)
+            with torch.no_grad():
+                scaled(model, given)
+                write(name, "bigvgan", {"generator": model.state_dict()}, config, given, model(given))
+
+
+def vocos(folder):
+    stubs = ["torchaudio", "torchaudio.functional", "torchaudio.functional.functional", "encodec", "huggingface_hub", "yaml", "scipy"]
+    with original(folder, *stubs) as module:
+        models, heads = module("vocos.models"), module("vocos.heads")
+        for seed, padding in enumerate(["center", "same"]):
+            body = {"input_channels": 10, "dim": 12, "intermediate_dim": 20, "num_layers": 2}
+            head = {"dim": 12, "n_fft": 64, "hop_length": 16, "padding": padding}
+            features = {"sample_rate": 8000, "n_fft": 64, "hop_length": 16, "n_mels": 10, "padding": padding}
+            config = {
+                "feature_extractor": {"class_path": "vocos.feature_extractors.MelSpectrogramFeatures", "init_args": features},
+                "backbone": {"class_path": "vocos.models.VocosBackbone", "init_args": body},
+                "head": {"class_path": "vocos.heads.ISTFTHead", "init_args": head},
+            }
+            model = torch.nn.Module()
+            model.backbone, model.head = models.VocosBackbone(**body), heads.ISTFTHead(**head)
+            given = mel(seed, 10)
+            with torch.no_grad():
+                drawn(model, seed)
+                # The sound is as loud as the exponentials of the magnitudes are.
+                model.head.out.bias[:33] -= 0.5
+                write(f"vocos-{padding}", "vocos", model.state_dict(), config, given, model.head(model.backbone(given)))
+
+
+def diffwave(folder):
+    with original(folder, "torchaudio") as module:
+        models, params, inference = module("diffwave.model"), module("diffwave.params"), module("diffwave.inference")
+        config = {
+            "sample_rate": 8000, "n_mels": 10, "n_fft": 1024, "hop_samples": 256, "residual_layers": 4, "residual_channels": 6,
+            "dilation_cycle_length": 3, "unconditional": False, "noise_schedule": [1e-4, 0.02, 0.1, 0.3, 0.5],
+            "inference_noise_schedule": [0.001, 0.1, 0.6],
+        }  # fmt: skip
+        # The megabyte of what tells the step becomes a kilobyte.
+        linear, convert.STEP_CHANNELS = models.Linear, 8
+        models.Linear = lambda *sizes: linear(*(8 if size == 512 else size for size in sizes))
+        model = drawn(models.DiffWave(params.AttrDict(config)), 0)
+        model.output_projection.weight.data *= 0.3
+        # 8 frames: as many samples as 128 of the others have.
+        given = ((mel(0, 10) + 11.0) / 9.0)[..., :8]
+        generator, draws = torch.Generator().manual_seed(1), []
+
+        def randn(*shape, **_):
+            # Quieter than it should be: little is clipped then.
+            draws.append(0.1 * torch.randn(*shape, generator=generator))
+            return draws[-1].clone()
+
+        inference.torch = MagicMock(wraps=torch, randn=randn, randn_like=lambda x: randn(*x.shape))
+        inference.models["tiny"] = model
+        model.params = params.AttrDict({**config, "override": lambda _: None})
+        with torch.no_grad():
+            sound, _ = inference.predict(given, "tiny", None, torch.device("cpu"), fast_sampling=True)
+        np.save(FOLDER / "diffwave-noise.npy", torch.cat(draws).numpy())
+        write("diffwave", "diffwave", {"model": model.state_dict(), "params": config}, config, given, sound)
+
+
 def main():
-    families = {"hifigan": hifigan}
+    families = {"hifigan": hifigan, "bigvgan": bigvgan, "vocos": vocos, "diffwave": diffwave}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in families:
         parser.add_argument(f"--{name}", type=Path, metavar="CHECKOUT")

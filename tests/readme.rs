@@ -54,6 +54,9 @@ fn every_command_runs() {
     fs::create_dir(folder.path().join("my_voice")).unwrap();
     fs::copy(root.join("samples/speech-synthetic.wav"), folder.path().join("my_voice/one.wav")).unwrap();
 
+    let other = root.join("tests/fixtures/families/hifigan-v1.safetensors");
+    fs::copy(other, folder.path().join("hifigan.safetensors")).unwrap();
+
     let commands = commands(&fs::read_to_string(root.join("README.md")).unwrap());
     assert!(commands.len() >= 7, "{commands:?}");
     for command in commands {
@@ -70,7 +73,9 @@ fn every_command_runs() {
         let mut shell = Command::new("sh");
         shell.args(["-c", &command]).current_dir(folder.path()).env("PATH", path);
         // The least work: what is tested is that the commands are right.
-        shell.envs([("AUDIODIFF_ITERATIONS", "0"), ("AUDIODIFF_FINAL_ITERATIONS", "0")]);
+        if !command.contains("--model hifigan") {
+            shell.envs([("AUDIODIFF_ITERATIONS", "0"), ("AUDIODIFF_FINAL_ITERATIONS", "0")]);
+        }
         let output = shell.output().unwrap();
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     }

@@ -143,6 +143,27 @@ impl Upsampling {
     }
 }
 
+/// `x W^T + b`, over the last axis.
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// `name` of weight [C', C] and bias [C'].
+    ///
+    /// # Errors
+    /// Those of [`Weights::take`].
+    pub fn new(weights: &Weights, name: &str, [input, output]: [usize; 2]) -> Result<Self> {
+        let weight = weights.take(&format!("{name}.weight"), &[output, input])?;
+        Ok(Self { weight, bias: weights.take(&format!("{name}.bias"), &[output])? })
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.linear(&self.weight, Some(&self.bias))
+    }
+}
+
 /// Values below 0 times a slope.
 pub struct LeakyRelu {
     slope: Tensor,

@@ -1,16 +1,23 @@
 //! Models by family. The only place that names all of them.
 
+mod bigvgan;
+mod diffwave;
 mod family_file;
 mod hifigan;
 mod layers;
 mod one_pass;
+mod upsampling;
+mod vocos;
 mod weights;
 
 pub use family_file::FAMILY_CARD_VERSION;
 
 use self::{
+    bigvgan::BigVgan,
+    diffwave::DiffWave,
     hifigan::HifiGan,
     one_pass::{Network, OnePass},
+    vocos::Vocos,
     weights::Weights,
 };
 use crate::{
@@ -41,6 +48,9 @@ pub fn open(path: &Path, options: &RuntimeOptions) -> Result<Arc<dyn Vocoder>> {
     match file.family() {
         model::ModelCard::FAMILY => Ok(Arc::new(Diffusion::from_bytes(&bytes, &subject, options)?)),
         "hifigan" => one_pass(&bytes, &file, options, HifiGan::new),
+        "bigvgan" => one_pass(&bytes, &file, options, BigVgan::new),
+        "vocos" => one_pass(&bytes, &file, options, Vocos::new),
+        "diffwave" => one_pass(&bytes, &file, options, DiffWave::new),
         _ => Err(unknown(&file)),
     }
 }
@@ -58,11 +68,11 @@ pub fn card(file: &WeightFile) -> Result<ModelCard> {
 }
 
 /// Whose weights come from other programs.
-const FAMILIES: [&str; 1] = ["hifigan"];
+const FAMILIES: [&str; 4] = ["hifigan", "bigvgan", "vocos", "diffwave"];
 
 fn unknown(file: &WeightFile) -> Error {
     let fault = Fault::new(file.subject(), format!("is a model of the family {}", file.family()));
-    let known = format!("{} or {}", model::ModelCard::FAMILY, FAMILIES.join(" or "));
+    let known = format!("{}, {}", model::ModelCard::FAMILY, FAMILIES.join(", "));
     Error::Model(fault.expected(known).remedy("get an audiodiff as new as the model"))
 }
 

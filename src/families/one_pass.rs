@@ -1,4 +1,4 @@
-//! Models that make sound of a mel in one pass of a network, without a state: the base of all families whose weights come from
+//! Models that make sound of a mel without a state, in one pass over it: the base of all families whose weights come from
 //! elsewhere.
 //!
 //! A network's output depends on no more frames than its receptive field has, so a mel is rendered in pieces, each with as many
@@ -35,7 +35,15 @@ pub trait Network: Send {
     fn span(&self, outputs: Span) -> Span;
 
     /// [1, M, T] -> [.., n]: the samples `outputs`, counted from the beginning of frame 0, as far as there are some.
-    fn forward(&self, mel: &Tensor, outputs: Span) -> Tensor;
+    fn forward(&self, mel: &Tensor, outputs: Span, place: Place) -> Tensor;
+}
+
+/// What noise a window has, where a network takes some: that of its place in the whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Absolute frame of the window's first.
+    pub frame: u64,
+    pub seed: u64,
 }
 
 /// SAFETY of `Sync`: libtorch allows any number of threads to read a tensor at once, and a network is never written after
@@ -94,13 +102,13 @@ impl<N: Network> OnePass<N> {
         Ok(Self { card, subject: subject.into(), identity, network: Shared(network), device, threads })
     }
 
-    /// The samples of frames `new` of the window `mel` [T, M].
-    fn piece(&self, mel: &MelSpectrogram, new: Range<usize>) -> Result<Vec<f32>> {
+    /// The samples of frames `new` of the window `mel` [T, M], which lies at `place`.
+    fn piece(&self, mel: &MelSpectrogram, new: Range<usize>, place: Place) -> Result<Vec<f32>> {
         compute_alone();
         let _guard = tch::no_grad_guard();
         let shape = [1, mel.frames() as i64, mel.n_mels() as i64];
         let mel = Tensor::from_slice(mel.values()).view(shape).transpose(1, 2).contiguous().to_device(self.device);
-        let sound = self.network.0.forward(&mel, Span::of_frames(new, self.card.mel.hop));
+        let sound = self.network.0.forward(&mel, Span::of_frames(new, self.card.mel.hop), place);
         let flat = sound.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
         Vec::try_from(&flat).map_err(Error::torch("reading the network's output"))
     }
@@ -124,6 +132,7 @@ impl<N: Network + 'static> Vocoder for OnePass<N> {
         self.adjusted(options.effort(&self.card), &Effort::default())?;
         Ok(Box::new(Pieces {
             chunk: layout.chunk,
+            seed: options.seed,
             source,
             ended: false,
             known: vec![],
@@ -145,6 +154,7 @@ struct Pieces<N> {
     source: Box<dyn MelSource>,
     /// Frames of new sound.
     chunk: usize,
+    seed: u64,
     /// The source has given its last frame.
     ended: bool,
     /// Frames that a later sample depends on, [T, M], from absolute frame `first` on.
@@ -188,11 +198,12 @@ impl<N: Network + 'static> Rendering for Pieces<N> {
             Piece { window, new, sound: Ok(vec![]) }
         };
         let mut pieces: Vec<Piece> = (self.next..end).step_by(PIECE).map(piece).collect();
-        let (vocoder, known, first) = (&self.vocoder, &self.known, self.first);
+        let (vocoder, known, first, seed) = (&self.vocoder, &self.known, self.first, self.seed);
         vocoder.threads.for_each(&mut pieces, |Piece { window, new, sound }| {
             let values = known[(window.start - first) * n_mels..(window.end - first) * n_mels].to_vec();
             let new = new.start - window.start..new.end - window.start;
-            *sound = vocoder.piece(&MelSpectrogram::new(values, n_mels), new);
+            *sound =
+                vocoder.piece(&MelSpectrogram::new(values, n_mels), new, Place { frame: window.start as u64, seed });
         });
         let mut samples = vec![];
         for piece in pieces {

@@ -29,6 +29,16 @@ impl<'a> Weights<'a> {
         Ok(tensor.to_device(self.device))
     }
 
+    /// The first size of the tensor `name`, for a layer whose width the architecture does not say.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where there is no such tensor.
+    pub fn rows(&self, name: &str) -> Result<usize> {
+        let shapes = self.file.tensors();
+        let shape = shapes.iter().find(|(known, ..)| known == name).and_then(|(_, shape, _)| shape.first());
+        shape.copied().ok_or_else(|| self.fault(format!("has no tensor {name}")))
+    }
+
     /// # Errors
     /// [`Error::Model`] names a tensor that no layer has taken.
     pub fn all_taken(&self) -> Result<()> {

@@ -14,7 +14,7 @@ use audiodiff::{
     families,
     inspect::ModelReport,
     mel::{
-        MelConvention, check, extract,
+        MelConvention, MelSpectrogram, check, extract,
         file::{self, ReadOptions},
         filterbank::Filterbank,
         presets,
@@ -392,6 +392,11 @@ fn readers() -> Vec<Reader> {
         },
         Reader { name: "model", seeds: vec![("m.safetensors", tiny_model())], read: read_model },
         Reader {
+            name: "model of another family",
+            seeds: ["hifigan-v3", "bigvgan-v2", "vocos-same", "diffwave"].map(|name| (name, family(name))).into(),
+            read: read_family,
+        },
+        Reader {
             name: "convention",
             seeds: vec![
                 ("c.toml", toml::to_string(convention).unwrap().into()),
@@ -488,6 +493,21 @@ fn read_model(path: &Path, bytes: &[u8]) -> Result<()> {
     // All that the card leaves free is put to use, its numbers of steps aside.
     let vocoder = families::open(path, &RuntimeOptions { threads: 1, ..RuntimeOptions::default() })?;
     render(vocoder, &MelConvention::native())
+}
+
+fn family(name: &str) -> Vec<u8> {
+    fs::read(format!("{}/tests/fixtures/families/{name}.safetensors", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn read_family(path: &Path, _: &[u8]) -> Result<()> {
+    let vocoder = families::open(path, &RuntimeOptions { threads: 1, ..RuntimeOptions::default() })?;
+    let convention = vocoder.card().mel.clone();
+    let frame = (0..convention.n_mels).map(|m| convention.stored(m, 0.01) as f32);
+    let mel = MelSpectrogram::new(frame.collect::<Vec<f32>>().repeat(4), convention.n_mels);
+    for sound in Renderer::new(vocoder, Box::new(WholeMel::new(mel)), &convention, &RenderOptions::default())? {
+        assert!(sound?.into_mono().iter().all(|x| x.is_finite()), "{convention:?} gives sound that is not finite");
+    }
+    Ok(())
 }
 
 /// Renders some frames of `convention`.

@@ -21,7 +21,7 @@ struct Whistle {
 }
 
 impl Whistle {
-    fn new() -> Result<Arc<dyn Vocoder>> {
+    fn load() -> Result<Arc<dyn Vocoder>> {
         let only = Effort::default();
         let card = ModelCard {
             name: "whistle".into(),
@@ -92,7 +92,7 @@ fn main() -> Result<()> {
     // Forty frames of another program: they are converted for it, and rendered at their own rate.
     let theirs = presets::named("hifigan-22k")?;
     let mel = MelSpectrogram::new(vec![-4.0; 40 * theirs.n_mels], theirs.n_mels);
-    let renderer = Renderer::new(Whistle::new()?, Box::new(WholeMel::new(mel)), theirs, &RenderOptions::default())?;
+    let renderer = Renderer::new(Whistle::load()?, Box::new(WholeMel::new(mel)), theirs, &RenderOptions::default())?;
     let rate = renderer.rate();
     let mut count = 0;
     for sound in renderer {

@@ -327,7 +327,6 @@ impl Work {
         Ok(Some((span, into_s)))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the state of one loop, which is its only caller")]
     fn play_source(
         &mut self,
         path: &Path,

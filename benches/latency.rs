@@ -6,7 +6,6 @@
 //! of the runs says more than the middle one.
 
 #[path = "../tests/sound_server/mod.rs"]
-#[allow(dead_code)]
 mod sound_server;
 
 use audiodiff::{

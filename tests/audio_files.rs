@@ -1,13 +1,14 @@
 //! Recordings and WAV files as a user meets them: every format, exact lengths, broken files, and what other readers see
 //! in the files that are written.
 
+mod counting;
+
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     f64::consts::TAU,
     fs,
     io::{self, Cursor, Write},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::Ordering,
 };
 
 use audiodiff::{
@@ -19,29 +20,7 @@ use audiodiff::{
     data::{explanations, measure},
     sound::Sound,
 };
-
-/// Counts what is allocated, so that a header's claim that is believed shows.
-struct Counting;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = IN_USE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(now, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::{NOW, PEAK};
 
 const RATE: u32 = 22_050;
 const LENGTH: usize = 11_025;
@@ -447,8 +426,8 @@ fn mutated_recordings_are_read_or_refused() {
             mutate(&mut bytes, &mut random);
             // A new name each time: ext4 waits for the disk when a file is emptied and written again.
             let path = written(folder.path(), &tried.to_string(), &bytes);
-            let before = IN_USE.load(Ordering::Relaxed);
-            MOST.store(before, Ordering::Relaxed);
+            let before = NOW.load(Ordering::Relaxed);
+            PEAK.store(before, Ordering::Relaxed);
             match audio::read(&path) {
                 Ok(recording) => {
                     read += 1;
@@ -461,7 +440,7 @@ fn mutated_recordings_are_read_or_refused() {
                     gave_up += usize::from(text.contains("the decoder gave up"));
                 }
             }
-            let used = MOST.load(Ordering::Relaxed).saturating_sub(before);
+            let used = PEAK.load(Ordering::Relaxed).saturating_sub(before);
             assert!(used < ALLOWED, "{used} bytes for {} of a file", bytes.len());
             fs::remove_file(&path).unwrap();
             tried += 1;
@@ -626,8 +605,8 @@ fn memory_is_flat_in_the_length() {
     let mut most = Vec::new();
     for seconds in [120, 480] {
         let path = folder.path().join("long.wav");
-        let before = IN_USE.load(Ordering::Relaxed);
-        MOST.store(before, Ordering::Relaxed);
+        let before = NOW.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
         let mut sink = FileSink::create(&path, settings(SampleFormat::Pcm16)).unwrap();
         for _ in 0..seconds {
             sink.write(&chunk).unwrap();
@@ -635,7 +614,7 @@ fn memory_is_flat_in_the_length() {
         assert_eq!(sink.finish().unwrap().samples, seconds * 24_000);
         let length: u64 = AudioReader::open(&path).unwrap().map(|chunk| chunk.unwrap().len() as u64).sum();
         assert_eq!(length, seconds * 24_000);
-        most.push(MOST.load(Ordering::Relaxed).saturating_sub(before));
+        most.push(PEAK.load(Ordering::Relaxed).saturating_sub(before));
     }
     // The scratch grows to its 8 MiB by doubling; the other tests of this binary run meanwhile. 480 s are 46 MB.
     assert!(most[1] < 40 << 20, "{most:?}");

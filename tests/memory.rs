@@ -1,5 +1,6 @@
 //! Long inputs take no more memory than short ones, whatever holds them: mels and recordings are read piece by piece.
 
+mod counting;
 mod toy;
 
 use audiodiff::{
@@ -7,44 +8,22 @@ use audiodiff::{
     batch::{Event, FileRenderer, Inputs, Plan, RenderSettings, Source, SourceSettings, Target, run},
     mel::{self, MelSpectrogram, presets},
 };
+use counting::{NOW, PEAK};
 use npyz::WriterBuilder as _;
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     fs::File,
     io::Write as _,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
 };
 use toy::{Toy, settings};
 
-struct Counting;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = IN_USE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(now, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Bytes that `work` takes at its worst.
 fn peak(work: impl FnOnce()) -> usize {
-    let before = IN_USE.load(Ordering::Relaxed);
-    MOST.store(before, Ordering::Relaxed);
+    let before = NOW.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
     work();
-    MOST.load(Ordering::Relaxed) - before
+    PEAK.load(Ordering::Relaxed) - before
 }
 
 /// Two minutes fill what is kept in memory before it goes to the disk, four times as much shows what grows.

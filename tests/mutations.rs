@@ -4,6 +4,7 @@
 //! Every reader gets a share of 10,000 mutations of valid files; `MUTATIONS=1000000 cargo test --release --test mutations
 //! every_reader -- --nocapture` tries as many as are asked for, the same ones each time.
 
+mod counting;
 mod tiny_model;
 
 use audiodiff::{
@@ -28,43 +29,17 @@ use audiodiff::{
     train::{Header, Origin, Phase, Progress, TrainSettings, Vectors, load_checkpoint},
     vocoder::{RenderOptions, Vocoder},
 };
+use counting::{NOW, PEAK};
 use safetensors::{Dtype, tensor::TensorView};
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     collections::{BTreeSet, HashMap},
     fs,
     io::{Cursor, Seek, SeekFrom, Write},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
-    sync::{
-        Arc, LazyLock, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, LazyLock, Mutex, atomic::Ordering},
 };
 use tiny_model::tiny_model;
-
-/// Counts what is allocated, and the most that was at a time.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(now, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// The allocator counts for all threads: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());

@@ -201,14 +201,15 @@ fn mels_of_other_programs_sound_as_the_recording_and_have_its_mel() {
     }
 }
 
-/// Of draft: PESQ-wb of the long clip, and nats from the given mel of both.
+/// Of draft: PESQ-wb of the long clip, and nats from the given mel of both. Five seeds of one convention say little of how far
+/// they scatter, so the deviations are the largest of all conventions (PESQ: of all but BigVGAN's .116).
 const FOREIGN: [(&str, Measured, [Measured; 2]); 6] = [
-    ("hifigan-22k", Measured(4.196, 0.030), [Measured(0.0794, 0.0005), Measured(0.0677, 0.0008)]),
-    ("tacotron2", Measured(4.202, 0.024), [Measured(0.0798, 0.0001), Measured(0.0654, 0.0007)]),
-    ("coqui", Measured(4.157, 0.078), [Measured(0.0726, 0.0003), Measured(0.0568, 0.0005)]),
-    ("bigvgan-44k-128", Measured(4.136, 0.116), [Measured(0.0818, 0.0003), Measured(0.0689, 0.0003)]),
-    ("wavegrad-24k", Measured(4.155, 0.062), [Measured(0.1029, 0.0002), Measured(0.0736, 0.0008)]),
-    ("magenta", Measured(3.594, 0.041), [Measured(0.1069, 0.0003), Measured(0.0974, 0.0009)]),
+    ("hifigan-22k", Measured(4.196, 0.08), [Measured(0.0794, 0.0009), Measured(0.0677, 0.0009)]),
+    ("tacotron2", Measured(4.202, 0.08), [Measured(0.0798, 0.0009), Measured(0.0654, 0.0009)]),
+    ("coqui", Measured(4.157, 0.08), [Measured(0.0726, 0.0009), Measured(0.0568, 0.0009)]),
+    ("bigvgan-44k-128", Measured(4.136, 0.116), [Measured(0.0818, 0.0009), Measured(0.0689, 0.0009)]),
+    ("wavegrad-24k", Measured(4.155, 0.08), [Measured(0.1029, 0.0009), Measured(0.0736, 0.0009)]),
+    ("magenta", Measured(3.594, 0.08), [Measured(0.1069, 0.0009), Measured(0.0974, 0.0009)]),
 ];
 
 #[test]

@@ -1,6 +1,6 @@
 //! Frames of mels that lie in memory or in a file.
 
-use super::MelSource;
+use super::{MelSource, one_or_side_by_side};
 use crate::{
     Result,
     mel::{Frames, HeldMel, MelSpectrogram},
@@ -29,7 +29,7 @@ impl MelSource for HeldSource {
         for channel in self.channels.iter() {
             read.push(channel.read(range.clone())?.into_owned());
         }
-        Ok(if read.len() == 1 { read.remove(0) } else { MelSpectrogram::side_by_side(&read) })
+        Ok(one_or_side_by_side(read))
     }
 
     fn channels(&self) -> usize {

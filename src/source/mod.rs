@@ -45,6 +45,11 @@ impl<S: MelSource + ?Sized> MelSource for Box<S> {
     }
 }
 
+/// The frames of each channel as those of a source of all; a single one is not copied.
+fn one_or_side_by_side(mut channels: Vec<MelSpectrogram>) -> MelSpectrogram {
+    if channels.len() == 1 { channels.remove(0) } else { MelSpectrogram::side_by_side(&channels) }
+}
+
 /// A mel that is there as a whole.
 pub struct WholeMel {
     mel: Arc<MelSpectrogram>,

@@ -1,20 +1,19 @@
 //! The mel of a recording, made while it is read.
 
-use super::MelSource;
+use super::{MelSource, one_or_side_by_side};
 use crate::{
     Result,
     audio::{AudioReader, Downmix, StreamResampler},
     mel::{MelConvention, MelSpectrogram, extract::StreamExtractor},
     sound::Sound,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Is shown the sound as it passes, at the convention's rate; nothing more comes after `None`.
 pub type Listener = Box<dyn FnMut(Option<&Sound>, &AudioReader) -> Result<()> + Send>;
 
 /// Reads a recording, resamples it and analyses it, frame after frame.
 pub struct RecordingSource {
-    path: PathBuf,
     reader: AudioReader,
     /// Of each channel.
     resamplers: Vec<StreamResampler>,
@@ -40,7 +39,6 @@ impl RecordingSource {
         listener: Listener,
     ) -> Result<Self> {
         let mut source = Self {
-            path: path.into(),
             reader: AudioReader::open(path)?.mixed(downmix),
             resamplers: vec![],
             extractors: vec![],
@@ -127,8 +125,8 @@ impl MelSource for RecordingSource {
             }
             self.advance()?;
         }
-        let mut mels: Vec<_> = mels.into_iter().map(|values| MelSpectrogram::new(values, n_mels)).collect();
-        Ok(if mels.len() == 1 { mels.remove(0) } else { MelSpectrogram::side_by_side(&mels) })
+        let mels = mels.into_iter().map(|values| MelSpectrogram::new(values, n_mels)).collect();
+        Ok(one_or_side_by_side(mels))
     }
 
     fn channels(&self) -> usize {
@@ -148,6 +146,6 @@ fn mid_and_side(left: &[f32], right: &[f32]) -> [Vec<f32>; 2] {
 
 impl std::fmt::Debug for RecordingSource {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "the mel of {} by {}", self.path.display(), self.convention.name)
+        write!(f, "a recording's mel by {}", self.convention.name)
     }
 }

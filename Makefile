@@ -25,6 +25,8 @@ test:
 lint: setup
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	# The library as others build it: without its features, and with each alone.
+	for features in "" builtin play lab; do $(CARGO) clippy -p audiodiff --lib --features "$$features" -- -D warnings || exit; done
 
 bench: setup
 	$(CARGO) bench

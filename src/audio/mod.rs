@@ -2,6 +2,7 @@
 //! home here; what they call a frame (one sample of every channel) is never called so outside.
 
 mod chunks;
+#[cfg(feature = "play")]
 pub mod device;
 pub mod format;
 mod headers;
@@ -9,6 +10,7 @@ pub mod level;
 pub mod limiter;
 mod mix;
 mod opus;
+#[cfg(feature = "play")]
 pub mod player;
 pub mod reader;
 pub mod sink;

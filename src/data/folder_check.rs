@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     audio::{AudioReader, reader::SourceInfo},
     batch::{Inputs, LeftOut},
-    measure::{Concern, DropReason, Finding, LOUDNESS_OUTLIER_LU, Measures, Meter, drop_reasons, duplicates, findings},
+    measure::{Concern, DropReason, Finding, Measures, Meter, drop_reasons, duplicates, findings},
     path_text,
 };
 use serde::Serialize;
@@ -17,6 +17,9 @@ use std::{
         mpsc::channel,
     },
 };
+
+/// LU from the middle of all recordings.
+const LOUDNESS_OUTLIER_LU: f64 = 12.0;
 
 /// What was found in one file.
 #[derive(Debug, Clone, Serialize)]

@@ -21,11 +21,14 @@ pub use crate::{
 };
 pub(crate) use effort::{ladder, rendering};
 pub use envelope::Envelope;
-pub(crate) use envelope::{envelope_weights, upsample};
+#[cfg(feature = "lab")]
+pub(crate) use envelope::envelope_weights;
+pub(crate) use envelope::upsample;
 pub use network::{Encoded, Grid, Network};
 pub use projection::{Projection, ProjectionPlan};
 
 pub use crate::source::{MelSource, WholeMel};
 pub use renderer::Renderer;
+#[cfg(feature = "lab")]
 pub(crate) use sampler::PRIOR_GAIN;
 pub use sampler::{Observer, SamplerSettings, Silent, Stage};

@@ -8,7 +8,6 @@ use std::{
 
 use crate::{
     Error, Fault, Result,
-    audio::player::WaitingFlag,
     diffusion::MelSource,
     mel::{
         Layout, MelConvention, MelSpectrogram,
@@ -43,8 +42,10 @@ pub struct LiveMel {
     said_below: bool,
     said_padding: bool,
     /// Told while there is nothing to read.
-    waiting: Option<WaitingFlag>,
+    waiting: Option<Waiting>,
 }
+
+type Waiting = Box<dyn Fn(bool) + Send>;
 
 enum Frames {
     /// Nothing has been read yet.
@@ -131,9 +132,9 @@ impl LiveMel {
         &self.convention
     }
 
-    /// Has the player told while there is nothing to read, so that it counts a gap as the input's.
-    pub fn set_waiting_flag(&mut self, flag: WaitingFlag) {
-        self.waiting = Some(flag);
+    /// `told` is called with true whenever a read begins and false when it ends, so that a player counts a gap as the input's.
+    pub fn tell_waiting(&mut self, told: impl Fn(bool) + Send + 'static) {
+        self.waiting = Some(Box::new(told));
     }
 
     fn more(&mut self, most: usize) -> Result<MelSpectrogram> {
@@ -238,12 +239,12 @@ impl MelSource for LiveMel {
         let mut values = Vec::new();
         while values.len() < frames * n_mels {
             let begun = Instant::now();
-            if let Some(flag) = &self.waiting {
-                flag.set(true);
+            if let Some(told) = &self.waiting {
+                told(true);
             }
             let more = self.more(frames - values.len() / n_mels);
-            if let Some(flag) = &self.waiting {
-                flag.set(false);
+            if let Some(told) = &self.waiting {
+                told(false);
             }
             let mut arrived = self.status.lock();
             arrived.waited += begun.elapsed();

@@ -2,7 +2,9 @@
 //! adaptation, and mels that another process is still writing.
 
 mod input;
+#[cfg(feature = "play")]
 mod session;
 
 pub use input::{LiveFormat, LiveMel, LiveStatus};
+#[cfg(feature = "play")]
 pub use session::{Event, Session, SessionInput, SessionSettings, render};

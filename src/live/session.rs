@@ -247,7 +247,8 @@ impl Work {
         match input {
             SessionInput::Live(mut mel) => {
                 let status = mel.status();
-                mel.set_waiting_flag(self.feed.waiting_flag());
+                let flag = self.feed.waiting_flag();
+                mel.tell_waiting(move |waiting| flag.set(waiting));
                 let convention = mel.convention().clone();
                 let vocoder = &models.for_mel(&convention)?;
                 self.warm_up(vocoder)?;

@@ -93,8 +93,6 @@ const SIGNAL_TO_HUM_DB: f64 = 40.0;
 const SILENCE_AT_AN_END_S: f64 = 1.5;
 const SILENT_SHARE: f64 = 0.6;
 const QUIET_LUFS: f64 = -42.0;
-/// LU from the middle of all recordings.
-pub(crate) const LOUDNESS_OUTLIER_LU: f64 = 12.0;
 /// Of the mean square over the channels: what is left when they cancel.
 const CANCELLED: f64 = 0.02;
 /// Of the model's highest frequency: nobody misses the tenth octave from here up, and 22.05 kHz recordings pass.

@@ -14,7 +14,6 @@ mod training_use;
 
 pub use bandwidth::material_rate;
 pub use clipping::Clipping;
-pub(crate) use finding::LOUDNESS_OUTLIER_LU;
 pub use finding::{Concern, Finding, explanations, findings};
 pub use fingerprint::{Fingerprint, duplicates};
 pub use hum::Hum;

@@ -63,7 +63,7 @@ impl Diffusion {
     /// # Errors
     /// As [`Self::builtin`].
     pub fn of_builtin(model: Builtin, options: &RuntimeOptions) -> Result<Self> {
-        Self::from_bytes(model.bytes(), model.name(), options)
+        Self::from_bytes(model.bytes()?, model.name(), options)
     }
 
     /// # Errors

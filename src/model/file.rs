@@ -40,17 +40,33 @@ impl Builtin {
     }
 
     /// Of its model file.
-    pub fn bytes(self) -> &'static [u8] {
-        match self {
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the library was built without the feature `builtin`.
+    #[cfg(feature = "builtin")]
+    pub fn bytes(self) -> Result<&'static [u8]> {
+        Ok(match self {
             Self::Default => include_bytes!("../../models/default.safetensors"),
             Self::FullBand => include_bytes!("../../models/full-band.safetensors"),
-        }
+        })
+    }
+
+    /// Of its model file.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the library was built without the feature `builtin`.
+    #[cfg(not(feature = "builtin"))]
+    pub fn bytes(self) -> Result<&'static [u8]> {
+        let fault = Fault::new(self.name(), "is not in this build of the library");
+        Err(Error::Model(
+            fault.remedy("build audiodiff from its repository with the feature `builtin`, or open a model file"),
+        ))
     }
 
     /// # Errors
-    /// [`Error::Model`] where the program itself was damaged.
+    /// [`Error::Model`] where it is not in this build, or the program itself was damaged.
     pub fn file(self) -> Result<ModelFile<'static>> {
-        ModelFile::parse(self.bytes(), self.name())
+        ModelFile::parse(self.bytes()?, self.name())
     }
 }
 

@@ -6,7 +6,10 @@ use std::path::Path;
 
 /// Samples [n] and rate of a WAV file in `samples/`.
 pub fn sample(name: &str) -> (Vec<f32>, u32) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Of the library, and of the program beside it.
+    let samples = ["samples", "../samples"].map(|folder| root.join(folder)).into_iter().find(|folder| folder.is_dir());
+    let path = samples.expect("samples of the repository").join(name);
     let mut reader = hound::WavReader::open(&path).unwrap();
     let audio = reader.samples::<i16>().map(|x| f32::from(x.unwrap()) / 32_768.0).collect();
     (audio, reader.spec().sample_rate)

@@ -26,7 +26,9 @@ lint: setup
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	# The library as others build it: without its features, and with each alone.
-	for features in "" builtin play lab; do $(CARGO) clippy -p audiodiff --lib --features "$$features" -- -D warnings || exit; done
+	for features in "" builtin play lab; do \
+	    $(CARGO) clippy -p audiodiff --lib --features "$$features" -- -D warnings || exit; done
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps -p audiodiff --features builtin,lab,play
 
 bench: setup
 	$(CARGO) bench

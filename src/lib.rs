@@ -2,7 +2,7 @@
 //!
 //! # The pieces, in order of use
 //!
-//! - [`mel`]: a [`mel::MelSpectrogram`], from a file ([`mel::file`]) or from audio ([`mel::extract`]), and the
+//! - [`mel`]: a [`mel::MelSpectrogram`], from a file ([`mel::file`]) or from audio ([`mel::extract()`]), and the
 //!   [`mel::MelConvention`] that says what its numbers mean
 //! - [`families`]: a [`vocoder::Vocoder`], the built-in one or a file, with its [`card`]
 //! - [`source`]: where the mel's frames come from, piece by piece
@@ -30,7 +30,7 @@
 //! | M | mel bands |
 //! | C | channels |
 //!
-//! Slices are frame-major: [T, M] is frame after frame. Waveforms are `f32`, mono, full scale at ±1. Rates are in Hz, lengths in
+//! Slices are frame-major: `[T, M]` is frame after frame. Waveforms are `f32`, mono, full scale at ±1. Rates are in Hz, lengths in
 //! audio samples; other units are in the name (`_s`, `_ms`, `_frames`, `_db`). The path's time t runs from 0 (noise) to 1 (clean).
 //!
 //! # Example

@@ -86,7 +86,7 @@ pub trait MelRefiner {
     fn reach(&self) -> usize;
 
     /// What is to be added to a converted mel, from the rows of a [`Refinement`](crate::mel::refinement::Refinement):
-    /// [T, W] -> [T, M].
+    /// `[T, W]` -> `[T, M]`.
     ///
     /// # Errors
     /// Those of the model.

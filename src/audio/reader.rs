@@ -42,7 +42,7 @@ const LOUDEST: f32 = 1000.0;
 /// A recording in memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
-    /// Mono, full scale 1: the mean of the channels, or of surround by BS.775, see [`Mix`](super::mix).
+    /// Mono, full scale 1: the mean of the channels, or of surround by BS.775.
     pub samples: Vec<f32>,
     /// Hz, of `samples`.
     pub sample_rate: u32,

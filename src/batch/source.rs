@@ -50,7 +50,7 @@ pub struct Source {
     pub heard: Heard,
 }
 
-/// By the source's convention; of two channels the bands lie side by side, [T, 2 M].
+/// By the source's convention; of two channels the bands lie side by side, `[T, 2 M]`.
 #[derive(Debug)]
 pub enum SourceMel {
     /// One a channel.

@@ -166,7 +166,7 @@ impl RenderItem for Copies {
     }
 }
 
-/// `copy` [n] as the model renders its mel: [n].
+/// `copy` `[n]` as the model renders its mel: `[n]`.
 fn rendering(variation: &Variation, mut copy: Vec<f32>, seed: u64, ticket: &Ticket) -> Result<Vec<f32>> {
     let convention = &variation.vocoder.card().mel;
     let length = copy.len();

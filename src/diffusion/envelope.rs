@@ -26,7 +26,7 @@ impl Envelope {
         self.grid.n_fft / 2 + 1
     }
 
-    /// Natural log mel [T, M] -> envelope [T', K], T' = (T - 1) up + 1.
+    /// Natural log mel `[T, M]` -> envelope `[T', K]`, T' = (T - 1) up + 1.
     pub fn of(&self, mel: &MelSpectrogram) -> Vec<f32> {
         let bins = self.bins();
         let mut coarse = vec![0.0; mel.frames() * bins];
@@ -44,7 +44,7 @@ impl Envelope {
     }
 }
 
-/// Linear interpolation between frames with the end points aligned: [T, C] -> [(T - 1) up + 1, C].
+/// Linear interpolation between frames with the end points aligned: `[T, C]` -> [(T - 1) up + 1, C].
 pub(crate) fn upsample(rows: &[f32], channels: usize, up: usize) -> Vec<f32> {
     let frames = rows.len() / channels;
     let mut out = Vec::with_capacity((frames.saturating_sub(1) * up + 1) * channels);

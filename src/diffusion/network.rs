@@ -52,7 +52,7 @@ pub trait Network {
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Self::Condition>>;
 
     /// Predicts the clean waveform's spectrum from the spectrum of a point of the path, both divided by the envelope:
-    /// [T', 2K] -> [T', 2K], in each row K real parts, then K imaginary parts. `t` in [0, 1).
+    /// `[T', 2K]` -> `[T', 2K]`, in each row K real parts, then K imaginary parts. `t` in [0, 1).
     fn denoise(&self, whitened: &[f32], condition: &Self::Condition, t: f32) -> Result<Vec<f32>>;
 }
 

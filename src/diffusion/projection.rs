@@ -40,7 +40,7 @@ pub struct Projection<'a> {
 
 struct Target<'a> {
     bands: &'a BandCorrection,
-    /// [T, M], linear.
+    /// `[T, M]`, linear.
     mel: Vec<f32>,
     n_mels: usize,
     /// [T, F]: the encoder's magnitude, corrected.
@@ -54,7 +54,7 @@ struct Blended<'t> {
 }
 
 impl<'a> Projection<'a> {
-    /// `mel` [T, M] in natural log, `log_magnitude` [T, F]. Waveforms have (T - 1) hop samples.
+    /// `mel` `[T, M]` in natural log, `log_magnitude` `[T, F]`. Waveforms have (T - 1) hop samples.
     pub fn new(
         plan: &'a ProjectionPlan,
         mel: &MelSpectrogram,
@@ -77,7 +77,7 @@ impl<'a> Projection<'a> {
         }
     }
 
-    /// Overwrites `x` [n] with the waveform nearest to it (in this method's sense) that has the mel. `blend` is the weight of
+    /// Overwrites `x` `[n]` with the waveform nearest to it (in this method's sense) that has the mel. `blend` is the weight of
     /// the waveform's own magnitude.
     pub fn project(&self, x: &mut [f32], blend: f32, iterations: usize, threads: &Threads) {
         self.griffin_lim.run(x, &Blended { target: &self.target, blend }, iterations, threads);

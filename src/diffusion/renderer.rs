@@ -48,7 +48,7 @@ struct State {
 
 impl<N: Network, S: MelSource> Renderer<N, S> {
     /// # Errors
-    /// [`Error::Settings`] where a setting is out of range.
+    /// [`Error::Settings`](crate::Error::Settings) where a setting is out of range.
     pub fn new(network: N, source: S, settings: SamplerSettings, layout: ChunkLayout) -> Result<Self> {
         let noise = SeededNoise { seed: settings.seed };
         Self::with(network, source, settings, layout, noise, Silent)
@@ -84,7 +84,7 @@ impl<N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<N, S, Z, O> {
     /// Settings for the chunks to come.
     ///
     /// # Errors
-    /// [`Error::Settings`] where one is out of range.
+    /// [`Error::Settings`](crate::Error::Settings) where one is out of range.
     pub fn set_settings(&mut self, settings: SamplerSettings) -> Result<()> {
         self.settings = settings.validated()?;
         Ok(())

@@ -111,7 +111,7 @@ pub enum Stage {
 
 /// Looks at the trajectory while it is made.
 pub trait Observer {
-    /// `turn` counts from 0, the start included; `t` is the time that the network was told, `x` is [n]. The estimate of a
+    /// `turn` counts from 0, the start included; `t` is the time that the network was told, `x` is `[n]`. The estimate of a
     /// start is the noise itself.
     fn see(&mut self, turn: usize, t: f32, stage: Stage, x: &[f32]);
 }
@@ -135,7 +135,7 @@ pub(super) struct Sampler {
 /// What is known of one window before the first step.
 pub(super) struct Window<'a, C> {
     pub condition: C,
-    /// [T', K]
+    /// `[T', K]`
     pub envelope: Vec<f32>,
     pub projection: Projection<'a>,
     /// Absolute denoiser frame of the window's first.
@@ -149,7 +149,7 @@ impl Sampler {
         Self { envelope, stft: Stft::new(grid.n_fft, grid.hop) }
     }
 
-    /// -> [n]
+    /// -> `[n]`
     pub fn sample<N: Network>(
         &self,
         network: &N,
@@ -182,7 +182,7 @@ impl Sampler {
         Ok(x)
     }
 
-    /// Gaussian noise shaped by the envelope: [n].
+    /// Gaussian noise shaped by the envelope: `[n]`.
     fn prior<C>(&self, window: &Window<C>, noise: &impl Noise, step: usize) -> Vec<f32> {
         let bins = self.stft.bins();
         let mut spectrum = vec![Complex32::ZERO; window.envelope.len()];
@@ -196,7 +196,7 @@ impl Sampler {
         self.stft.inverse(&spectrum, window.n)
     }
 
-    /// [n] -> [T', 2K]
+    /// `[n]` -> `[T', 2K]`
     fn whiten(&self, x: &[f32], envelope: &[f32]) -> Vec<f32> {
         let bins = self.stft.bins();
         let mut out = vec![0.0; 2 * envelope.len()];
@@ -213,7 +213,7 @@ impl Sampler {
         out
     }
 
-    /// [T', 2K] -> [n]
+    /// `[T', 2K]` -> `[n]`
     fn colour(&self, whitened: &[f32], envelope: &[f32], n: usize) -> Vec<f32> {
         let bins = self.stft.bins();
         let mut spectrum = Vec::with_capacity(envelope.len());

@@ -41,7 +41,7 @@ impl Analysis {
         self.window.iter().map(|w| w * w).sum::<f64>().sqrt()
     }
 
-    /// The transform of the samples from `start` (which may lie before the signal) on: [n] -> [F].
+    /// The transform of the samples from `start` (which may lie before the signal) on: `[n]` -> `[F]`.
     pub fn frame(&mut self, audio: &[f32], start: isize, edge: Edge) -> &[Complex64] {
         for ((x, w), i) in self.samples.iter_mut().zip(&self.window).zip(start..) {
             *x = w * f64::from(sample_at(audio, i, edge));

@@ -34,7 +34,7 @@ impl BandCorrection {
         BandScratch { bands: vec![0.0; self.bank.rows()], gain: vec![0.0; self.bank.columns()] }
     }
 
-    /// Scales `magnitude` [F] of one frame so that band `m`, which is `b` now, comes near `wanted(m, b)`. Bins that no band
+    /// Scales `magnitude` `[F]` of one frame so that band `m`, which is `b` now, comes near `wanted(m, b)`. Bins that no band
     /// covers are emptied.
     pub fn correct(&self, magnitude: &mut [f32], wanted: impl Fn(usize, f32) -> f32, scratch: &mut BandScratch) {
         let BandScratch { bands, gain } = scratch;
@@ -48,7 +48,7 @@ impl BandCorrection {
         }
     }
 
-    /// The mean of the bands at each bin, weighted by their triangles there: [M] -> [F].
+    /// The mean of the bands at each bin, weighted by their triangles there: `[M]` -> `[F]`.
     pub fn spread(&self, bands: &[f32], out: &mut [f32]) {
         self.transposed.apply(bands, out);
         for (o, a) in out.iter_mut().zip(&self.area) {

@@ -26,7 +26,7 @@ impl Convolver {
         Transform { forward: planner.plan_fft_forward(size), inverse: planner.plan_fft_inverse(size) }
     }
 
-    /// The samples `delay` to `delay + n` of `audio` [n] convolved with `kernel`: with a `delay` of half the length of a
+    /// The samples `delay` to `delay + n` of `audio` `[n]` convolved with `kernel`: with a `delay` of half the length of a
     /// symmetric kernel, nothing moves in time.
     pub fn convolve(&self, audio: &[f32], kernel: &[f32], delay: usize) -> Vec<f32> {
         let mut out = vec![0.0; audio.len()];

@@ -82,7 +82,7 @@ impl FoldedFft {
         }
     }
 
-    /// The bins of `window` times `frame`, both [n], into the buffers.
+    /// The bins of `window` times `frame`, both `[n]`, into the buffers.
     pub fn analyse(&self, frame: &[f32], window: &[f32], buffers: &mut FoldedBuffers) {
         let FoldedBuffers { samples, spectrum, scratch, re, im } = buffers;
         for ((z, x), w) in samples.iter_mut().zip(frame.as_chunks::<2>().0).zip(window.as_chunks::<2>().0) {
@@ -94,7 +94,7 @@ impl FoldedFft {
         unfold([a, b, c, d], &self.cos, &self.sin);
     }
 
-    /// Adds `window` times the frame of the bins in the buffers, n/2 times too large, to `out` [n].
+    /// Adds `window` times the frame of the bins in the buffers, n/2 times too large, to `out` `[n]`.
     pub fn synthesise(&self, window: &[f32], out: &mut [f32], buffers: &mut FoldedBuffers) {
         let FoldedBuffers { samples, spectrum, scratch, re, im } = buffers;
         // 0 Hz and Nyquist are real.
@@ -117,7 +117,7 @@ impl FoldedBuffers {
     }
 }
 
-/// Z [N] in the order of the fold; Z[N] is Z[0].
+/// Z `[N]` in the order of the fold; Z`[N]` is Z`[0]`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
 fn split(z: &[Complex32], re: &mut Folded, im: &mut Folded) {
     for ((re, im), z) in re.low.iter_mut().zip(&mut im.low).zip(z) {

@@ -38,7 +38,7 @@ pub trait Magnitudes: Sync {
 
     fn scratch(&self) -> Self::Scratch;
 
-    /// The magnitude [F] that frame `i` is to have. `spectrum` is the frame as it is; its phase is kept, and may be
+    /// The magnitude `[F]` that frame `i` is to have. `spectrum` is the frame as it is; its phase is kept, and may be
     /// changed.
     fn set(&self, i: usize, spectrum: &mut [Complex32], magnitude: &mut [f32], scratch: &mut Self::Scratch);
 }
@@ -71,7 +71,7 @@ struct Share<S> {
     frames: Vec<Frame>,
     buffers: FrameBuffers,
     folded: FoldedBuffers,
-    /// [F]
+    /// `[F]`
     magnitude: Vec<f32>,
     scratch: S,
     sum: FrameSum,
@@ -104,7 +104,7 @@ impl FrameSum {
         (n >= self.early.len()).then(|| &mut self.audio[n * self.hop..n * self.hop + n_fft])
     }
 
-    /// Adds frame `n` [n_fft].
+    /// Adds frame `n` `[n_fft]`.
     fn add(&mut self, n: usize, frame: &[f32]) {
         if let Some(place) = self.place(n, frame.len()) {
             return overlap_add(place, 0, frame);
@@ -144,7 +144,7 @@ impl<'a> FastGriffinLim<'a> {
         Self { stft, edge, start, frames, momentum, past, gain, covered }
     }
 
-    /// Overwrites `x` [n].
+    /// Overwrites `x` `[n]`.
     pub fn run<M: Magnitudes>(&self, x: &mut [f32], magnitudes: &M, iterations: usize, threads: &Threads) {
         threads.within(|| {
             let mut shares = self.shares(magnitudes, threads.count());

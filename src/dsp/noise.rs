@@ -10,7 +10,7 @@ use rand_chacha::{
 
 /// Where the sampler takes its standard normal numbers from.
 pub trait Noise {
-    /// Fills `out` ([2K] of one denoiser frame: real and imaginary parts in turn) for `step` and absolute frame `frame`.
+    /// Fills `out` (`[2K]` of one denoiser frame: real and imaginary parts in turn) for `step` and absolute frame `frame`.
     fn fill(&self, step: usize, frame: u64, out: &mut [f32]);
 }
 

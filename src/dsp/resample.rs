@@ -19,7 +19,7 @@ pub fn resampled_len(samples: u64, from: u32, to: u32) -> u64 {
     u64::try_from((u128::from(samples) * to * 2 + from) / (from * 2)).unwrap_or(u64::MAX)
 }
 
-/// `samples` [n] at `from` Hz become [round(n * to / from)] at `to` Hz.
+/// `samples` `[n]` at `from` Hz become [round(n * to / from)] at `to` Hz.
 pub fn resample(samples: &[f32], from: u32, to: u32) -> Result<Vec<f32>> {
     let mut resampler = StreamResampler::new(from, to)?;
     let mut output = Vec::with_capacity(resampled_len(samples.len() as u64, from, to) as usize);

@@ -30,9 +30,9 @@ pub struct Stft {
 
 /// What one thread needs to transform frames without allocating.
 pub struct FrameBuffers {
-    /// [n_fft]
+    /// `[n_fft]`
     pub samples: Vec<f32>,
-    /// [bins]
+    /// `[bins]`
     pub spectrum: Vec<Complex32>,
     scratch: Vec<Complex32>,
 }
@@ -73,7 +73,7 @@ impl Stft {
         self.n_fft / 2 + 1
     }
 
-    /// [n_fft]
+    /// `[n_fft]`
     pub fn window(&self) -> &[f32] {
         &self.window
     }
@@ -83,7 +83,7 @@ impl Stft {
         &self.folded
     }
 
-    /// [n_fft]: what [`FoldedFft::synthesise`] takes.
+    /// `[n_fft]`: what [`FoldedFft::synthesise`] takes.
     pub fn synthesis_window(&self) -> &[f32] {
         &self.synthesis_window
     }
@@ -112,7 +112,7 @@ impl Stft {
         self.forward.process_with_scratch(samples, spectrum, scratch).expect("the buffers are of the plan's sizes");
     }
 
-    /// The `n_fft` samples from `start`, in `audio` or, where they are not all there, in `buffer` [n_fft].
+    /// The `n_fft` samples from `start`, in `audio` or, where they are not all there, in `buffer` `[n_fft]`.
     pub fn frame<'a>(&self, audio: &'a [f32], start: isize, edge: Edge, buffer: &'a mut [f32]) -> &'a [f32] {
         if let Some(inside) = self.inside(audio, start) {
             return inside;
@@ -150,13 +150,13 @@ impl Stft {
         1 + n / self.hop
     }
 
-    /// The centred transform: [n] -> [T, F], T = 1 + n / hop.
+    /// The centred transform: `[n]` -> `[T, F]`, T = 1 + n / hop.
     pub fn forward(&self, audio: &[f32]) -> Vec<Complex32> {
         let starts = (0..self.centred_frames(audio.len())).map(|t| self.centred_start(t));
         self.forward_at(audio, starts, Edge::Reflect)
     }
 
-    /// One frame for each first sample in `starts`: [n] -> [T, F].
+    /// One frame for each first sample in `starts`: `[n]` -> `[T, F]`.
     pub fn forward_at(&self, audio: &[f32], starts: impl Iterator<Item = isize>, edge: Edge) -> Vec<Complex32> {
         let mut buffers = self.buffers();
         let mut out = Vec::with_capacity(starts.size_hint().0 * self.bins());
@@ -184,7 +184,7 @@ impl Stft {
         sum.into_iter().map(|s| if s > 1e-11 { 1.0 / s } else { 0.0 }).collect()
     }
 
-    /// The inverse of [`Stft::forward`] by weighted overlap-add: [T, F] -> [n].
+    /// The inverse of [`Stft::forward`] by weighted overlap-add: `[T, F]` -> `[n]`.
     pub fn inverse(&self, spectrum: &[Complex32], n: usize) -> Vec<f32> {
         let (mut buffers, mut out) = (self.buffers(), vec![0.0; n]);
         let frames = spectrum.len() / self.bins();

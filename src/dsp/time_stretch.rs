@@ -14,7 +14,7 @@ const REACH_S: f64 = 0.010;
 const COARSE: usize = 4;
 const LANES: usize = 16;
 
-/// `audio` [n] at `rate` Hz stretched to `length` samples.
+/// `audio` `[n]` at `rate` Hz stretched to `length` samples.
 pub fn time_stretch(audio: &[f32], rate: u32, length: usize) -> Vec<f32> {
     if length == audio.len() || audio.is_empty() || length == 0 {
         return audio.iter().copied().chain(std::iter::repeat(0.0)).take(length).collect();

@@ -28,7 +28,7 @@ static PROTOTYPE: LazyLock<Vec<f32>> = LazyLock::new(|| {
 });
 const FINE: usize = 512;
 
-/// `audio` [n] read `speed` times as fast: [round(n / speed)]. Silence lies beyond its ends; a speed of 1 gives the same
+/// `audio` `[n]` read `speed` times as fast: [round(n / speed)]. Silence lies beyond its ends; a speed of 1 gives the same
 /// samples.
 pub fn read_at_speed(audio: &[f32], speed: f64) -> Vec<f32> {
     if speed == 1.0 || audio.is_empty() {

@@ -23,7 +23,7 @@ const COPY: f32 = 0.8;
 /// Of correlations by the fast transform in single precision.
 const ROUNDING: f32 = 1e-6;
 
-/// Samples by which `rendered` comes after `reference`, both [n] at `sample_rate` Hz; negative where it comes before. 0
+/// Samples by which `rendered` comes after `reference`, both `[n]` at `sample_rate` Hz; negative where it comes before. 0
 /// where no delay brings the two together.
 pub fn delay(reference: &[f32], rendered: &[f32], sample_rate: u32) -> Result<isize> {
     let heard = HEARD_S * sample_rate as usize;

@@ -3,8 +3,8 @@
 use crate::Result;
 use crate::mel::{LogBase, MelConvention, MelScale, MelSpectrogram, extract};
 
-/// The mean absolute difference, in nats, between the mel that was given (of `convention`, [T, M]) and the mel of what
-/// was rendered from it ([n] at the convention's rate), over the frames that both have; `None` where they have none in common.
+/// The mean absolute difference, in nats, between the mel that was given (of `convention`, `[T, M]`) and the mel of what
+/// was rendered from it (`[n]` at the convention's rate), over the frames that both have; `None` where they have none in common.
 pub fn mel_l1(given: &MelSpectrogram, rendered: &[f32], convention: &MelConvention) -> Option<f32> {
     let again = extract(rendered, convention).ok()?;
     mean_difference(given, &again)
@@ -12,7 +12,7 @@ pub fn mel_l1(given: &MelSpectrogram, rendered: &[f32], convention: &MelConventi
 
 /// The mean of [`mel_l1`] over windows of 32, 64 … 2048 samples (hop a quarter) with 5, 10 … 320 bands, Slaney's scale and
 /// area: the multi-scale mel distance of the Descript codec and BigVGAN v2 (Kumar et al. 2023, their sum of log10 values
-/// is this one times 7 / ln 10). Both [n] at `sample_rate` Hz.
+/// is this one times 7 / ln 10). Both `[n]` at `sample_rate` Hz.
 pub fn multi_resolution_mel(reference: &[f32], rendered: &[f32], sample_rate: u32) -> Result<Option<f32>> {
     let mut sum = 0.0;
     for scale in 0..7 {

@@ -8,7 +8,7 @@ use super::polyphase;
 use crate::{Error, Fault, Result};
 use pesq::{PesqError, disturbance, input, psychoacoustic, score, types};
 
-/// How close `rendered` comes to `reference`: both [n] mono at `sample_rate` Hz, their lengths may differ. PESQ finds and
+/// How close `rendered` comes to `reference`: both `[n]` mono at `sample_rate` Hz, their lengths may differ. PESQ finds and
 /// removes delays by itself. It knows nothing but speech: for music it gives a number that means nothing.
 ///
 /// # Errors

@@ -83,7 +83,7 @@ pub fn compare(reference: &PitchTrack, rendered: &PitchTrack) -> PitchDifference
     }
 }
 
-/// The pitch of [n] samples at `sample_rate` Hz: 1 + n / hop frames at 16 kHz, none for an empty recording.
+/// The pitch of `[n]` samples at `sample_rate` Hz: 1 + n / hop frames at 16 kHz, none for an empty recording.
 pub fn track(audio: &[f32], sample_rate: u32) -> PitchTrack {
     let audio = polyphase::resample(audio, sample_rate, RATE);
     if audio.is_empty() {

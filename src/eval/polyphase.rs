@@ -7,7 +7,7 @@
 use crate::dsp::kaiser::kaiser;
 use std::f64::consts::PI;
 
-/// `audio` at `from` Hz brought to `to` Hz: [n] -> [ceil(n to / from)]. Without delay: output sample k lies at input
+/// `audio` at `from` Hz brought to `to` Hz: `[n]` -> [ceil(n to / from)]. Without delay: output sample k lies at input
 /// sample k from / to.
 pub fn resample(audio: &[f32], from: u32, to: u32) -> Vec<f32> {
     let divisor = gcd(from.max(1), to.max(1));

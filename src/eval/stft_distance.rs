@@ -17,7 +17,7 @@ pub struct StftDistance {
     pub log_magnitude: f32,
 }
 
-/// Both [n] at one rate; the shorter length counts. `None` where that is nothing.
+/// Both `[n]` at one rate; the shorter length counts. `None` where that is nothing.
 pub fn stft_distance(reference: &[f32], rendered: &[f32]) -> Option<StftDistance> {
     let n = reference.len().min(rendered.len());
     if n == 0 {

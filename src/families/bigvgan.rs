@@ -41,7 +41,7 @@ fn yes() -> bool {
 
 /// `x + sin²(alpha x) / beta`, where Snake's beta is its alpha.
 struct Snake {
-    /// [1, C, 1]
+    /// `[1, C, 1]`
     alpha: Tensor,
     one_by_beta: Tensor,
 }
@@ -127,7 +127,7 @@ impl BigVgan {
 }
 
 impl Activations {
-    /// `snake` at twice the rate, [1, C, n] -> [1, C, n]; the ends are taken to go on as they are.
+    /// `snake` at twice the rate, `[1, C, n]` -> `[1, C, n]`; the ends are taken to go on as they are.
     fn apply(&self, snake: &Snake, x: &Tensor) -> Tensor {
         let (channels, n) = (x.size()[1], x.size()[2]);
         // Every channel through the one filter: channels as a batch.

@@ -105,7 +105,7 @@ impl Layer {
         })
     }
 
-    /// What goes on to the next layer, and this one's part of the sum of all: [1, C, n] each.
+    /// What goes on to the next layer, and this one's part of the sum of all: `[1, C, n]` each.
     fn forward(&self, x: &Tensor, step: &Tensor, mel: &Tensor) -> (Tensor, Tensor) {
         let y = self.dilated.forward(&(x + self.step.forward(step).unsqueeze(-1))) + self.condition.forward(mel);
         let gated = y.chunk(2, 1);
@@ -174,7 +174,7 @@ impl DiffWave {
         self.layers.iter().map(|layer| layer.reach).sum()
     }
 
-    /// Between two whole times the sines and cosines are a mixture of both's: -> [1, C].
+    /// Between two whole times the sines and cosines are a mixture of both's: -> `[1, C]`.
     fn embedded(&self, time: f64) -> Tensor {
         let at = |time: f64| self.waves.slice(0, time as i64, time as i64 + 1, 1);
         let (low, high) = (at(time.floor()), at(time.ceil()));
@@ -182,7 +182,7 @@ impl DiffWave {
         self.step_layers.iter().fold(mixed, |x, layer| layer.forward(&x).silu())
     }
 
-    /// The mel at the rate of the samples: [1, M, T] -> [1, M, n].
+    /// The mel at the rate of the samples: `[1, M, T]` -> `[1, M, n]`.
     fn upsampled(&self, mel: &Tensor) -> Tensor {
         let [bands, time] = UPSAMPLING_KERNEL.map(|size| size as i64);
         let rate = UPSAMPLING_RATE as i64;
@@ -194,7 +194,7 @@ impl DiffWave {
         self.upsampling.iter().fold(mel.unsqueeze(1), layer).squeeze_dim(1)
     }
 
-    /// The estimate of the noise in `x` [1, 1, n].
+    /// The estimate of the noise in `x` `[1, 1, n]`.
     fn estimate(&self, x: &Tensor, step: &Tensor, mel: &Tensor) -> Tensor {
         let mut x = self.input.forward(x).relu();
         let mut sum: Option<Tensor> = None;
@@ -210,7 +210,7 @@ impl DiffWave {
         self.output.forward(&self.skip.forward(&sum).relu())
     }
 
-    /// `noise(step)` is [n] of the whole window.
+    /// `noise(step)` is `[n]` of the whole window.
     fn cleaned(&self, mel: &Tensor, outputs: Span, noise: impl Fn(usize) -> Tensor) -> Tensor {
         let device = mel.device();
         let condition = Excerpt { values: self.upsampled(mel), first: 0 };

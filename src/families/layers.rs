@@ -1,4 +1,4 @@
-//! Layers that several families have, on [B, C, n] tensors, and how far they look.
+//! Layers that several families have, on `[B, C, n]` tensors, and how far they look.
 
 use super::weights::Weights;
 use crate::Result;
@@ -33,7 +33,7 @@ impl Span {
     }
 }
 
-/// Values [B, C, n] from the one at `first` of a longer sequence on.
+/// Values `[B, C, n]` from the one at `first` of a longer sequence on.
 pub struct Excerpt {
     pub values: Tensor,
     pub first: i64,
@@ -53,7 +53,7 @@ impl Excerpt {
     }
 }
 
-/// A dilated convolution of stride 1 that keeps the length: [B, C, n] -> [B, C', n], zeros beyond the ends.
+/// A dilated convolution of stride 1 that keeps the length: `[B, C, n]` -> `[B, C', n]`, zeros beyond the ends.
 pub struct Conv {
     weight: Tensor,
     bias: Option<Tensor>,
@@ -62,7 +62,7 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// `name` of weight [C', C, `kernel`] and bias [C']. `kernel` is odd.
+    /// `name` of weight [C', C, `kernel`] and bias `[C']`. `kernel` is odd.
     ///
     /// # Errors
     /// Those of [`Weights::take`].
@@ -104,7 +104,7 @@ impl Conv {
     }
 }
 
-/// A transposed convolution, [B, C, n] -> [B, C', `rate` n], and some values more where kernel and rate are not both odd or both
+/// A transposed convolution, `[B, C, n]` -> [B, C', `rate` n], and some values more where kernel and rate are not both odd or both
 /// even.
 pub struct Upsampling {
     weight: Tensor,
@@ -114,7 +114,7 @@ pub struct Upsampling {
 }
 
 impl Upsampling {
-    /// `name` of weight [C, C', `kernel`] and bias [C']. `kernel` is no less than `rate`.
+    /// `name` of weight [C, C', `kernel`] and bias `[C']`. `kernel` is no less than `rate`.
     ///
     /// # Errors
     /// Those of [`Weights::take`].
@@ -150,7 +150,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// `name` of weight [C', C] and bias [C'].
+    /// `name` of weight `[C', C]` and bias `[C']`.
     ///
     /// # Errors
     /// Those of [`Weights::take`].

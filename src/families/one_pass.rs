@@ -34,7 +34,7 @@ pub trait Network: Send {
     /// The frames that the samples `outputs` depend on.
     fn span(&self, outputs: Span) -> Span;
 
-    /// [1, M, T] -> [.., n]: the samples `outputs`, counted from the beginning of frame 0, as far as there are some.
+    /// `[1, M, T]` -> [.., n]: the samples `outputs`, counted from the beginning of frame 0, as far as there are some.
     fn forward(&self, mel: &Tensor, outputs: Span, place: Place) -> Tensor;
 }
 
@@ -102,7 +102,7 @@ impl<N: Network> OnePass<N> {
         Ok(Self { card, subject: subject.into(), identity, network: Shared(network), device, threads })
     }
 
-    /// The samples of frames `new` of the window `mel` [T, M], which lies at `place`.
+    /// The samples of frames `new` of the window `mel` `[T, M]`, which lies at `place`.
     fn piece(&self, mel: &MelSpectrogram, new: Range<usize>, place: Place) -> Result<Vec<f32>> {
         compute_alone();
         let _guard = tch::no_grad_guard();
@@ -157,7 +157,7 @@ struct Pieces<N> {
     seed: u64,
     /// The source has given its last frame.
     ended: bool,
-    /// Frames that a later sample depends on, [T, M], from absolute frame `first` on.
+    /// Frames that a later sample depends on, `[T, M]`, from absolute frame `first` on.
     known: Vec<f32>,
     first: usize,
     /// Absolute frame that the source began with.

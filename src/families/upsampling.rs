@@ -187,7 +187,7 @@ impl<B> Generator<B> {
         self.spans(outputs)[0].widened(Conv::reach(KERNEL, 1))
     }
 
-    /// [1, M, T] -> [1, 1, n], the samples `outputs` of the last convolution.
+    /// `[1, M, T]` -> `[1, 1, n]`, the samples `outputs` of the last convolution.
     pub fn forward(&self, mel: &Tensor, outputs: Span, between: &impl Between<B>) -> Tensor {
         let mut x = Excerpt { values: self.first.forward(mel), first: 0 };
         // The stages differ in how far they look: most of the cost lies where few values more than the outputs' are needed.

@@ -75,7 +75,7 @@ impl LayerNorm {
     }
 }
 
-/// [1, C, T] -> [1, C, T]
+/// `[1, C, T]` -> `[1, C, T]`
 struct Block {
     depthwise: Tensor,
     depthwise_bias: Tensor,
@@ -178,7 +178,7 @@ impl Network for Vocos {
 
 /// Frames under a Hann window, added where they overlap and divided by what the windows add up to.
 struct InverseStft {
-    /// [n_fft]
+    /// `[n_fft]`
     window: Tensor,
     n_fft: usize,
     hop: usize,
@@ -203,7 +203,7 @@ impl InverseStft {
         outputs.before_upsampling(self.hop, self.n_fft, self.before())
     }
 
-    /// [1, F, T] -> [n]: the samples `outputs`, as far as there are some.
+    /// `[1, F, T]` -> [n]: the samples `outputs`, as far as there are some.
     fn forward(&self, spectrum: &Tensor, outputs: Span) -> Tensor {
         let (n_fft, hop, before, frames) =
             (self.n_fft as i64, self.hop as i64, self.before() as i64, spectrum.size()[2]);

@@ -15,7 +15,7 @@ const REGION_EDGES: [f64; 7] = [0.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 
 pub struct Bands {
     /// Hz, of each band.
     pub centres: Vec<f64>,
-    /// [M, F], each row of sum 1: what a band has of the spectrum's bins.
+    /// `[M, F]`, each row of sum 1: what a band has of the spectrum's bins.
     weights: Vec<f32>,
     bins: usize,
 }
@@ -52,7 +52,7 @@ impl Bands {
         self.centres.len()
     }
 
-    /// Means over time, band by band: of `values` [T, F] where `counts` [T, F] says so. `None` for bands in which nothing
+    /// Means over time, band by band: of `values` `[T, F]` where `counts` `[T, F]` says so. `None` for bands in which nothing
     /// counts.
     pub fn means(&self, values: &[f32], counts: impl Fn(usize) -> bool) -> Vec<Option<f32>> {
         let (mut sums, mut amounts) = (vec![0.0f64; self.bins], vec![0u32; self.bins]);

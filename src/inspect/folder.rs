@@ -153,7 +153,7 @@ fn shown_steps(count: usize) -> Vec<usize> {
 /// Says early what would only be found out after the work, and that one of `inputs` would be replaced.
 ///
 /// # Errors
-/// As [`write`], and [`Error::Settings`] for an input.
+/// As [`write()`], and [`Error::Settings`] for an input.
 pub fn check_place(folder: &Path, overwrite: bool, inputs: &[PathBuf]) -> Result<()> {
     if folder.exists() && !folder.is_dir() {
         return Err(Error::Exists(folder.into()));

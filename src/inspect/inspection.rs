@@ -78,7 +78,7 @@ impl StepNumbers {
     }
 }
 
-/// A step with its sounds and spectra. Spectra are [T, F] in dB, not below 80 under the loudest.
+/// A step with its sounds and spectra. Spectra are `[T, F]` in dB, not below 80 under the loudest.
 #[derive(Debug, Clone)]
 pub struct InspectedStep {
     pub numbers: StepNumbers,
@@ -99,7 +99,7 @@ pub struct Inspection {
     pub mel: MelSpectrogram,
     pub convention: MelConvention,
     pub bands: Bands,
-    /// [n], what the mel was taken from.
+    /// `[n]`, what the mel was taken from.
     pub recording: Option<Sound>,
     pub recording_spectrum: Option<Grid>,
     /// dB of the loudest level.

@@ -1,7 +1,7 @@
 //! The diffusion opened: what the network says at each step, what the projection makes of it, and where it only guesses.
 //!
 //! An [`Inspection`] renders one window with several seeds and keeps the first one's [`Trajectory`] and the spread of all.
-//! Numbers are in [`StepNumbers`]; [`write`] makes pictures, sounds, JSON and a page of it. [`ModelReport`] does the same for
+//! Numbers are in [`StepNumbers`]; [`write()`] makes pictures, sounds, JSON and a page of it. [`ModelReport`] does the same for
 //! a model file: sizes, cost, weights.
 
 mod animation;

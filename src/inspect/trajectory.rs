@@ -6,7 +6,7 @@ use crate::{
     mel::MelSpectrogram,
 };
 
-/// One step. All waveforms are [n], n = (T - 1) hop.
+/// One step. All waveforms are `[n]`, n = (T - 1) hop.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TrajectoryStep {
     /// The time that the network was told: 0 is noise, 1 would be clean.

@@ -116,7 +116,7 @@ impl BankEvidence {
         rows.into_iter().map(|row| (row.len() == NOISE_FRAMES).then(|| deviation(row))).collect()
     }
 
-    /// Band values that noise with the envelope of `bands` [M] would have had under these filters; `turn` picks the noise.
+    /// Band values that noise with the envelope of `bands` `[M]` would have had under these filters; `turn` picks the noise.
     pub fn imagined(&self, bands: &[f64], turn: usize) -> Vec<f64> {
         let (bins, n_mels) = (self.bank.bins(), self.bank.n_mels());
         let (mut envelope, mut total) = (vec![0.0; bins], vec![0.0; bins]);

@@ -37,12 +37,12 @@ impl Bounds {
         Self { convention: convention.clone(), low, high, silence, stores_levels }
     }
 
-    /// [M]
+    /// `[M]`
     pub fn low(&self) -> &[f64] {
         &self.low
     }
 
-    /// [M]
+    /// `[M]`
     pub fn high(&self) -> &[f64] {
         &self.high
     }
@@ -94,7 +94,7 @@ impl Bounds {
         !is_silence && !is_clipped
     }
 
-    /// [M]: a frame of silence.
+    /// `[M]`: a frame of silence.
     pub fn silence(&self) -> &[f32] {
         &self.silence
     }

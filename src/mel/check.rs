@@ -211,7 +211,7 @@ struct Comparison<'a> {
     sum: f64,
     /// Values as good as 0 on a plain logarithm's scale, or below it.
     at_zero: usize,
-    /// How many values are the lowest one, and in which bands [M].
+    /// How many values are the lowest one, and in which bands `[M]`.
     at_min: usize,
     bands_at_min: Vec<bool>,
     /// All are 16-bit floats.

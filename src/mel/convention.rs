@@ -55,9 +55,9 @@ pub enum Framing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
-    /// [M, T]
+    /// `[M, T]`
     BandsFirst,
-    /// [T, M]
+    /// `[T, M]`
     FramesFirst,
 }
 

@@ -88,12 +88,12 @@ pub struct Conversion {
     from: MelConvention,
     to: MelConvention,
     clock: u32,
-    /// The given bands that lie under half of the clock, as sums over the model's bins: [M', F].
+    /// The given bands that lie under half of the clock, as sums over the model's bins: `[M', F]`.
     bank: BandedMatrix,
     transposed: BandedMatrix,
     /// [M']: their numbers in `from`.
     bands: Vec<usize>,
-    /// [M'] and [F]: the sums of `bank`'s rows and columns.
+    /// `[M']` and [F]: the sums of `bank`'s rows and columns.
     row_sums: Vec<f32>,
     column_sums: Vec<f32>,
     /// Magnitudes in `from`'s window to magnitudes in `to`'s.
@@ -172,7 +172,7 @@ impl Conversion {
         seconds * f64::from(self.from.sample_rate) / self.from.hop as f64
     }
 
-    /// Natural log magnitude on the model's bins of one given frame: [M] -> [F].
+    /// Natural log magnitude on the model's bins of one given frame: `[M]` -> `[F]`.
     pub fn log_spectrum(&self, stored: &[f32]) -> Vec<f32> {
         let (factor, floor) = (window_factor(&self.from), self.from.lowest_band_value());
         let given: Vec<f32> = self
@@ -203,7 +203,7 @@ impl Conversion {
         spectrum.into_iter().map(|s| (s.powf(power) * self.window_gain + TINY).ln()).collect()
     }
 
-    /// The model's mel of a frame from its log spectrum: [F] -> [M].
+    /// The model's mel of a frame from its log spectrum: `[F]` -> `[M]`.
     pub fn model_mel(&self, log_spectrum: &[f32]) -> Vec<f32> {
         let magnitude: Vec<f32> = log_spectrum.iter().map(|s| s.exp()).collect();
         let mut bands = vec![0.0; self.to.n_mels];
@@ -232,7 +232,7 @@ impl Conversion {
         out
     }
 
-    /// Given bands a bin of the model's, in the mean over each of the model's bands: [M]. 0 where no given band reaches.
+    /// Given bands a bin of the model's, in the mean over each of the model's bands: `[M]`. 0 where no given band reaches.
     pub(super) fn band_density(&self) -> Vec<f32> {
         let unit: Vec<f32> = self.row_sums.iter().map(|sum| 1.0 / sum).collect();
         let (mut bins, mut density) = (vec![0.0; self.to.bins()], vec![0.0; self.to.n_mels]);
@@ -263,7 +263,7 @@ impl Conversion {
         self.from.statistics.is_none() && clip.is_some_and(|[low, _]| f64::from(stored) <= low + 1e-6)
     }
 
-    /// The triangle-weighted mean of the bands that cover a bin, each taken as level over its bins: [M'] -> [F].
+    /// The triangle-weighted mean of the bands that cover a bin, each taken as level over its bins: `[M']` -> `[F]`.
     fn smooth(&self, bands: &[f32]) -> Vec<f32> {
         let level: Vec<f32> = bands.iter().zip(&self.row_sums).map(|(b, sum)| b / sum).collect();
         let mut out = vec![0.0; self.column_sums.len()];

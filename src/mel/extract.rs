@@ -3,7 +3,7 @@
 use super::{MelConvention, MelSpectrogram, filterbank::Filterbank};
 use crate::{Error, Fault, Result, dsp::analysis::Analysis};
 
-/// The mel of a recording at the convention's rate: [n] -> [T, M], T = `convention.frames(n)`, in the convention's own
+/// The mel of a recording at the convention's rate: `[n]` -> `[T, M]`, T = `convention.frames(n)`, in the convention's own
 /// numbers (log, affine map and statistics applied). The layout concerns files alone and changes nothing here.
 ///
 /// # Errors
@@ -17,9 +17,9 @@ pub struct Extractor {
     convention: MelConvention,
     analysis: Analysis,
     bank: Filterbank,
-    /// [F], of one frame
+    /// `[F]`, of one frame
     magnitude: Vec<f32>,
-    /// [M], of one frame
+    /// `[M]`, of one frame
     bands: Vec<f32>,
 }
 

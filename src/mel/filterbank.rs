@@ -3,7 +3,7 @@
 use super::{MelConvention, MelScale};
 use crate::dsp::banded::BandedMatrix;
 
-/// The weights of a convention's bands: [M, F], band-major: band `m` weighs bin `f` by `weights[m * bins + f]`.
+/// The weights of a convention's bands: `[M, F]`, band-major: band `m` weighs bin `f` by `weights[m * bins + f]`.
 ///
 /// Sources: HTK book (scale), Slaney's Auditory Toolbox as in librosa (scale and area normalisation), torchaudio
 /// (`melscale_fbanks`: triangles in Hz, peak 1), TensorFlow (`linear_to_mel_weight_matrix`: triangles in mel, no weight
@@ -14,7 +14,7 @@ pub fn filterbank(c: &MelConvention) -> Vec<f32> {
     weights
 }
 
-/// Gives each band's weights [F] to `take`, one band after the other: all of them at once are mostly zeros.
+/// Gives each band's weights `[F]` to `take`, one band after the other: all of them at once are mostly zeros.
 fn each_band(c: &MelConvention, take: impl FnMut(&[f32])) {
     let c = &as_built(c);
     match c.scale {
@@ -64,7 +64,7 @@ pub fn edge_hz(c: &MelConvention, i: usize) -> f64 {
     hz * f64::from(c.sample_rate) / f64::from(built.sample_rate)
 }
 
-/// [M]: the band values of digital silence, before floor and logarithm: what the epsilon under the square root gives.
+/// `[M]`: the band values of digital silence, before floor and logarithm: what the epsilon under the square root gives.
 pub fn silence(c: &MelConvention) -> Vec<f64> {
     let bin = c.magnitude_epsilon.max(c.power_floor).powf(c.power / 2.0);
     let bank = Filterbank::new(c);
@@ -119,7 +119,7 @@ impl Filterbank {
         self.0.row(m)
     }
 
-    /// A frame's band values: [F] -> [M].
+    /// A frame's band values: `[F]` -> `[M]`.
     pub fn bands(&self, spectrum: &[f32], out: &mut [f32]) {
         self.0.apply(spectrum, out);
     }

@@ -49,7 +49,7 @@ pub struct HeldMel {
     turned: bool,
     /// Frames that are silence, whatever `numbers` say; in order.
     silent: Vec<Range<usize>>,
-    /// [M]
+    /// `[M]`
     silence: Vec<f32>,
 }
 

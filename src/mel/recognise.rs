@@ -50,7 +50,7 @@ const MOST_FRAMES: usize = 4000;
 /// The recording that a mel was made of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
-    /// [n], mono
+    /// `[n]`, mono
     pub samples: Vec<f32>,
     /// Hz
     pub sample_rate: u32,
@@ -228,7 +228,7 @@ fn band_counts() -> Vec<usize> {
 struct View {
     layout: Layout,
     n_mels: usize,
-    /// [T, M]
+    /// `[T, M]`
     values: Vec<f32>,
     rounding: Rounding,
     /// Each band's lowest, highest and mean value.

@@ -55,7 +55,7 @@ impl Refinement {
         Self { known, open, floor: to.stored(0, 0.0) as f32 }
     }
 
-    /// The model's frame `j` as far as arithmetic takes it, [M]; its row is added to `rows`. Of `frames` given frames,
+    /// The model's frame `j` as far as arithmetic takes it, `[M]`; its row is added to `rows`. Of `frames` given frames,
     /// `spectrum(t)` is frame `t`'s log spectrum and `mel(t)` the model's mel of it.
     pub fn convert<'a>(
         &self,
@@ -73,7 +73,7 @@ impl Refinement {
         converted
     }
 
-    /// Adds the row of one frame to `rows`: the converted mel [M], its neighbours' [M], and `part` of the way from the one
+    /// Adds the row of one frame to `rows`: the converted mel `[M]`, its neighbours' `[M]`, and `part` of the way from the one
     /// before to the one after.
     fn push_row(&self, rows: &mut Vec<f32>, converted: &[f32], [before, after]: [&[f32]; 2], part: f32) {
         let count = (LEVEL_BANDS * converted.len() as f32) as usize;
@@ -92,14 +92,14 @@ impl Refinement {
         self.open
     }
 
-    /// Adds the believed share of the network's correction [M] to a converted frame [M].
+    /// Adds the believed share of the network's correction `[M]` to a converted frame `[M]`.
     pub fn apply(&self, converted: &mut [f32], correction: &[f32]) {
         for (v, c) in converted.iter_mut().zip(correction).take(self.open) {
             *v = (*v + BELIEVED * c).max(self.floor);
         }
     }
 
-    /// A refined frame [M] with its contrast restored, from itself and those before and after it. The lowest and the highest
+    /// A refined frame `[M]` with its contrast restored, from itself and those before and after it. The lowest and the highest
     /// band lack a neighbour and stay as they are.
     pub fn sharpened(&self, [before, frame, after]: [&[f32]; 3]) -> Vec<f32> {
         let (across, along) = SHARPER;

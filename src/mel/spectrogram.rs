@@ -12,7 +12,7 @@ pub struct MelSpectrogram {
 }
 
 impl MelSpectrogram {
-    /// `values` is [T, M], frame-major.
+    /// `values` is `[T, M]`, frame-major.
     ///
     /// # Panics
     /// If the length is no multiple of `n_mels`; that is the caller's slip, files are checked where they are read.
@@ -40,7 +40,7 @@ impl MelSpectrogram {
         Err(Error::Mel(fault.expected(format!("{n_mels} by the convention {name} (its n_mels)"))))
     }
 
-    /// Mels of equal shape as one whose frames have their bands side by side: [T, C M].
+    /// Mels of equal shape as one whose frames have their bands side by side: `[T, C M]`.
     ///
     /// # Panics
     /// If they are of different lengths.
@@ -58,7 +58,7 @@ impl MelSpectrogram {
         Self::new(self.values.chunks_exact(self.n_mels).flat_map(of).collect(), width)
     }
 
-    /// [M] of frame `t`.
+    /// `[M]` of frame `t`.
     pub fn frame(&self, t: usize) -> &[f32] {
         &self.values[t * self.n_mels..(t + 1) * self.n_mels]
     }
@@ -68,7 +68,7 @@ impl MelSpectrogram {
         &mut self.values[t * self.n_mels..(t + 1) * self.n_mels]
     }
 
-    /// [T, M], frame-major.
+    /// `[T, M]`, frame-major.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
@@ -88,7 +88,7 @@ impl MelSpectrogram {
         self
     }
 
-    /// [M, T], the order that most Python programs store.
+    /// `[M, T]`, the order that most Python programs store.
     pub fn band_major(&self) -> Vec<f32> {
         let frames = self.frames();
         (0..self.n_mels)
@@ -97,7 +97,7 @@ impl MelSpectrogram {
             .collect()
     }
 
-    /// From [M, T] values.
+    /// From `[M, T]` values.
     pub fn from_band_major(values: &[f32], n_mels: usize) -> Self {
         assert!(n_mels > 0 && values.len().is_multiple_of(n_mels), "{} values in {n_mels} bands", values.len());
         let frames = values.len() / n_mels;

@@ -114,7 +114,7 @@ fn load_statistics_field(fields: &mut Map<String, Value>, path: &Path) -> Result
     Ok(())
 }
 
-/// Per-band mean and standard deviation from an array file: .npy with [2, M] (means, then deviations; what
+/// Per-band mean and standard deviation from an array file: .npy with `[2, M]` (means, then deviations; what
 /// ParallelWaveGAN's `stats.npy` holds), .npz with `mean` and `scale` or `std`, or ESPnet's `feats_stats.npz` (`count`,
 /// `sum`, `sum_square`).
 ///

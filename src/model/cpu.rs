@@ -68,7 +68,7 @@ impl Norm {
 }
 
 struct CpuBlock {
-    /// [7, C]
+    /// `[7, C]`
     taps: Vec<f32>,
     tap_bias: Vec<f32>,
     norm: Norm,
@@ -94,16 +94,16 @@ impl CpuBlock {
 /// What a block adds between normalisation and MLP.
 #[derive(Clone, Copy)]
 struct Conditioning<'a> {
-    /// [T, C]
+    /// `[T, C]`
     rows: &'a [f32],
-    /// [C], 1 + scale and shift of the time embedding.
+    /// `[C]`, 1 + scale and shift of the time embedding.
     scale: &'a [f32],
     shift: &'a [f32],
 }
 
 /// What the time decides.
 struct Modulations {
-    /// Each block's (1 + scale, shift), [C] each.
+    /// Each block's (1 + scale, shift), `[C]` each.
     blocks: Vec<(Vec<f32>, Vec<f32>)>,
     /// [2K]: see [`Denoiser::skipped`].
     skipped: Option<Vec<f32>>,
@@ -184,7 +184,7 @@ impl CpuNetwork {
         })
     }
 
-    /// Log mel [T, M] -> each denoiser block's conditioning [T', C] and the log magnitude [T, F].
+    /// Log mel `[T, M]` -> each denoiser block's conditioning `[T', C]` and the log magnitude `[T, F]`.
     pub fn encode(
         &self,
         encoder: &Encoder,
@@ -245,7 +245,7 @@ impl CpuNetwork {
         Ok((conditions.collect::<Result<_>>()?, log_magnitude))
     }
 
-    /// Whitened spectra [T', 2K] -> [T', 2K].
+    /// Whitened spectra `[T', 2K]` -> `[T', 2K]`.
     pub fn denoise(&self, denoiser: &Denoiser, whitened: &[f32], conditions: &[Vec<f32>], t: f32) -> Result<Vec<f32>> {
         let modulations = self.modulations(denoiser, t)?;
         let width = self.spectrum_out.bias.size()[0] as usize;
@@ -282,7 +282,7 @@ impl CpuNetwork {
         })
     }
 
-    /// Rows of a converted mel [T, W] -> what is to be added to it [T, M]; `None` without a refiner.
+    /// Rows of a converted mel `[T, W]` -> what is to be added to it `[T, M]`; `None` without a refiner.
     pub fn refine(&self, rows: &[f32]) -> Result<Option<Vec<f32>>> {
         let Some(CpuRefiner { rows_in, norms, blocks, mel_out, rows_out }) = &self.refiner else { return Ok(None) };
         let width = rows_in.weight.size()[1] as usize;

@@ -45,9 +45,9 @@ unsafe impl Sync for Diffusion {}
 pub struct Condition(Blocks);
 
 enum Blocks {
-    /// [T', C] a block.
+    /// `[T', C]` a block.
     Cpu(Vec<Vec<f32>>),
-    /// [1, T', C] a block.
+    /// `[1, T', C]` a block.
     Torch(Vec<Tensor>),
 }
 

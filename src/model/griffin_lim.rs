@@ -26,7 +26,7 @@ const MAGNITUDE_FLOOR: f64 = 1e-5;
 pub struct GriffinLim {
     card: card::ModelCard,
     identity: Identity,
-    /// [M, F]
+    /// `[M, F]`
     pseudo_inverse: Vec<f64>,
     threads: Threads,
 }

@@ -1,7 +1,7 @@
 //! The network on libtorch: plain tensor code, the same for training and for rendering, on every device.
 //!
 //! Blocks are ConvNeXt's (Liu et al. 2022) in the arrangement of Vocos (Siuzdak 2023), with the time embedding as scale and
-//! shift. Tensors are [B, T, C]; weight paths spell the checkpoint's own tensor names.
+//! shift. Tensors are `[B, T, C]`; weight paths spell the checkpoint's own tensor names.
 
 use super::{
     card::{DenoiserSize, EncoderSize, ModelCard},
@@ -99,7 +99,7 @@ impl LayerNorm {
     }
 }
 
-/// A convolution along frames, [B, T, C] -> [B, T, C'], padded with zeros to keep T.
+/// A convolution along frames, `[B, T, C]` -> `[B, T, C']`, padded with zeros to keep T.
 #[derive(Debug)]
 pub(super) struct FrameConv {
     pub weight: Tensor,
@@ -131,7 +131,7 @@ fn zeros(path: &impl WeightPath, name: &str, size: usize) -> Tensor {
 }
 
 /// Depth-wise convolution, LayerNorm, + projected conditioning, x (1 + scale) + shift from the time embedding, MLP with
-/// SiLU, layer scale, residual: [B, T, C] -> [B, T, C].
+/// SiLU, layer scale, residual: `[B, T, C]` -> `[B, T, C]`.
 #[derive(Debug)]
 pub(super) struct Block {
     pub depthwise: FrameConv,
@@ -162,7 +162,7 @@ impl Block {
         }
     }
 
-    /// `condition` [B, T, C] is projected already; `modulation` is (1 + scale, shift), [B, 1, C] each. Products are in
+    /// `condition` `[B, T, C]` is projected already; `modulation` is (1 + scale, shift), `[B, 1, C]` each. Products are in
     /// `kind`; the residual sum stays in f32, where small layers' contributions would else be rounded away.
     pub(super) fn forward(
         &self,
@@ -183,7 +183,7 @@ impl Block {
     }
 }
 
-/// Log mel [B, T, M] -> features [B, T, C] and log magnitude of the mel's STFT [B, T, F].
+/// Log mel `[B, T, M]` -> features `[B, T, C]` and log magnitude of the mel's STFT `[B, T, F]`.
 #[derive(Debug)]
 pub(super) struct Encoder {
     pub mel_in: FrameConv,
@@ -192,12 +192,12 @@ pub(super) struct Encoder {
     pub norm_out: LayerNorm,
     pub blocks: Vec<Block>,
     pub magnitude_out: Linear,
-    /// [M, F]
+    /// `[M, F]`
     pub pseudo_inverse: Tensor,
 }
 
 impl Encoder {
-    /// `pseudo_inverse` [M, F] is the filter bank's.
+    /// `pseudo_inverse` `[M, F]` is the filter bank's.
     fn new(path: impl WeightPath, size: EncoderSize, card: &ModelCard, pseudo_inverse: Tensor) -> Self {
         let (bins, blocks) = (card.mel.bins(), path.part("blocks"));
         Self {
@@ -211,7 +211,7 @@ impl Encoder {
         }
     }
 
-    /// Natural log of the least-squares magnitude under the filter bank: [B, T, M] -> [B, T, F]. The sums cancel almost
+    /// Natural log of the least-squares magnitude under the filter bank: `[B, T, M]` -> `[B, T, F]`. The sums cancel almost
     /// to nothing beside loud bins, hence double precision.
     pub fn coarse(&self, mel: &Tensor) -> Tensor {
         let magnitude = mel.to_kind(Kind::Double).exp().matmul(&self.pseudo_inverse).clamp_min(1e-5);
@@ -232,7 +232,7 @@ impl Encoder {
     }
 }
 
-/// The Moore-Penrose inverse of the filter bank, [M, F], in double precision: its products cancel almost to nothing
+/// The Moore-Penrose inverse of the filter bank, `[M, F]`, in double precision: its products cancel almost to nothing
 /// between loud bands.
 pub(super) fn pseudo_inverse(convention: &MelConvention) -> Tensor {
     let bank = Tensor::from_slice(&filterbank(convention)).view([convention.n_mels as i64, convention.bins() as i64]);
@@ -240,7 +240,7 @@ pub(super) fn pseudo_inverse(convention: &MelConvention) -> Tensor {
     inverse.transpose(0, 1).contiguous()
 }
 
-/// Whitened spectrum of x_t [B, T', 2K] -> whitened spectrum of x1 [B, T', 2K].
+/// Whitened spectrum of x_t `[B, T', 2K]` -> whitened spectrum of x1 `[B, T', 2K]`.
 #[derive(Debug)]
 pub(super) struct Denoiser {
     pub spectrum_in: Linear,
@@ -273,13 +273,13 @@ impl Denoiser {
         }
     }
 
-    /// Each block's view of the features [B, T', C]; none of it depends on t.
+    /// Each block's view of the features `[B, T', C]`; none of it depends on t.
     pub fn project(&self, features: &Tensor, kind: Kind) -> Vec<Tensor> {
         let features = features.to_kind(kind);
         self.blocks.iter().filter_map(|b| b.condition.as_ref()).map(|c| c.forward(&features, kind)).collect()
     }
 
-    /// Each block's (1 + scale, shift), [B, 1, C], for times `t` [B].
+    /// Each block's (1 + scale, shift), `[B, 1, C]`, for times `t` `[B]`.
     pub fn modulations(&self, t: &Tensor, kind: Kind) -> Vec<(Tensor, Tensor)> {
         let embedding = self.embedding(t, kind);
         let of_block = |time: &Linear| {
@@ -289,7 +289,7 @@ impl Denoiser {
         self.blocks.iter().filter_map(|b| b.time.as_ref()).map(of_block).collect()
     }
 
-    /// The share of what is shown that goes on to the answer at times `t` [B]: [B, 1, 2K] in f32.
+    /// The share of what is shown that goes on to the answer at times `t` [B]: `[B, 1, 2K]` in f32.
     pub fn skipped(&self, t: &Tensor, kind: Kind) -> Option<Tensor> {
         let skip = self.skip.as_ref()?;
         Some(skip.forward(&self.embedding(t, kind), kind).unsqueeze(1).to_kind(Kind::Float))
@@ -303,7 +303,7 @@ impl Denoiser {
         self.time_out.forward(&self.time_in.forward(&embedding, kind).silu(), kind)
     }
 
-    /// `spectrum` [B, T', 2K] in f32; the result too.
+    /// `spectrum` `[B, T', 2K]` in f32; the result too.
     pub fn forward(
         &self,
         spectrum: &Tensor,
@@ -357,21 +357,21 @@ impl VocoderNetwork {
         }
     }
 
-    /// Features at the mel's frames [B, T, C] -> at the denoiser's [B, T', C], linear with end points aligned.
+    /// Features at the mel's frames `[B, T, C]` -> at the denoiser's `[B, T', C]`, linear with end points aligned.
     pub(super) fn upsampled(features: &Tensor, up: i64) -> Tensor {
         let frames = features.size()[1];
         let size = (frames - 1) * up + 1;
         features.transpose(1, 2).to_kind(Kind::Float).upsample_linear1d([size], true, None::<f64>).transpose(1, 2)
     }
 
-    /// Log mel [B, T, M] -> each block's conditioning [B, T', C], T' = (T - 1) `up` + 1, and the log magnitude of the mel's
-    /// STFT [B, T, F].
+    /// Log mel `[B, T, M]` -> each block's conditioning `[B, T', C]`, T' = (T - 1) `up` + 1, and the log magnitude of the mel's
+    /// STFT `[B, T, F]`.
     pub fn encode(&self, mel: &Tensor, up: i64, kind: Kind) -> (Vec<Tensor>, Tensor) {
         let (features, log_magnitude) = self.encoder.forward(mel, kind);
         (self.denoiser.project(&Self::upsampled(&features, up), kind), log_magnitude)
     }
 
-    /// Whitened spectrum of x_t [B, T', 2K], at times `t` [B] -> whitened spectrum of x1 [B, T', 2K], both f32.
+    /// Whitened spectrum of x_t `[B, T', 2K]`, at times `t` `[B]` -> whitened spectrum of x1 `[B, T', 2K]`, both f32.
     pub fn denoise(&self, whitened: &Tensor, conditions: &[Tensor], t: &Tensor, kind: Kind) -> Tensor {
         let answer = self.denoiser.forward(whitened, conditions, &self.denoiser.modulations(t, kind), kind);
         match self.denoiser.skipped(t, kind) {

@@ -41,7 +41,7 @@ impl Refiner {
         self.blocks.len() * (KERNEL / 2)
     }
 
-    /// [B, T, W] -> [B, T, M] in f32; products are in `kind`.
+    /// `[B, T, W]` -> `[B, T, M]` in f32; products are in `kind`.
     pub fn forward(&self, rows: &Tensor, kind: Kind) -> Tensor {
         let mut h = self.norm_in.forward(&self.rows_in.forward(rows, kind).to_kind(Kind::Float));
         for block in &self.blocks {

@@ -23,7 +23,7 @@ use crate::{
 };
 use std::sync::{Arc, Mutex};
 
-/// A whole mel of `convention` as `vocoder` is given it: [T, M] -> [T', M'].
+/// A whole mel of `convention` as `vocoder` is given it: `[T, M]` -> `[T', M']`.
 ///
 /// # Errors
 /// [`Error::Convention`](crate::Error::Convention) where the model cannot hear it.

@@ -75,7 +75,7 @@ impl GivenMelPlan {
         (2 * self.convention.n_fft).div_ceil(self.convention.hop)
     }
 
-    /// [M] stored values -> what the bands have to be.
+    /// `[M]` stored values -> what the bands have to be.
     fn bounds(&self, stored: &[f32]) -> Bounds {
         let c = &self.convention;
         let clip = c.affine.and_then(|a| a.clip).filter(|_| c.statistics.is_none());
@@ -90,7 +90,7 @@ impl GivenMelPlan {
         stored.iter().enumerate().map(bound).collect()
     }
 
-    /// Noise under the given bands' envelope in the bins that the model does not reach: [F] a frame, nothing where it
+    /// Noise under the given bands' envelope in the bins that the model does not reach: `[F]` a frame, nothing where it
     /// reaches all.
     fn noise(&self, first_frame: usize, bounds: &[Bounds]) -> Vec<Vec<Complex32>> {
         let Some(from) = self.unheard else { return vec![] };
@@ -125,7 +125,7 @@ impl GivenMelPlan {
         bounds.iter().enumerate().map(shaped).collect()
     }
 
-    /// Projects `x` [n], whose first sample is absolute sample `start`, on the frames from `first_frame` on: [T][M],
+    /// Projects `x` `[n]`, whose first sample is absolute sample `start`, on the frames from `first_frame` on: [T]`[M]`,
     /// stored values.
     pub fn project<'f>(
         &self,

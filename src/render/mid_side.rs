@@ -26,7 +26,7 @@ use std::sync::{
 /// Of the projection. The phases are found already; what is left are magnitudes that two renderings add up to.
 const ITERATIONS: usize = 4;
 
-/// Left and right of a `source` whose frames hold left, right, mid and side, [T, 4 M], of the model's convention.
+/// Left and right of a `source` whose frames hold left, right, mid and side, `[T, 4 M]`, of the model's convention.
 ///
 /// # Errors
 /// As [`Vocoder::render`].

@@ -20,7 +20,7 @@ pub trait MelSource: Send {
     /// Those of reading.
     fn read(&mut self, frames: usize) -> Result<MelSpectrogram>;
 
-    /// Channels whose bands lie side by side in a frame: [T, C M].
+    /// Channels whose bands lie side by side in a frame: `[T, C M]`.
     fn channels(&self) -> usize {
         1
     }

@@ -17,13 +17,13 @@ pub struct Acoustics {
     /// The mel's STFT, and the one in which the denoiser sees the waveform.
     pub mel_stft: TensorStft,
     pub grid_stft: TensorStft,
-    /// [F, M]
+    /// `[F, M]`
     pub bank: Tensor,
-    /// [F]: sum of the bands' weights at each bin.
+    /// `[F]`: sum of the bands' weights at each bin.
     pub area: Tensor,
     /// [F, 256]: triangles equally spaced from 0 Hz to half the rate.
     pub linear_bands: Tensor,
-    /// [M, K]
+    /// `[M, K]`
     envelope: Tensor,
     /// Denoiser frames a mel frame.
     pub up: i64,
@@ -58,43 +58,43 @@ impl Acoustics {
         self.device
     }
 
-    /// Standard normal noise for waveforms [B, n]: [B, T', K, 2], from libtorch's generator.
+    /// Standard normal noise for waveforms [B, n]: `[B, T', K, 2]`, from libtorch's generator.
     pub fn noise(&self, batch: i64, n: i64) -> Tensor {
         let frames = n / self.grid_stft.hop() + 1;
         Tensor::randn([batch, frames, self.grid_stft.bins(), 2], (Kind::Float, self.device))
     }
 
-    /// Magnitude [B, T, F] -> natural log mel [B, T, M].
+    /// Magnitude `[B, T, F]` -> natural log mel `[B, T, M]`.
     pub fn log_mel(&self, magnitude: &Tensor) -> Tensor {
         magnitude.matmul(&self.bank).clamp_min(self.log_floor).log()
     }
 
-    /// Log mel [B, T, M] -> envelope [B, T', K], T' = (T - 1) up + 1.
+    /// Log mel `[B, T, M]` -> envelope `[B, T', K]`, T' = (T - 1) up + 1.
     pub fn envelope(&self, mel: &Tensor) -> Tensor {
         let coarse = mel.exp().matmul(&self.envelope) + 2e-5;
         let frames = (coarse.size()[1] - 1) * self.up + 1;
         coarse.transpose(1, 2).upsample_linear1d([frames], true, None::<f64>).transpose(1, 2)
     }
 
-    /// Envelope [B, T', K] and standard normal noise [B, T', K, 2] (real, imaginary) -> x0 [B, n].
+    /// Envelope `[B, T', K]` and standard normal noise `[B, T', K, 2]` (real, imaginary) -> x0 `[B, n]`.
     pub fn prior(&self, envelope: &Tensor, noise: &Tensor) -> Tensor {
         let shaped = noise * (envelope * f64::from(PRIOR_GAIN)).unsqueeze(-1);
         self.grid_stft.inverse(&shaped.view_as_complex())
     }
 
-    /// [B, n] -> [B, T', 2K], K real parts, then K imaginary parts, divided by the envelope.
+    /// `[B, n]` -> `[B, T', 2K]`, K real parts, then K imaginary parts, divided by the envelope.
     pub fn whiten(&self, x: &Tensor, envelope: &Tensor) -> Tensor {
         let parts = self.grid_stft.forward(x).view_as_real();
         Tensor::cat(&[parts.select(-1, 0) / envelope, parts.select(-1, 1) / envelope], 2)
     }
 
-    /// [B, T', 2K] -> [B, n]
+    /// `[B, T', 2K]` -> `[B, n]`
     pub fn colour(&self, whitened: &Tensor, envelope: &Tensor) -> Tensor {
         let parts = whitened.chunk(2, 2);
         self.grid_stft.inverse(&Tensor::complex(&(&parts[0] * envelope), &(&parts[1] * envelope)))
     }
 
-    /// |STFT|^2 of [B, n] in linear bands: [B, T, 256].
+    /// |STFT|^2 of `[B, n]` in linear bands: [B, T, 256].
     pub fn band_power(&self, x: &Tensor) -> Tensor {
         power(&self.mel_stft.forward(x)).matmul(&self.linear_bands)
     }

@@ -101,7 +101,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     file.finish()
 }
 
-/// What [`save`] wrote.
+/// What `save` wrote.
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Model`] where the file is none of these.

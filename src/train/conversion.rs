@@ -43,7 +43,7 @@ pub struct ConversionPair {
 }
 
 impl ConversionPair {
-    /// `audio` [n] at the model's rate, n a multiple of the hop of `native`; T = n / hop. Convention and loudness are `random`.
+    /// `audio` `[n]` at the model's rate, n a multiple of the hop of `native`; T = n / hop. Convention and loudness are `random`.
     ///
     /// # Errors
     /// Those of resampling and conversion, which no convention drawn here meets.

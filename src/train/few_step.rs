@@ -41,7 +41,7 @@ pub struct FewStepLosses {
 }
 
 impl Objective {
-    /// `x1` [B, n]; each of `noises` [R B, T', K, 2], R renderings after one another.
+    /// `x1` `[B, n]`; each of `noises` [R B, T', K, 2], R renderings after one another.
     pub fn few_step(
         &self,
         network: &VocoderNetwork,
@@ -100,8 +100,8 @@ impl Objective {
         loss
     }
 
-    /// The distance of the rendering from the recording after the whole path, without gradients: `x1` [B, n], a noise
-    /// [B, T', K, 2] for each turn.
+    /// The distance of the rendering from the recording after the whole path, without gradients: `x1` `[B, n]`, a noise
+    /// `[B, T', K, 2]` for each turn.
     pub fn whole_path(
         &self,
         network: &VocoderNetwork,

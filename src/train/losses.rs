@@ -27,7 +27,7 @@ impl Losses {
     }
 }
 
-/// `x1` [B, n], `t` [B], `noise` [B, T', K, 2] standard normal; products are in `kind`.
+/// `x1` `[B, n]`, `t` `[B]`, `noise` `[B, T', K, 2]` standard normal; products are in `kind`.
 pub fn flow_matching(
     network: &VocoderNetwork,
     acoustics: &Acoustics,
@@ -55,7 +55,7 @@ fn relative_error(acoustics: &Acoustics, estimate: &Tensor, x1: &Tensor) -> Tens
     (acoustics.band_power(&(estimate - x1)) * weight).mean(Kind::Float)
 }
 
-/// `log_magnitude` and `magnitude` [B, T, F].
+/// `log_magnitude` and `magnitude` `[B, T, F]`.
 pub fn magnitude_error(log_magnitude: &Tensor, magnitude: &Tensor) -> Tensor {
     let estimate = log_magnitude.exp() + 1e-4;
     let log_error = ((magnitude + 1e-4).log() - estimate.log()).abs().mean(Kind::Float);

@@ -13,7 +13,7 @@ const FLOOR: f64 = 1e-10;
 
 #[derive(Debug)]
 pub struct MultiMel {
-    /// Transform and bank [F, M] of each resolution.
+    /// Transform and bank `[F, M]` of each resolution.
     resolutions: Vec<(TensorStft, Tensor)>,
 }
 
@@ -41,7 +41,7 @@ impl MultiMel {
         Self { resolutions: RESOLUTIONS.map(resolution).into() }
     }
 
-    /// [B, n] -> log-mels [B, T, M], one for each resolution. n is a multiple of 512.
+    /// `[B, n]` -> log-mels `[B, T, M]`, one for each resolution. n is a multiple of 512.
     pub fn spectra(&self, x: &Tensor) -> Vec<Tensor> {
         let spectrum = |(stft, bank): &(TensorStft, Tensor)| {
             let magnitude = (power(&stft.forward(x)) + FLOOR).sqrt();

@@ -9,7 +9,7 @@ const SOFTNESS: f64 = 0.03;
 
 pub struct BatchProjection<'a> {
     acoustics: &'a Acoustics,
-    /// [B, T, M], linear.
+    /// `[B, T, M]`, linear.
     mel: Tensor,
     /// [B, T, F]: the encoder's magnitude, corrected.
     target: Tensor,
@@ -18,7 +18,7 @@ pub struct BatchProjection<'a> {
 }
 
 impl<'a> BatchProjection<'a> {
-    /// `mel` [B, T, M] and `log_magnitude` [B, T, F] in natural log.
+    /// `mel` `[B, T, M]` and `log_magnitude` `[B, T, F]` in natural log.
     pub fn new(acoustics: &'a Acoustics, mel: &Tensor, log_magnitude: &Tensor, momentum: f32) -> Self {
         let momentum = f64::from(momentum);
         let mel = mel.exp();
@@ -26,7 +26,7 @@ impl<'a> BatchProjection<'a> {
         Self { acoustics, mel, target, inertia: momentum / (1.0 + momentum) }
     }
 
-    /// [B, n] -> [B, n] with the magnitudes that the mel asks for. With `softened` phases near zero magnitude are shortened,
+    /// `[B, n]` -> `[B, n]` with the magnitudes that the mel asks for. With `softened` phases near zero magnitude are shortened,
     /// so that the result is meant for a gradient and not to be heard.
     pub fn project(&self, x: &Tensor, blend: f32, iterations: usize, softened: bool) -> Tensor {
         let stft = &self.acoustics.mel_stft;
@@ -52,7 +52,7 @@ impl<'a> BatchProjection<'a> {
     }
 }
 
-/// Scales `magnitude` [B, T, F] so that its mel is `mel` [B, T, M] (linear).
+/// Scales `magnitude` `[B, T, F]` so that its mel is `mel` `[B, T, M]` (linear).
 fn corrected(acoustics: &Acoustics, mel: &Tensor, magnitude: &Tensor) -> Tensor {
     let ratio = (mel / magnitude.matmul(&acoustics.bank).clamp_min(1e-6)).clamp(1e-3, 1e3);
     magnitude * (ratio.matmul(&acoustics.bank.transpose(0, 1)) / (&acoustics.area + 1e-6) + 1e-8)

@@ -33,7 +33,7 @@ impl TensorStft {
         self.n_fft / 2 + 1
     }
 
-    /// [B, n] -> complex [B, T, F], T = 1 + n / hop; n is a multiple of hop.
+    /// `[B, n]` -> complex `[B, T, F]`, T = 1 + n / hop; n is a multiple of hop.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let margin = self.n_fft / 2;
         let padded = x.unsqueeze(1).reflection_pad1d([margin, margin]).squeeze_dim(1);
@@ -43,7 +43,7 @@ impl TensorStft {
         (Tensor::cat(&shifted, 2) * &self.window).fft_rfft(None::<i64>, -1, "backward")
     }
 
-    /// Complex [B, T, F] -> [B, n], n = (T - 1) hop, each sample divided by the sum of the squared windows over it.
+    /// Complex `[B, T, F]` -> `[B, n]`, n = (T - 1) hop, each sample divided by the sum of the squared windows over it.
     pub fn inverse(&self, spectrum: &Tensor) -> Tensor {
         let (batch, frames) = (spectrum.size()[0], spectrum.size()[1]);
         let pieces = spectrum.fft_irfft(self.n_fft, -1, "backward") * &self.window;
@@ -54,7 +54,7 @@ impl TensorStft {
         trimmed(self.overlap_add(&pieces, batch)) / trimmed(self.overlap_add(&window_power, 1))
     }
 
-    /// [B, T, n_fft] -> [B, (T - 1) hop + n_fft]
+    /// `[B, T, n_fft]` -> [B, (T - 1) hop + n_fft]
     fn overlap_add(&self, pieces: &Tensor, batch: i64) -> Tensor {
         let overlap = self.n_fft / self.hop;
         let blocks = pieces.reshape([batch, -1, overlap, self.hop]);

@@ -24,7 +24,7 @@ pub struct Batch {
     pub loss: f64,
     /// Its parts by name.
     pub parts: BTreeMap<&'static str, f64>,
-    /// [N]
+    /// `[N]`
     pub gradient: Tensor,
 }
 
@@ -43,7 +43,7 @@ struct Share {
     result: Result<Batch>,
 }
 
-/// `x1` [B, n] of `step` -> means over the batch. All that is random comes from the seed and the step.
+/// `x1` `[B, n]` of `step` -> means over the batch. All that is random comes from the seed and the step.
 ///
 /// # Errors
 /// [`Error::Torch`] where libtorch cannot compute it.
@@ -123,7 +123,7 @@ fn shares(objective: &Objective, x1: &Tensor, step: u64, plan: &Unrolling, threa
     ends.windows(2).map(share).collect()
 }
 
-/// A pair of each of the windows `x1` [B, n].
+/// A pair of each of the windows `x1` `[B, n]`.
 pub(super) fn conversion_pairs(
     x1: &Tensor,
     native: &MelConvention,

@@ -45,10 +45,10 @@ const SEED: u64 = 0x5eed;
 const FOREIGN: [&str; 3] = ["hifigan-22k", "pwg-libritts", "magenta"];
 
 pub struct Validation {
-    /// [V, n] each; none where no recording is kept apart.
+    /// `[V, n]` each; none where no recording is kept apart.
     apart: Option<Tensor>,
     trained: Tensor,
-    /// [n] each: what is rendered.
+    /// `[n]` each: what is rendered.
     clips: Vec<Vec<f32>>,
 }
 

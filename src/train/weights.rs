@@ -36,7 +36,7 @@ pub struct Weights {
     pub vectors: Vectors,
 }
 
-/// [N] each, in the order of the variables' names.
+/// `[N]` each, in the order of the variables' names.
 #[derive(Debug)]
 pub struct Vectors {
     pub current: Tensor,
@@ -162,7 +162,7 @@ impl Weights {
         result
     }
 
-    /// d `loss` / d weights, [N].
+    /// d `loss` / d weights, `[N]`.
     ///
     /// # Errors
     /// [`Error::Torch`] where libtorch cannot compute it.
@@ -173,7 +173,7 @@ impl Weights {
         Ok(flattened(gradients.iter()))
     }
 
-    /// What `vector` [N] holds for the variable of this name, in its shape.
+    /// What `vector` `[N]` holds for the variable of this name, in its shape.
     pub fn part(&self, vector: &Tensor, name: &str) -> Option<Tensor> {
         let mut at = 0;
         for (own, variable) in &self.variables {
@@ -186,7 +186,7 @@ impl Weights {
         None
     }
 
-    /// One step against `gradient` [N], and the moving average's step after it. `step` counts from 1.
+    /// One step against `gradient` `[N]`, and the moving average's step after it. `step` counts from 1.
     pub fn advance(&mut self, gradient: &Tensor, rate: f64, adamw: &AdamW, step: u64, average_decay: f64) {
         let _guard = tch::no_grad_guard();
         let (beta1, beta2) = adamw.betas;

@@ -70,7 +70,7 @@ impl Windows {
         Ok(Self { clips, chosen, ends, settings: settings.clone(), augmenter })
     }
 
-    /// The batch of `step`: [B, n], window after window.
+    /// The batch of `step`: `[B, n]`, window after window.
     ///
     /// # Errors
     /// [`Error::Io`] where the decoded recordings cannot be read any more.

@@ -9,7 +9,7 @@ const SLOPE_HZ: f64 = 400.0;
 const BETA: f64 = 7.857;
 const STOP_DB: f64 = 80.0;
 
-/// `clip` [n] at `rate` Hz without what lies above `cut_hz`; nothing moves in time.
+/// `clip` `[n]` at `rate` Hz without what lies above `cut_hz`; nothing moves in time.
 pub(super) fn low_pass(clip: &[f32], rate: u32, cut_hz: f32, convolver: &Convolver) -> Vec<f32> {
     let rate = f64::from(rate);
     if f64::from(cut_hz) >= rate / 2.0 {

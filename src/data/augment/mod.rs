@@ -108,7 +108,7 @@ impl Augmenter {
         Ok(Self { settings, sample_rate, convolver: Convolver::default(), sources, rooms, noises })
     }
 
-    /// `clip` [n] as `seed` changes it: [n], but [round(n / tempo)] where the tempo changes. Bit for bit the same where
+    /// `clip` `[n]` as `seed` changes it: `[n]`, but [round(n / tempo)] where the tempo changes. Bit for bit the same where
     /// everything is off. Full scale may be passed; nothing is clipped here.
     pub fn apply(&self, clip: &[f32], seed: u64) -> Vec<f32> {
         self.perform(clip, &self.plan(seed, None), seed)

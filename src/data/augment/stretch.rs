@@ -2,7 +2,7 @@
 
 use crate::dsp::{time_stretch::time_stretch, varispeed::read_at_speed};
 
-/// `clip` [n] at `rate` Hz, `tempo` times as fast and `cents` hundredths of a semitone higher: [round(n / tempo)].
+/// `clip` `[n]` at `rate` Hz, `tempo` times as fast and `cents` hundredths of a semitone higher: [round(n / tempo)].
 ///
 /// Stretched to the length at which reading it `2^(cents / 1200)` times as fast gives the pitch and the tempo.
 pub(super) fn stretch(clip: &[f32], rate: u32, tempo: f32, cents: f32) -> Vec<f32> {

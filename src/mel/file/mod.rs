@@ -53,7 +53,7 @@ pub struct MelFile {
 }
 
 /// Reads a mel of any of the three kinds: float16, float32 or float64 (bfloat16 in .safetensors), either byte order, C or
-/// Fortran order, [M, T], [T, M] or either as a batch of one.
+/// Fortran order, `[M, T]`, `[T, M]` or either as a batch of one.
 ///
 /// # Errors
 /// `Error::Io` where the file cannot be read; `Error::Mel` where it is broken, of another type or shape, or has a value that

@@ -29,6 +29,8 @@ lint: setup
 	for features in "" builtin play lab; do \
 	    $(CARGO) clippy -p audiodiff --lib --features "$$features" -- -D warnings || exit; done
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps -p audiodiff --features builtin,lab,play
+	# Nobody who uses the library has to know what it computes with.
+	! grep -rlE 'VarStore|TchError|Complex32|\b(tch|clap)::' target/doc/audiodiff --include='*.html'
 
 bench: setup
 	$(CARGO) bench

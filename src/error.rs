@@ -73,8 +73,8 @@ pub enum Error {
     Device(Fault),
     /// An output that is there already.
     Exists(PathBuf),
-    /// libtorch refused: out of memory, no such device.
-    Torch { action: String, source: tch::TchError },
+    /// What computes, libtorch, refused: out of memory, no such device.
+    Backend { action: String, source: Box<dyn std::error::Error + Send + Sync> },
     /// The user asked to stop.
     Interrupted,
     /// A panic that was caught: the fault is this program's, whatever the input.
@@ -96,9 +96,9 @@ impl Error {
     }
 
     /// For `map_err` on tch's fallible calls.
-    pub fn torch(action: impl Into<String>) -> impl FnOnce(tch::TchError) -> Self {
+    pub(crate) fn torch(action: impl Into<String>) -> impl FnOnce(tch::TchError) -> Self {
         let action = action.into();
-        move |source| Self::Torch { action, source }
+        move |source| Self::Backend { action, source: source.into() }
     }
 }
 
@@ -121,7 +121,7 @@ impl fmt::Display for Error {
                 write!(f, "{}: is there already; give -y to overwrite it or -n to skip it", OneLine(path.display()))
             }
             // libtorch appends a C++ stack trace, which helps nobody who reads one line.
-            Self::Torch { action, source } => {
+            Self::Backend { action, source } => {
                 let text = source.to_string();
                 let first = text.lines().next().unwrap_or_default();
                 write!(f, "{}: libtorch says: {}", OneLine(action), OneLine(first))
@@ -135,7 +135,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
-            Self::Torch { source, .. } => Some(source),
+            Self::Backend { source, .. } => Some(source.as_ref()),
             _ => None,
         }
     }

@@ -14,7 +14,7 @@
 //! - [`data`]: recordings as training data: what is wrong with them, augmentation; [`train`]
 //! - [`report`]: what was found, as a page that stands alone
 //! - [`inspect`]: the diffusion step by step, models number by number
-//! - [`dsp`]: transforms that know nothing of mels or models
+//! - `dsp`: transforms that know nothing of mels or models
 //!
 //! Each knows those before it in this order, which `tests/layers.rs` holds: dsp, sound, mel, audio, measure, source, card, vocoder,
 //! diffusion, model, families, render, batch, live, eval, data, train, report, inspect.
@@ -57,6 +57,8 @@ pub mod card;
 #[cfg(feature = "lab")]
 pub mod data;
 pub mod diffusion;
+// For benches and parity tests.
+#[doc(hidden)]
 pub mod dsp;
 pub mod error;
 #[cfg(feature = "lab")]

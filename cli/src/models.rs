@@ -10,8 +10,8 @@ use audiodiff::{
     Error, Result, families,
     mel::MelConvention,
     model::{
-        Builtin, CardDifference, Change, DeviceChoice, GriffinLim, ModelCard, ModelDifference, ModelFile, Quality,
-        Storage, TensorDifference, WeightFile, average, serialize,
+        Builtin, CardDifference, Change, GriffinLim, ModelCard, ModelDifference, ModelFile, Quality, Storage,
+        TensorDifference, WeightFile, average,
     },
     number_range::NumberRange,
     output::Existing,
@@ -199,8 +199,9 @@ fn export(flags: &ExportFlags, terminal: &Terminal) -> Result<Outcome> {
     let path = flags.file.path(&[&flags.model])?;
     let (bytes, change) = with_model(&flags.model, |model| {
         // What is damaged is not passed on.
-        let (store, _) = model.network(DeviceChoice::Cpu.resolve()?)?;
-        let bytes = serialize(&store, &flags.file.changed(&model.card)?, flags.to.into())?;
+        let mut loaded = model.loaded()?;
+        loaded.card = flags.file.changed(&model.card)?;
+        let bytes = loaded.bytes(flags.to.into())?;
         let written = ModelFile::parse(&bytes, "the file")?;
         let difference = ModelDifference::between(model, &written);
         let largest = difference.tensors.iter().filter_map(|tensor| tensor.change);
@@ -215,8 +216,9 @@ fn write_average(flags: &AverageFlags, terminal: &Terminal) -> Result<Outcome> {
     let path = flags.file.path(&[&flags.first, &flags.second])?;
     let bytes = with_model(&flags.first, |first| {
         with_model(&flags.second, |second| {
-            let (store, card) = average(first, second, flags.weight)?;
-            serialize(&store, &flags.file.changed(&card)?, flags.to.into())
+            let mut mean = average(first, second, flags.weight)?;
+            mean.card = flags.file.changed(&mean.card)?;
+            mean.bytes(flags.to.into())
         })
     })?;
     write(path, &bytes, "", terminal)

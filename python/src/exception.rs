@@ -13,7 +13,7 @@ pub fn exception(error: Error) -> PyErr {
         Error::Manifest(_) => "ManifestError",
         Error::Data(_) | Error::Exists(_) => "OutputError",
         Error::Settings(_) => "SettingsError",
-        Error::Device(_) | Error::Torch { .. } => "BackendError",
+        Error::Device(_) | Error::Backend { .. } => "BackendError",
         Error::Bug(_) => "BugError",
         Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
     };

@@ -95,7 +95,7 @@ fn one_pass<N: Network + 'static>(
 /// The baseline without a network; `threads` share the work on one window.
 ///
 /// # Errors
-/// [`Error::Torch`] where libtorch cannot invert the filter bank.
+/// [`Error::Backend`] where libtorch cannot invert the filter bank.
 pub fn griffin_lim(threads: usize) -> Result<Arc<dyn Vocoder>> {
     Ok(Arc::new(GriffinLim::new(threads)?))
 }

@@ -1,16 +1,15 @@
 //! The mean of two models' weights. Of a model and what it was refined to, it often renders better than either: the
 //! refinement's gain without all of its side effects (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
 
-use super::{ModelCard, ModelFile};
+use super::{ModelFile, file::LoadedModel};
 use crate::{Error, Fault, Result};
-use tch::{Device, nn};
 
 /// (1 - `weight`) `first` + `weight` `second`, tensor by tensor, in single precision. The card is the second one's; its recipe
 /// says what was done.
 ///
 /// # Errors
 /// [`Error::Settings`] for a weight outside 0 to 1, [`Error::Model`] where one is broken or they are not of one size.
-pub fn average(first: &ModelFile, second: &ModelFile, weight: f64) -> Result<(nn::VarStore, ModelCard)> {
+pub fn average(first: &ModelFile, second: &ModelFile, weight: f64) -> Result<LoadedModel> {
     if !(0.0..=1.0).contains(&weight) {
         return Err(Error::Settings(Fault::new("weight", weight.to_string()).expected("0 to 1")));
     }
@@ -20,17 +19,16 @@ pub fn average(first: &ModelFile, second: &ModelFile, weight: f64) -> Result<(nn
         let expected = "two models of which one was trained from the other";
         return Err(Error::Model(Fault::new(second.subject(), found).expected(expected)));
     }
-    let (mean, _) = first.network(Device::Cpu)?;
-    let (other, _) = second.network(Device::Cpu)?;
-    let others = other.variables();
-    for (name, mut tensor) in mean.variables() {
+    let mut mean = first.loaded()?;
+    let others = second.loaded()?.store.variables();
+    for (name, mut tensor) in mean.store.variables() {
         if let Some(other) = others.get(&name) {
             tch::no_grad(|| tensor.copy_(&(&tensor * (1.0 - weight) + other * weight)));
         }
     }
-    let mut card = b.clone();
-    card.training.recipe += &format!("; averaged, {weight} of it and {} of {}", 1.0 - weight, a.name);
+    mean.card = b.clone();
+    mean.card.training.recipe += &format!("; averaged, {weight} of it and {} of {}", 1.0 - weight, a.name);
     // They were measured on neither.
-    card.training.scores.clear();
-    Ok((mean, card))
+    mean.card.training.scores.clear();
+    Ok(mean)
 }

@@ -343,7 +343,7 @@ impl CpuNetwork {
             share.failed = work(share).err();
         });
         match shares.into_iter().find_map(|share| share.failed) {
-            Some(source) => Err(Error::Torch { action: "computing the network".into(), source }),
+            Some(source) => Err(Error::torch("computing the network")(source)),
             None => Ok(()),
         }
     }

@@ -113,10 +113,6 @@ impl Diffusion {
         &self.card
     }
 
-    pub fn device(&self) -> Device {
-        self.device
-    }
-
     /// `F32` or `Bf16`.
     pub fn precision(&self) -> Precision {
         if self.kind == Kind::Float { Precision::F32 } else { Precision::Bf16 }

@@ -264,10 +264,20 @@ impl<'a> ModelFile<'a> {
         Ok(Self { file, card })
     }
 
+    /// Its weights in single precision, to be written again.
+    ///
+    /// # Errors
+    /// [`Error::Model`] names the tensor that is missing, superfluous, misshapen or not finite.
+    pub fn loaded(&self) -> Result<LoadedModel> {
+        let (store, _) = self.network(Device::Cpu)?;
+        Ok(LoadedModel { store, card: self.card.clone() })
+    }
+
     /// The network with these weights in f32 on `device`, and the store that owns them.
     ///
     /// # Errors
     /// [`Error::Model`] names the tensor that is missing, superfluous, misshapen or not finite.
+    #[doc(hidden)]
     pub fn network(&self, device: Device) -> Result<(nn::VarStore, VocoderNetwork)> {
         // A card can ask for a thousand times what its file holds: the names and shapes are compared before memory is taken.
         let wanted = weight_shapes(&self.card);
@@ -300,6 +310,22 @@ fn values(view: &TensorView) -> Option<Vec<f32>> {
 pub enum Storage {
     Single,
     Half,
+}
+
+/// Weights in single precision, and the card that they are to be written with.
+pub struct LoadedModel {
+    pub(super) store: nn::VarStore,
+    pub card: ModelCard,
+}
+
+impl LoadedModel {
+    /// Of its model file.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where a weight is not finite or too large for the number type.
+    pub fn bytes(&self, storage: Storage) -> Result<Vec<u8>> {
+        serialize(&self.store, &self.card, storage)
+    }
 }
 
 /// The bytes of a model file with the weights of `store`.

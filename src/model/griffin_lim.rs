@@ -47,7 +47,7 @@ impl GriffinLim {
     /// For the native convention; `threads` share the work on one window.
     ///
     /// # Errors
-    /// [`Error::Torch`] where libtorch cannot invert the filter bank.
+    /// [`Error::Backend`] where libtorch cannot invert the filter bank.
     pub fn new(threads: usize) -> Result<Self> {
         let convention = MelConvention::native();
         let inverse = pseudo_inverse(&convention).contiguous().view(-1);

@@ -18,9 +18,13 @@ pub use card::{CARD_VERSION, DenoiserSize, Effort, EncoderSize, ModelCard, Sampl
 pub(crate) use cpu::compute_alone;
 pub use difference::{CardDifference, Change, ModelDifference, TensorDifference};
 pub use diffusion::{Condition, Diffusion};
-pub use file::{BUILTIN_NAME, Builtin, CARD_KEY, ModelFile, Storage, WeightFile, serialize};
+#[doc(hidden)]
+pub use file::serialize;
+pub use file::{BUILTIN_NAME, Builtin, CARD_KEY, LoadedModel, ModelFile, Storage, WeightFile};
 pub use griffin_lim::GriffinLim;
 pub use library::{LIBTORCH_VERSION, Library};
-pub use network::{REFINER, VocoderNetwork};
-pub use refiner::Refiner;
+pub(crate) use network::REFINER;
+#[doc(hidden)]
+pub use network::VocoderNetwork;
+pub(crate) use refiner::Refiner;
 pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};

@@ -42,7 +42,7 @@ impl std::fmt::Display for DeviceChoice {
 impl DeviceChoice {
     /// # Errors
     /// [`Error::Settings`] where there is no such device.
-    pub fn resolve(self) -> Result<Device> {
+    pub(crate) fn resolve(self) -> Result<Device> {
         let count = || usize::try_from(Cuda::device_count()).unwrap_or(0);
         match self {
             Self::Cpu => Ok(Device::Cpu),
@@ -80,7 +80,7 @@ impl std::fmt::Display for Precision {
 
 impl Precision {
     /// `F32` or `Bf16`, never `Auto`.
-    pub fn resolve(self, device: Device) -> Self {
+    pub(crate) fn resolve(self, device: Device) -> Self {
         match self {
             Self::Auto if device.is_cuda() || cpu_has_bf16() => Self::Bf16,
             Self::Auto => Self::F32,

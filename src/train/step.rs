@@ -46,7 +46,7 @@ struct Share {
 /// `x1` `[B, n]` of `step` -> means over the batch. All that is random comes from the seed and the step.
 ///
 /// # Errors
-/// [`Error::Torch`] where libtorch cannot compute it.
+/// [`Error::Backend`] where libtorch cannot compute it.
 pub fn batch(weights: &Weights, objective: &Objective, x1: &Tensor, step: u64, threads: &Threads) -> Result<Batch> {
     let plan = unrolling(&objective.settings, step);
     let mut shares = shares(objective, x1, step, &plan, threads.count() as i64);

@@ -165,7 +165,7 @@ impl Weights {
     /// d `loss` / d weights, `[N]`.
     ///
     /// # Errors
-    /// [`Error::Torch`] where libtorch cannot compute it.
+    /// [`Error::Backend`] where libtorch cannot compute it.
     pub fn gradient(&self, loss: &Tensor) -> Result<Tensor> {
         let variables: Vec<_> = self.variables.iter().map(|(_, variable)| variable).collect();
         let gradients = Tensor::f_run_backward(&[loss], &variables, false, false)

@@ -3,7 +3,7 @@
 //! Every message is one sentence in lower case without a full stop: which file, what was found, what was expected,
 //! what to do. The program's name is put before it once, by `main`.
 
-use crate::printable::OneLine;
+use crate::{printable::OneLine, setting::Setting};
 use std::{any::Any, fmt, io, path::PathBuf};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -17,13 +17,62 @@ pub struct Fault {
     pub found: String,
     /// What would have been right: `the model "builtin" wants 100`. Empty where `found` says all.
     pub expected: String,
-    /// What to do about it: `give --convention hifigan-22k`. Empty where nothing can be done.
-    pub remedy: String,
+    /// What to do about it; `None` where nothing can be done.
+    pub remedy: Option<Remedy>,
+}
+
+/// What would help, as data: who calls the library has words of its own for its settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// To give a setting one of these values; what is right, where there is none.
+    Give(Setting, Vec<String>),
+    /// To leave a setting out.
+    LeaveOut(Setting),
+    /// Another program made the mel, perhaps: its convention is to be named.
+    NameConvention,
+    /// The mel's convention is none that has a name.
+    DescribeConvention,
+    /// A sentence, in which settings are written as [`Setting`] writes them.
+    Say(String),
+}
+
+impl Remedy {
+    /// To give `setting` one of `values`.
+    pub fn give<S: Into<String>>(setting: Setting, values: impl IntoIterator<Item = S>) -> Self {
+        Self::Give(setting, values.into_iter().map(Into::into).collect())
+    }
+}
+
+impl From<&str> for Remedy {
+    fn from(words: &str) -> Self {
+        Self::Say(words.into())
+    }
+}
+
+impl From<String> for Remedy {
+    fn from(words: String) -> Self {
+        Self::Say(words)
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let convention = Setting::Convention;
+        match self {
+            Self::Give(setting, values) if values.is_empty() => write!(f, "give {setting}"),
+            Self::Give(setting, values) => write!(f, "give {setting} {}", values.join(" or ")),
+            Self::LeaveOut(setting) => write!(f, "leave {setting} out"),
+            Self::NameConvention => write!(f, "if another program made it, name its convention with {convention}"),
+            Self::DescribeConvention => write!(f, "describe its convention in a file and give {convention} FILE"),
+            Self::Say(words) => f.write_str(words),
+        }
+    }
 }
 
 impl Fault {
     pub fn new(subject: impl fmt::Display, found: impl Into<String>) -> Self {
-        Self { subject: subject.to_string(), found: found.into(), expected: String::new(), remedy: String::new() }
+        Self { subject: subject.to_string(), found: found.into(), expected: String::new(), remedy: None }
     }
 
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
@@ -31,8 +80,8 @@ impl Fault {
         self
     }
 
-    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = remedy.into();
+    pub fn remedy(mut self, remedy: impl Into<Remedy>) -> Self {
+        self.remedy = Some(remedy.into());
         self
     }
 }
@@ -44,8 +93,8 @@ impl fmt::Display for Fault {
         if !self.expected.is_empty() {
             write!(f, ", expected {}", OneLine(&self.expected))?;
         }
-        if !self.remedy.is_empty() {
-            write!(f, "; {}", OneLine(&self.remedy))?;
+        if let Some(remedy) = &self.remedy {
+            write!(f, "; {}", OneLine(remedy))?;
         }
         Ok(())
     }
@@ -118,7 +167,9 @@ impl fmt::Display for Error {
             | Self::Device(fault)
             | Self::Bug(fault) => fault.fmt(f),
             Self::Exists(path) => {
-                write!(f, "{}: is there already; give -y to overwrite it or -n to skip it", OneLine(path.display()))
+                let (overwrite, skip) = (Setting::Overwrite, Setting::Skip);
+                let path = OneLine(path.display());
+                write!(f, "{path}: is there already; give {overwrite} to overwrite it or {skip} to skip it")
             }
             // libtorch appends a C++ stack trace, which helps nobody who reads one line.
             Self::Backend { action, source } => {

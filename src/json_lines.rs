@@ -8,7 +8,7 @@ use std::{
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::{Error, Fault, Result, output::open_in_place};
+use crate::{Error, Fault, Result, Setting, output::open_in_place};
 
 /// Longest line that is read.
 const LONGEST_LINE: u64 = 1 << 20;
@@ -27,7 +27,11 @@ impl JsonLines {
     /// # Errors
     /// [`Error::Manifest`] names the line that is none of these; [`Error::Io`] of kind `ResourceBusy` while another run
     /// writes, and for a symbolic link, pipe or device. The file is then as it was.
-    pub fn open<T: DeserializeOwned>(path: impl Into<PathBuf>, option: &str, mut each: impl FnMut(T)) -> Result<Self> {
+    pub fn open<T: DeserializeOwned>(
+        path: impl Into<PathBuf>,
+        setting: Setting,
+        mut each: impl FnMut(T),
+    ) -> Result<Self> {
         let path = path.into();
         let mut file = open_in_place(&path, OpenOptions::new().read(true).append(true).create(true))
             .map_err(Error::io("cannot open", &path))?;
@@ -55,7 +59,7 @@ impl JsonLines {
             if !text.is_empty() {
                 each(serde_json::from_slice(text).map_err(|error| {
                     let fault = Fault::new(format!("{}: line {number}", path.display()), format!("no entry ({error})"));
-                    Error::Manifest(fault.remedy(format!("take the line out, or name another file with {option}")))
+                    Error::Manifest(fault.remedy(format!("take the line out, or name another file with {setting}")))
                 })?);
             }
             whole += length;

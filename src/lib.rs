@@ -79,6 +79,7 @@ pub mod render;
 #[cfg(feature = "lab")]
 pub mod report;
 pub mod scratch;
+pub mod setting;
 pub mod sound;
 pub mod source;
 #[cfg(feature = "lab")]
@@ -86,4 +87,5 @@ pub mod train;
 pub mod vocoder;
 pub mod whole_file;
 
-pub use error::{Error, Fault, Result};
+pub use error::{Error, Fault, Remedy, Result};
+pub use setting::Setting;

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Result, Setting};
 
 /// What to do with outputs that are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub fn keep_off_inputs<P: AsRef<Path>>(output: &Path, inputs: impl IntoIterator<
 
 pub(crate) fn overwrites_input(output: &Path) -> Error {
     let fault = Fault::new(output.display(), "would be overwritten, and is an input");
-    Error::Settings(fault.remedy("name another file or folder with -o"))
+    Error::Settings(fault.remedy(format!("name another file or folder with {}", Setting::Output)))
 }
 
 /// A regular file by what it is, not by its name: all links to it are equal.

@@ -670,7 +670,7 @@ fn advice_on_clipping_is_a_gain_that_fits() {
         let text = report(peak, gain).warning().unwrap_or_else(|| panic!("{peak} at {gain} dB is not over"));
         assert!(
             text.starts_with("1 sample was over full scale (peak 1.")
-                && text.ends_with(&format!("; give --gain {advised}")),
+                && text.ends_with(&format!("; give `gain` {advised}")),
             "{text}"
         );
         assert_eq!(report(peak, advised.parse().unwrap()).warning(), None);

@@ -165,7 +165,7 @@ fn another_input_or_seed_is_not_done_and_is_in_the_way() {
     batch.run(&Reverser::default(), Existing::Refuse).unwrap();
     fs::write(batch.folder.path().join("in/b.npy"), "new").unwrap();
     let error = batch.run(&Reverser::default(), Existing::Refuse).unwrap_err().to_string();
-    assert!(error.contains("b.wav: is there already; give -y"), "{error}");
+    assert!(error.contains("b.wav: is there already; give `overwrite`"), "{error}");
     let other_seed = Reverser { seed: 1, ..Reverser::default() };
     let error = batch.run(&other_seed, Existing::Refuse).unwrap_err().to_string();
     assert!(error.contains("3 outputs are there already") && error.contains("-y"), "{error}");

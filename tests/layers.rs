@@ -8,8 +8,9 @@ use std::{
 };
 
 /// The parts, from the ground up.
-const LAYERS: [&str; 28] = [
+const LAYERS: [&str; 29] = [
     "printable",
+    "setting",
     "error",
     "number_range",
     "path_text",
@@ -169,6 +170,34 @@ fn the_library_neither_prints_nor_exits() {
             if text.contains(word) {
                 wrong.push(format!("{}: {word}", path.display()));
             }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A flag is the program's word for a setting; the library's messages are for Python and others, too.
+#[test]
+fn no_message_of_the_library_names_a_flag() {
+    let is_flag = |word: &str| {
+        let name = word.trim_start_matches(['(', '`', '"']);
+        let short = ["-o", "-y", "-n"].iter().any(|flag| name.trim_end_matches(['"', ';', ',']) == *flag);
+        // Those of a style sheet have a colon behind them.
+        short
+            || name.strip_prefix("--").is_some_and(|name| {
+                let end = name.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(name.len());
+                end > 0 && !name[end..].starts_with(':') && !name[end..].starts_with(')')
+            })
+    };
+    let mut wrong = vec![];
+    for Source { path, text, .. } in sources() {
+        for line in text.lines() {
+            // What a model's card says of how it was trained is a command.
+            let is_command = line.contains("audiodiff train --phase");
+            wrong.extend(
+                line.split([' ', '"'])
+                    .filter(|word| !is_command && is_flag(word))
+                    .map(|word| format!("{}: {word}", path.display())),
+            );
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

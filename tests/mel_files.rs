@@ -92,11 +92,11 @@ fn a_tensor_is_chosen_by_name() {
     let named = |tensor: &str| ReadOptions { tensor: Some(tensor.into()), ..options() };
     assert_eq!(file::read(&fixture("nameless.npz"), &named("a")).unwrap().declared.mel, expected());
     assert_eq!(file::read(&fixture("float16.safetensors"), &named("x")).unwrap().dtype, "float64");
-    assert!(message(&fixture("nameless.npz")).ends_with("none of them named mel: a, b; choose one with --tensor NAME"));
+    assert!(message(&fixture("nameless.npz")).ends_with("none of them named mel: a, b; choose one with `tensor` NAME"));
     let missing = file::read(&fixture("several.npz"), &named("mels")).unwrap_err().to_string();
     assert!(missing.ends_with("holds no array mels, expected one of pitch, mel, energy"), "{missing}");
     let unnamed = file::read(&fixture("plain.npy"), &named("mel")).unwrap_err().to_string();
-    assert!(unnamed.ends_with("leave --tensor out"), "{unnamed}");
+    assert!(unnamed.ends_with("leave `tensor` out"), "{unnamed}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::{
     completions, data, devices, doctor, eval, inspect, man, mel, models, play, render,
     terminal::{Terminal, Verbosity},
     train,
+    words::in_flags,
 };
 
 const EXIT_CODES: &str = "\
@@ -104,7 +105,7 @@ impl From<Outcome> for ExitCode {
 /// Prints an error the way every one is printed, once, on standard error.
 pub fn report_error(error: &Error) {
     // Where standard error is closed too there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "audiodiff: {}", Printable(error));
+    let _ = writeln!(io::stderr(), "audiodiff: {}", in_flags(&Printable(error).to_string()));
 }
 
 /// Prints clap's help, or what it says is wrong, without the power over the terminal that an argument may have.
@@ -152,52 +153,10 @@ pub fn hyphenated(arguments: impl Iterator<Item = OsString>) -> impl Iterator<It
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
-    use std::collections::BTreeSet;
 
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    /// Options of all commands, by every name that they go by.
-    fn options(command: &clap::Command, names: &mut BTreeSet<String>) {
-        for option in command.get_arguments() {
-            names.extend(option.get_long_and_visible_aliases().unwrap_or_default().into_iter().map(str::to_owned));
-        }
-        command.get_subcommands().for_each(|command| options(command, names));
-    }
-
-    /// The options that a line of source names, but for a comment's. `--name:` and `var(--name)` are a style sheet's.
-    fn options_in(line: &str) -> impl Iterator<Item = &str> {
-        let code = if line.trim_start().starts_with("//") { "" } else { line };
-        code.split([' ', '"', '`', ',']).filter_map(|word| {
-            let name = word.trim_start_matches('(').strip_prefix("--")?;
-            let end = name.find(|c: char| !(c.is_ascii_lowercase() || c == '-')).unwrap_or(name.len());
-            (end > 0 && !name[end..].starts_with(':')).then(|| &name[..end])
-        })
-    }
-
-    /// A remedy that names an option which is not there helps nobody.
-    #[test]
-    fn options_in_messages_exist() {
-        // The last is cargo's.
-        let mut known = BTreeSet::from(["help", "version", "release"].map(str::to_owned));
-        options(&Cli::command(), &mut known);
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
-        let sources = ["src", "cli/src"].map(|folder| walkdir::WalkDir::new(root.join(folder)));
-        let mut found = BTreeSet::new();
-        for file in sources.into_iter().flatten().map(Result::unwrap) {
-            if file.path().extension().is_none_or(|extension| extension != "rs") {
-                continue;
-            }
-            let text = std::fs::read_to_string(file.path()).unwrap();
-            let messages = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for name in messages.lines().flat_map(options_in) {
-                assert!(known.contains(name), "{}: --{name} is no option", file.path().display());
-                found.insert(name.to_owned());
-            }
-        }
-        assert!(found.contains("convention") && found.len() > 20, "{found:?}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod render_live;
 mod settings;
 mod terminal;
 mod train;
+mod words;
 
 use std::{
     panic::{self, AssertUnwindSafe},

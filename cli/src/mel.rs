@@ -24,6 +24,7 @@ use crate::{
     Outcome,
     settings::wrong,
     terminal::{Terminal, print},
+    words::in_flags,
 };
 
 /// Compute the mel of a recording, say what a mel file is, or list the conventions
@@ -170,7 +171,7 @@ fn info(file: &Path, array: &RawArray, ranking: &Ranking, declared: Option<MelCo
         None => lines.push("convention  undecided; say it with --convention NAME".into()),
     }
     lines.extend(ranking.possible().map(likely));
-    lines.extend(ranking.notes.iter().map(|note| format!("note        {note}")));
+    lines.extend(ranking.notes.iter().map(|note| in_flags(&format!("note        {note}"))));
     lines.join("\n") + "\n"
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use audiodiff::{
-    Error, Fault, Result,
+    Error, Fault, Remedy, Result,
     batch::Models,
     card::Effort,
     families,
@@ -247,6 +247,6 @@ impl FromStr for ShardChoice {
 }
 
 /// A settings error that names the option as it is typed.
-pub fn wrong(option: &str, found: impl Into<String>, remedy: impl Into<String>) -> Error {
+pub fn wrong(option: &str, found: impl Into<String>, remedy: impl Into<Remedy>) -> Error {
     Error::Settings(Fault::new(option, found).remedy(remedy))
 }

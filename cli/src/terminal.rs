@@ -10,6 +10,8 @@ use audiodiff::{
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 use indicatif::MultiProgress;
 
+use crate::words::in_flags;
+
 #[derive(Args, Debug, Clone, Default)]
 pub struct Verbosity {
     /// Say nothing on standard error but errors
@@ -95,7 +97,7 @@ impl Terminal {
             self.bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
         // A closed standard error is no reason to stop rendering.
-        let _ = self.bars.suspend(|| writeln!(io::stderr(), "{}", Printable(text)));
+        let _ = self.bars.suspend(|| writeln!(io::stderr(), "{}", in_flags(&Printable(text).to_string())));
     }
 }
 

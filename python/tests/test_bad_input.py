@@ -113,31 +113,21 @@ def test_classes_are_those_that_python_people_catch():
     assert issubclass(audiodiff.OutputError, FileExistsError)
 
 
-def test_flags_become_keywords():
+def test_settings_become_keywords():
     wanted = {
-        "give --convention hifigan-22k": 'give convention="hifigan-22k"',
-        "name its convention with --convention": "name its convention with convention",
-        "describe its convention in a file and give --convention FILE": "describe its convention in a file and give convention=FILE",
-        "give --layout bands-first or frames-first": 'give layout="bands_first" or frames_first',
-        "leave --layout out": "leave layout out",
-        "give --gain -3": "give gain_db=-3",
-        "say it: --convention riffusion or --convention auffusion-picture":
+        "give `convention` hifigan-22k": 'give convention="hifigan-22k"',
+        "name its convention with `convention`": "name its convention with convention",
+        "describe its convention in a file and give `convention` FILE": "describe its convention in a file and give convention=FILE",
+        "give `layout` bands-first or frames-first": 'give layout="bands_first" or frames_first',
+        "leave `layout` out": "leave layout out",
+        "give `gain` -3": "give gain_db=-3",
+        "say it: `convention` riffusion or `convention` auffusion-picture":
             'say it: convention="riffusion" or convention="auffusion-picture"',
-        "x.wav: is there already; give -y to overwrite it or -n to skip it":
+        "x.wav: is there already; give `overwrite` to overwrite it or `skip` to skip it":
             'x.wav: is there already; give existing="overwrite" or existing="skip"',
+        "`audiodiff doctor` and `validation.share` stay": "`audiodiff doctor` and `validation.share` stay",
     }
     assert {text: in_keywords(text) for text in wanted} == wanted
-
-
-def test_no_message_of_the_library_keeps_a_flag():
-    """Whatever strings lie in its sources, also those that nothing here can bring about."""
-    strings = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
-    for source in (REPOSITORY / "src").rglob("*.rs"):
-        if "cli" in source.parts:
-            continue
-        for text in strings.findall(source.read_text()):
-            translated = in_keywords(text)
-            assert " --" not in translated and not re.search(r"(?:with|give|or) -[a-z]\b", translated), (source, text)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -11,7 +11,7 @@ use cpal::{
 };
 
 use super::player::Feeder;
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Result, Setting};
 
 /// Seconds of sound that a callback fills. Two of these lie in the device: short enough for keys to answer at once, long
 /// enough for a callback to be late by 30 ms on a busy machine.
@@ -153,7 +153,7 @@ fn host_id(name: &str) -> Result<HostId> {
     let found = hosts.iter().find(|id| id.name().eq_ignore_ascii_case(name));
     found.copied().ok_or_else(|| {
         let names: Vec<&str> = hosts.iter().map(|id| id.name()).collect();
-        let fault = Fault::new("--host", format!("there is no host {name:?}"));
+        let fault = Fault::new(Setting::Host, format!("there is no host {name:?}"));
         Error::Settings(fault.expected(names.join(" or ")))
     })
 }
@@ -419,7 +419,7 @@ fn nothing_there() -> Error {
 
 fn refused(name: &str, what: &str, error: &cpal::Error) -> Error {
     let remedy = match error.kind() {
-        ErrorKind::DeviceBusy => "close the program that uses it, or choose another with --output-device",
+        ErrorKind::DeviceBusy => "close the program that uses it, or choose another with `output_device`",
         ErrorKind::PermissionDenied => "add your user to the group that may use sound (audio on Linux)",
         _ => "see `audiodiff devices` for what is there",
     };

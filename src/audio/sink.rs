@@ -13,7 +13,7 @@ use super::{
     limiter::{Limited, Limiter},
     wav::{FileEnds, Quantizer, SampleFormat, StreamHeader, WavMetadata},
 };
-use crate::{Error, Result, whole_file::WholeFile};
+use crate::{Error, Result, Setting, whole_file::WholeFile};
 
 /// Bytes of scratch that stay in memory: 87 s of sound at 24 kHz.
 const SCRATCH_IN_MEMORY: usize = 8 << 20;
@@ -240,7 +240,7 @@ impl StreamReport {
             return Some(warning);
         }
         let advice = match fitting_gain_db.is_finite() {
-            true => format!("; give --gain {fitting_gain_db:.0}"),
+            true => format!("; give {} {fitting_gain_db:.0}", Setting::Gain),
             false => String::new(),
         };
         (clipped > 0).then(|| held(clipped, peak) + &advice)

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Item;
-use crate::{Error, Fault, Result, json_lines::JsonLines, path_text};
+use crate::{Error, Fault, Result, Setting, json_lines::JsonLines, path_text};
 
 /// What an item is made with; the same recipe and the same input give the same samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -145,7 +145,7 @@ impl Manifest {
     /// [`Error::Manifest`] names the line that is no entry; [`Error::Io`] of kind `ResourceBusy` while another run writes.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let mut entries = HashMap::new();
-        let lines = JsonLines::open(path, "--manifest", |entry: Entry| {
+        let lines = JsonLines::open(path, Setting::Manifest, |entry: Entry| {
             entries.insert(entry.output.clone(), entry);
         })?;
         Ok(Self { lines, entries })

@@ -47,7 +47,7 @@ impl Plan {
             && (inputs.found.len() > 1 || inputs.many)
         {
             let fault = Fault::new(path.display(), format!("is one file for {} inputs", inputs.found.len()));
-            return Err(Error::Settings(fault.remedy("name a folder with -o, one that ends in / or is there")));
+            return Err(Error::Settings(fault.remedy("name a folder with `output`, one that ends in / or is there")));
         }
         let mut items: Vec<Item> = Vec::with_capacity(inputs.found.len());
         let mut owners: HashMap<PathBuf, usize> = HashMap::new();

@@ -56,7 +56,7 @@ pub fn resume(
         ([path], None) => Err(Error::Exists(path.clone())),
         ([path], Some(how)) => {
             let fault = Fault::new(path.display(), format!("is there already, but {how}"));
-            Err(Error::Data(fault.remedy("give -y to make it again or -n to leave it")))
+            Err(Error::Data(fault.remedy("give `overwrite` to make it again or `skip` to leave it")))
         }
         ([first, ..], _) => {
             let shown: Vec<String> = in_the_way.iter().take(5).map(|path| path.display().to_string()).collect();
@@ -68,7 +68,9 @@ pub fn resume(
                 0 => found,
                 count => format!("{found}, {count} of them not as they were written"),
             };
-            Err(Error::Data(Fault::new(subject, found).remedy("give -y to overwrite them or -n to skip them")))
+            Err(Error::Data(
+                Fault::new(subject, found).remedy("give `overwrite` to overwrite them or `skip` to skip them"),
+            ))
         }
     }
 }

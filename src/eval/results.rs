@@ -1,7 +1,7 @@
 //! Scores on the disk, so that a run that was stopped goes on where it was.
 
 use super::FileScore;
-use crate::{Error, Fault, Result, json_lines::JsonLines};
+use crate::{Error, Fault, Result, Setting, json_lines::JsonLines};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
@@ -32,7 +32,7 @@ impl Results {
     /// As [`JsonLines::open`].
     pub fn open(path: &Path) -> Result<Self> {
         let mut known = HashMap::new();
-        let lines = JsonLines::open(path, "--results", |line: Line| {
+        let lines = JsonLines::open(path, Setting::Results, |line: Line| {
             known.insert((line.score.file.clone(), line.score.system.clone()), line);
         })?;
         Ok(Self { lines: Some((lines, path.to_owned())), known })

@@ -7,7 +7,7 @@
 
 use super::layers::Span;
 use crate::{
-    Error, Fault, Result,
+    Error, Fault, Remedy, Result, Setting,
     card::{Effort, ModelCard},
     dsp::threads::Threads,
     mel::MelSpectrogram,
@@ -68,7 +68,7 @@ pub struct OnePass<N> {
 pub fn device(options: &RuntimeOptions) -> Result<Device> {
     if options.precision == Precision::Bf16 {
         let fault = Fault::new("precision bf16", "this family's models compute in f32");
-        return Err(Error::Settings(fault.remedy("give --precision f32 or auto")));
+        return Err(Error::Settings(fault.remedy(Remedy::give(Setting::Precision, ["f32", "auto"]))));
     }
     DeviceChoice::resolve(options.device)
 }

@@ -13,7 +13,7 @@ use super::{
     held::Frames,
     survey::{Survey, Surveyor},
 };
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Remedy, Result};
 use std::{fmt, ops::Range};
 
 /// Something odd that a mel may have and still be right.
@@ -131,7 +131,7 @@ pub(super) fn examine(
     if mel.n_mels() != convention.n_mels {
         let expected = format!("{} by the convention {} (its n_mels)", convention.n_mels, convention.name);
         let fault = Fault::new(subject, format!("{} bands", mel.n_mels())).expected(expected);
-        return Err(Error::Mel(fault.remedy("if another program made it, name its convention with --convention")));
+        return Err(Error::Mel(fault.remedy(Remedy::NameConvention)));
     }
     if mel.frames() == 0 {
         return Err(Error::Mel(Fault::new(subject, "holds no frame")));
@@ -413,7 +413,7 @@ impl<'a> Comparison<'a> {
         let found = format!("{hint}, with values from {:.2} to {:.2}", self.min, self.max);
         let expected = format!("{low:.2} to {high:.2}{log} as {} has (its {field})", c.name);
         let fault = Fault::new(&self.subject, found).expected(expected);
-        Error::Convention(fault.remedy("if another program made it, name its convention with --convention"))
+        Error::Convention(fault.remedy(Remedy::NameConvention))
     }
 
     fn findings(&self) -> Vec<Finding> {

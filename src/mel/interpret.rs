@@ -9,7 +9,7 @@ use super::{
     held::HeldMel,
     recognise::{Candidate, Ranking, Recording, recognise_array, rendered_alike},
 };
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Remedy, Result};
 use std::{fmt, sync::Arc};
 
 /// How many candidates an error names.
@@ -59,7 +59,7 @@ pub fn interpret(subject: impl fmt::Display, array: RawArray, said: &Said) -> Re
     if array.is_picture {
         let fault = Fault::new(&subject, "is a picture, which does not say what its greys stand for");
         return Err(Error::Convention(
-            fault.remedy("say it: --convention riffusion or --convention auffusion-picture"),
+            fault.remedy("say it: `convention` riffusion or `convention` auffusion-picture"),
         ));
     }
     let ranking = recognise_array(&array, said.layout, said.recording)?;
@@ -74,7 +74,7 @@ pub fn interpret(subject: impl fmt::Display, array: RawArray, said: &Said) -> Re
         // As frames on standard input are: what a model takes needs no proof, as long as nothing contradicts it.
         (None, Some(own)) => {
             let name = &own.convention.name;
-            let text = format!("taken for {name}, which its numbers fit but do not prove; --convention {name} says so");
+            let text = format!("taken for {name}, which its numbers fit but do not prove; `convention` {name} says so");
             (own, Some(format!("{subject}: {text}")))
         }
         (None, None) => return Err(undecided(&subject, array, &ranking)),
@@ -102,7 +102,7 @@ fn by_statement(subject: &str, array: RawArray, convention: MelConvention, said:
         let fitting = ranking.as_ref().map(fitting).unwrap_or_default();
         Error::Convention(match &fitting[..] {
             [] => fault,
-            fitting => fault.remedy(format!("the numbers fit --convention {}", fitting.join(" or "))),
+            fitting => fault.remedy(format!("the numbers fit `convention` {}", fitting.join(" or "))),
         })
     })
 }
@@ -132,7 +132,7 @@ fn known(
 fn contradicting_declaration(subject: &str, named: &MelConvention, declared: &MelConvention) -> Error {
     let (field, found, wanted) = declared.difference(named).unwrap_or_default();
     let fault = Fault::new(subject, format!("declares the convention {} with {field} {found}", declared.name));
-    let remedy = "leave --convention out: what a file declares of itself is right";
+    let remedy = "leave `convention` out: what a file declares of itself is right";
     Error::Convention(fault.expected(format!("{wanted} as {} has", named.name)).remedy(remedy))
 }
 
@@ -152,29 +152,29 @@ fn undecided(subject: &str, array: RawArray, ranking: &Ranking) -> Error {
         let reasons = ranking.notes.iter().filter(|note| !note.ends_with("rendered alike")).take(2);
         let reasons: String = reasons.map(|note| format!("; {note}")).collect();
         let remedy = format!(
-            "say which it is, for instance --convention {} (audiodiff mel info shows all), or name its recording with \
-             --recording",
+            "say which it is, for instance `convention` {} (audiodiff mel info shows all), or name its recording with \
+             `recording`",
             first.convention.name
         );
         return Error::Convention(fault(found + &reasons).remedy(remedy));
     }
     let Some(nearest) = ranking.candidates.first().cloned() else {
         let found = ranking.notes.first().cloned().unwrap_or_default();
-        return Error::Convention(fault(found).remedy("describe its convention in a file and give --convention FILE"));
+        return Error::Convention(fault(found).remedy(Remedy::DescribeConvention));
     };
     // Numbers of another kind altogether are known by their looks.
     let name = &nearest.convention.name;
     if let Err(error) = known(subject, array, nearest.convention.clone(), Some(nearest.layout), Origin::Assumed) {
         return match error {
             Error::Convention(fault) => Error::Convention(
-                fault.remedy("give --convention with a name of audiodiff mel conventions, or a file that describes it"),
+                fault.remedy("give `convention` with a name of audiodiff mel conventions, or a file that describes it"),
             ),
             other => other,
         };
     }
     let reason = nearest.reasons.first().cloned().unwrap_or_default();
     Error::Convention(fault(format!("no preset can have made it; the nearest is {name}, but {reason}")).remedy(format!(
-        "give --convention {name} if that is right (a network's guess may miss a floor), or a file that describes it"
+        "give `convention` {name} if that is right (a network's guess may miss a floor), or a file that describes it"
     )))
 }
 

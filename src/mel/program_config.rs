@@ -160,7 +160,7 @@ impl Config<'_> {
         Err(Error::Convention(
             fault
                 .expected(format!("those of {}", presets.join(", ")))
-                .remedy("describe the convention in a file with the fields of `audiodiff mel conventions --json`"),
+                .remedy("describe the convention in a file with the fields of `audiodiff mel conventions` with `json`"),
         ))
     }
 
@@ -178,7 +178,7 @@ impl Config<'_> {
             if plain.split('_').any(|word| MEL_WORDS.split_whitespace().any(|mel| mel == word)) {
                 let fault = Fault::new(self.at(key), format!("{value} is not understood, and may change the mel"));
                 return Err(Error::Convention(fault.expected(format!("of the mel no more than {}", taken.join(", "))).remedy(
-                    "take it out if it does not, else describe the convention with the fields of `audiodiff mel conventions --json`",
+                    "take it out if it does not, else describe the convention with the fields of `audiodiff mel conventions` with `json`",
                 )));
             }
             unknown.push(key.as_str());

@@ -774,7 +774,7 @@ fn certain_count(
     if possible == 0 {
         if !candidates.is_empty() {
             notes.push(
-                "no preset can have made these numbers; describe the convention in a file (--convention FILE)".into(),
+                "no preset can have made these numbers; describe the convention in a file (`convention` FILE)".into(),
             );
         }
         return (0, 0);
@@ -799,7 +799,7 @@ fn certain_count(
         }
     }
     if candidates.iter().any(|c| c.layout != head.layout && c.verdict > Verdict::Impossible) {
-        notes.push("both axes have a preset's number of bands; --layout says which is which".into());
+        notes.push("both axes have a preset's number of bands; `layout` says which is which".into());
     }
     let view = &views[&head.layout];
     let certain = twins.len() == possible.len()

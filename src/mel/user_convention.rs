@@ -97,8 +97,9 @@ fn from_fields(mut fields: Map<String, Value>, stem: String, path: &Path) -> Res
     all.extend(fields);
     serde_json::from_value(Value::Object(all)).map_err(|e| {
         Error::Convention(
-            Fault::new(path.display(), e.to_string())
-                .remedy("`audiodiff mel conventions --json` prints complete ones; base = \"PRESET\" fills the rest"),
+            Fault::new(path.display(), e.to_string()).remedy(
+                "`audiodiff mel conventions` with `json` prints complete ones; base = \"PRESET\" fills the rest",
+            ),
         )
     })
 }

@@ -227,7 +227,7 @@ impl ModelCard {
     pub fn with(&self, entry: &str, value: &str) -> crate::Result<Self> {
         let fault = |found: &str| Fault::new(format!("entry `{entry}`"), found);
         let unknown =
-            || crate::Error::Settings(fault("is in no model card").remedy("see audiodiff models show --json"));
+            || crate::Error::Settings(fault("is in no model card").remedy("see audiodiff models show with `json`"));
         let mut card = serde_json::to_value(self).map_err(|_| unknown())?;
         let place = card.pointer_mut(&format!("/{}", entry.replace('.', "/"))).ok_or_else(unknown)?;
         *place = serde_json::from_str(value).unwrap_or_else(|_| value.into());

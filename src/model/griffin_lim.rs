@@ -9,7 +9,7 @@ use super::{
     network::pseudo_inverse,
 };
 use crate::{
-    Error, Fault, Result,
+    Error, Fault, Remedy, Result, Setting,
     card::{self, Channels, Efforts},
     diffusion::{ChunkLayout, Encoded, Grid, Network, SamplerSettings, ladder, rendering},
     dsp::threads::Threads,
@@ -138,22 +138,19 @@ impl Vocoder for GriffinLim {
     /// It has one kind of work only: iterations.
     fn adjusted(&self, effort: &card::Effort, given: &card::Effort) -> Result<card::Effort> {
         let set = SamplerSettings::of_effort(effort, 0)?;
-        for (option, entry, own) in
-            [("--start-iterations", "start_iterations", set.start_iterations), ("--steps", "steps", set.steps)]
-        {
-            if given.get(entry).is_some_and(|given| given != own) {
-                let fault = Fault::new(option, "has no meaning for griffin-lim");
-                return Err(Error::Settings(fault.remedy("give --iterations")));
+        for (setting, own) in [(Setting::StartIterations, set.start_iterations), (Setting::Steps, set.steps)] {
+            if given.get(setting.name()).is_some_and(|given| given != own) {
+                let fault = Fault::new(setting, "has no meaning for griffin-lim");
+                return Err(Error::Settings(fault.remedy(Remedy::Give(Setting::Iterations, vec![]))));
             }
         }
         let (iterations, last) = (given.get("iterations"), given.get("final_iterations"));
         if let (Some(iterations), Some(last)) = (iterations, last)
             && iterations != last
         {
-            let fault = Fault::new("--iterations and --final-iterations", format!("{iterations} and {last}"));
-            return Err(Error::Settings(
-                fault.expected("one number for griffin-lim").remedy("give --iterations alone"),
-            ));
+            let both = format!("{} and {}", Setting::Iterations, Setting::FinalIterations);
+            let fault = Fault::new(both, format!("{iterations} and {last}")).expected("one number for griffin-lim");
+            return Err(Error::Settings(fault.remedy(format!("give {} alone", Setting::Iterations))));
         }
         let final_iterations = last.or(iterations).unwrap_or(set.final_iterations);
         Ok(SamplerSettings { final_iterations, ..set }.validated()?.effort())
@@ -232,9 +229,9 @@ mod tests {
         let refusal = |given: &[(&str, usize)]| {
             vocoder.adjusted(draft, &card::Effort::new(given.iter().copied())).unwrap_err().to_string()
         };
-        assert_eq!(refusal(&[("steps", 2)]), "--steps: has no meaning for griffin-lim; give --iterations");
+        assert_eq!(refusal(&[("steps", 2)]), "`steps`: has no meaning for griffin-lim; give `iterations`");
         let start = refusal(&[("start_iterations", 64)]);
-        assert!(start.starts_with("--start-iterations: has no meaning for griffin-lim"), "{start}");
+        assert!(start.starts_with("`start_iterations`: has no meaning for griffin-lim"), "{start}");
         let two = refusal(&[("iterations", 1), ("final_iterations", 2)]);
         assert!(two.contains("1 and 2, expected one number"), "{two}");
         let many = refusal(&[("iterations", 1001)]);

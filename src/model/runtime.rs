@@ -51,7 +51,7 @@ impl DeviceChoice {
             Self::Cuda(index) => Err(Error::Settings(
                 Fault::new(format!("device cuda:{index}"), format!("this libtorch sees {} CUDA devices", count()))
                     .remedy(
-                        "give --device cpu, or build with a CUDA libtorch (`audiodiff doctor` says which is in use)",
+                        "give `device` cpu, or build with a CUDA libtorch (`audiodiff doctor` says which is in use)",
                     ),
             )),
         }

@@ -21,7 +21,7 @@ pub fn require_finite(values: &[f32], what: &str, vocoder: &dyn Vocoder) -> Resu
     let fault = Fault::new(vocoder.subject(), format!("the model makes {what} that is not finite ({value})"));
     Err(Error::Model(
         fault.expected("finite numbers").remedy(
-            "its weights are damaged or the mel is far too loud; copy the model again, or give another --model",
+            "its weights are damaged or the mel is far too loud; copy the model again, or give another `model`",
         ),
     ))
 }

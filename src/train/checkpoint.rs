@@ -111,7 +111,7 @@ pub fn load(path: &Path) -> Result<(Header, [Tensor; 4])> {
         Error::Model(
             Fault::new(path.display(), found)
                 .expected("a checkpoint of audiodiff train")
-                .remedy("give another --out, or remove the file to start anew"),
+                .remedy("give another `out`, or remove the file to start anew"),
         )
     };
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| fault(format!("cannot be read ({e})")))?;

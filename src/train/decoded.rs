@@ -286,7 +286,7 @@ fn full(path: &Path, error: io::Error) -> Error {
     Error::Data(
         Fault::new(path.display(), format!("cannot write the decoded recordings: {error}"))
             .expected("room for 173 MB an hour of sound")
-            .remedy("make room, or give an --out on another disk"),
+            .remedy("make room, or give an `out` on another disk"),
     )
 }
 

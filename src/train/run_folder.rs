@@ -64,7 +64,7 @@ impl RunFolder {
         match file.try_lock() {
             Err(fs::TryLockError::WouldBlock) => Err(Error::Data(
                 Fault::new(self.0.display(), "another process trains here")
-                    .remedy("wait for it, or give another --out"),
+                    .remedy("wait for it, or give another `out`"),
             )),
             // A file system without locks: as good as it gets.
             _ => Ok(file),
@@ -76,7 +76,7 @@ fn begun_otherwise(path: &Path, found: String, expected: String) -> Error {
     Error::Settings(
         Fault::new(path.display(), found)
             .expected(expected)
-            .remedy("give the same command to go on, or another --out to start anew"),
+            .remedy("give the same command to go on, or another `out` to start anew"),
     )
 }
 
@@ -103,11 +103,11 @@ pub fn check_same(header: &Header, settings: &TrainSettings, card: &ModelCard, p
 pub fn check_origin(header: &Header, origin: &Origin, clips: &Clips, path: &Path) -> Result<()> {
     // Trainings of earlier versions know names and lengths alone, and not what they were begun from.
     if header.data != origin.data && header.data != clips.fingerprint_of_lengths() {
-        let expected = "the same --data and --validation, sample by sample, and the same `validation.share`".into();
+        let expected = "the same `data` and `validation`, sample by sample, and the same `validation.share`".into();
         return Err(begun_otherwise(path, "was made with other recordings".into(), expected));
     }
     if header.init.as_ref().is_some_and(|init| *init != origin.init) {
-        let expected = "the same --init, byte by byte".into();
+        let expected = "the same `init`, byte by byte".into();
         return Err(begun_otherwise(path, "was begun with another model".into(), expected));
     }
     Ok(())

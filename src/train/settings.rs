@@ -197,7 +197,9 @@ impl TrainSettings {
     pub fn read(path: &Path, phase: Option<Phase>, otherwise: Phase, defaults: fn(Phase) -> Self) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io("cannot read the settings", path))?;
         let fault = |error: &dyn std::fmt::Display| {
-            Error::Settings(Fault::new(path.display(), one_line(error)).remedy("see audiodiff train --print-config"))
+            Error::Settings(
+                Fault::new(path.display(), one_line(error)).remedy("see audiodiff train with `print_config`"),
+            )
         };
         let given: toml::Table = text.parse().map_err(|e: toml::de::Error| {
             // Not the line itself, which may be of any length.
@@ -210,7 +212,7 @@ impl TrainSettings {
         {
             return Err(Error::Settings(
                 Fault::new(path.display(), format!("field `phase` is {named}"))
-                    .expected(format!("{wanted}, as --phase says"))
+                    .expected(format!("{wanted}, as `phase` says"))
                     .remedy("leave one of the two out"),
             ));
         }

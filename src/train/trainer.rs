@@ -15,7 +15,7 @@ use super::{
     windows::Windows,
 };
 use crate::{
-    Error, Fault, Result,
+    Error, Fault, Result, Setting,
     dsp::threads::Threads,
     model::{EncoderSize, ModelFile, Precision},
 };
@@ -141,7 +141,7 @@ fn read_clips(
     };
     if train.is_empty() {
         return Err(Error::Data(
-            Fault::new("--data", "nothing is left to train on").remedy("keep --validation apart from --data"),
+            Fault::new(Setting::Data, "nothing is left to train on").remedy("keep `validation` apart from `data`"),
         ));
     }
     let longest_window = train.iter().map(|&i| clips.clips[i].samples).min().unwrap_or(0);

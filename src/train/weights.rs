@@ -220,7 +220,7 @@ impl Weights {
             return Err(Error::Model(
                 Fault::new(path.display(), format!("tensor `{name}` holds {} numbers", vector.numel()))
                     .expected(format!("{}, one for each weight", self.len()))
-                    .remedy("give another --out, or remove the file to start anew"),
+                    .remedy("give another `out`, or remove the file to start anew"),
             ));
         }
         let Vectors { current, average, first_moment, second_moment } = &mut self.vectors;

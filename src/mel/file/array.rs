@@ -2,7 +2,7 @@
 
 use super::{MelFile, ReadOptions, encoding::Encoding, numbers::Numbers, safetensors};
 use crate::{
-    Error, Fault, Result,
+    Error, Fault, Remedy, Result, Setting,
     mel::{DeclaredMel, Layout, MelConvention, MelSpectrogram, held::Frames},
 };
 use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
@@ -248,8 +248,8 @@ pub(in crate::mel) struct FoundAxes {
 
 impl Axes {
     pub fn find(self, shape: &[usize], subject: &str) -> Result<FoundAxes> {
-        let fault = |found: String, expected: String, remedy: &str| {
-            Err(Error::Mel(Fault::new(subject, found).expected(expected).remedy(remedy)))
+        let fault = |found: String, expected: String, remedy: Option<Remedy>| {
+            Err(Error::Mel(Fault { remedy, ..Fault::new(subject, found).expected(expected) }))
         };
         let bands = self.n_mels.map_or("bands".into(), |n| n.to_string());
         let right = format!("[{bands}, frames], [frames, {bands}] or either as a batch of one");
@@ -258,9 +258,9 @@ impl Axes {
             [batch, _, _] => {
                 // Two would be a stereo mel's channels.
                 let found = format!("shape {shape:?} is a batch of {batch}");
-                return fault(found, right, "split it into a file for each: mel[0], mel[1], …");
+                return fault(found, right, Some("split it into a file for each: mel[0], mel[1], …".into()));
             }
-            _ => return fault(format!("shape {shape:?}"), right, ""),
+            _ => return fault(format!("shape {shape:?}"), right, None),
         };
         let by_layout = |layout| if layout == Layout::BandsFirst { (a, b) } else { (b, a) };
         let (layout, note) = match (self.n_mels, self.forced) {
@@ -269,36 +269,40 @@ impl Axes {
                 Some(layout) => (layout, None),
                 None => {
                     let found = format!("shape {shape:?} does not tell bands from frames");
-                    return fault(found, String::new(), "give --layout bands-first or frames-first");
+                    return fault(
+                        found,
+                        String::new(),
+                        Some(Remedy::give(Setting::Layout, ["bands-first", "frames-first"])),
+                    );
                 }
             },
             (Some(n), Some(layout)) if by_layout(layout).0 == n => (layout, None),
             (Some(n), Some(layout)) => {
                 let (found, other) = by_layout(layout);
                 let remedy = match other {
-                    other if other == n => "leave --layout out",
-                    _ => "if another program made it, name its convention with --convention",
+                    other if other == n => Remedy::LeaveOut(Setting::Layout),
+                    _ => Remedy::NameConvention,
                 };
                 let order = if layout == Layout::BandsFirst { "bands first" } else { "frames first" };
-                return fault(format!("shape {shape:?} with {order} has {found} bands"), n.to_string(), remedy);
+                return fault(format!("shape {shape:?} with {order} has {found} bands"), n.to_string(), Some(remedy));
             }
             (Some(n), None) if a == n && b == n => match self.usual {
                 Some(layout) => (layout, None),
                 None => {
                     let note = format!("both axes of {shape:?} have {n} entries; the first is taken for the bands");
-                    (Layout::BandsFirst, Some(note + " (--layout frames-first takes the other)"))
+                    (Layout::BandsFirst, Some(note + " (`layout` frames-first takes the other)"))
                 }
             },
             (Some(n), None) if a == n => (Layout::BandsFirst, None),
             (Some(n), None) if b == n => (Layout::FramesFirst, None),
             (Some(n), None) => {
-                let remedy = "if another program made it, name its convention with --convention";
-                return fault(format!("shape {shape:?} has no axis of {n} bands"), right, remedy);
+                let found = format!("shape {shape:?} has no axis of {n} bands");
+                return fault(found, right, Some(Remedy::NameConvention));
             }
         };
         let (n_mels, frames) = by_layout(layout);
         if n_mels == 0 || frames == 0 {
-            return fault(format!("shape {shape:?} holds no frame"), String::new(), "");
+            return fault(format!("shape {shape:?} holds no frame"), String::new(), None);
         }
         Ok(FoundAxes { layout, n_mels, frames, note })
     }
@@ -436,7 +440,7 @@ pub(super) fn choose<'a>(names: &[&'a str], wanted: Option<&str>, path: &str) ->
         [only] => Ok(only),
         _ => find(safetensors::TENSOR).ok_or_else(|| {
             let found = format!("holds {} arrays, none of them named {}: {}", names.len(), safetensors::TENSOR, list());
-            Error::Mel(Fault::new(path, found).remedy("choose one with --tensor NAME"))
+            Error::Mel(Fault::new(path, found).remedy(format!("choose one with {} NAME", Setting::Tensor)))
         }),
     }
 }
@@ -476,7 +480,7 @@ mod tests {
     fn a_square_is_bands_first_and_says_so() {
         let found = find(&[100, 100], Some(100), None).unwrap();
         assert_eq!(found.layout, Layout::BandsFirst);
-        assert!(found.note.unwrap().contains("--layout"));
+        assert!(found.note.unwrap().contains("`layout`"));
         let forced = find(&[100, 100], Some(100), Some(Layout::FramesFirst)).unwrap();
         assert_eq!((forced.layout, forced.note), (Layout::FramesFirst, None));
         let declared = Axes { n_mels: Some(100), forced: None, usual: Some(Layout::FramesFirst) };
@@ -490,16 +494,16 @@ mod tests {
         assert_eq!(
             message(&[80, 412], None),
             "x.npy: shape [80, 412] has no axis of 100 bands, expected [100, frames], [frames, 100] or either as a batch of \
-             one; if another program made it, name its convention with --convention"
+             one; if another program made it, name its convention with `convention`"
         );
         let batch = message(&[4, 100, 9], None);
         assert!(batch.contains("shape [4, 100, 9] is a batch of 4") && batch.contains("split it"), "{batch}");
         let turned = message(&[9, 100], Some(Layout::BandsFirst));
-        assert!(turned.contains("has 9 bands, expected 100; leave --layout out"), "{turned}");
+        assert!(turned.contains("has 9 bands, expected 100; leave `layout` out"), "{turned}");
         for shape in [&[][..], &[100], &[2, 2, 100, 9], &[100, 0], &[0, 100]] {
             find(shape, Some(100), None).unwrap_err();
         }
-        assert!(find(&[9, 12], None, None).unwrap_err().to_string().contains("give --layout"));
+        assert!(find(&[9, 12], None, None).unwrap_err().to_string().contains("give `layout`"));
     }
 
     #[test]
@@ -576,7 +580,7 @@ mod tests {
         assert_eq!(choose(&["x", "mel"], Some("x"), "f").unwrap(), "x");
         assert_eq!(
             choose(&["x", "y"], None, "f").unwrap_err().to_string(),
-            "f: holds 2 arrays, none of them named mel: x, y; choose one with --tensor NAME"
+            "f: holds 2 arrays, none of them named mel: x, y; choose one with `tensor` NAME"
         );
         assert_eq!(
             choose(&["x", "y"], Some("z"), "f").unwrap_err().to_string(),

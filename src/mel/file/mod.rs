@@ -20,7 +20,7 @@ pub(super) use npy::{Header as NpyHeader, read_header as read_npy_header, read_n
 pub(super) use npz::refuse_decoys;
 
 use super::{DeclaredMel, Layout, MelConvention, MelSpectrogram};
-use crate::{Error, Fault, Result, whole_file::WholeFile};
+use crate::{Error, Fault, Remedy, Result, Setting, whole_file::WholeFile};
 use std::{
     fs::{self, File},
     io::{BufWriter, Seek, SeekFrom, Write},
@@ -138,7 +138,7 @@ fn torch_remedy(path: &str) -> String {
 fn read_npy(mut file: File, length: u64, path: &str, tensor: Option<&str>) -> Result<RawArray> {
     if let Some(tensor) = tensor {
         let found = format!("is an .npy file, whose one array has no name, so not {tensor}");
-        return Err(Error::Mel(Fault::new(path, found).remedy("leave --tensor out")));
+        return Err(Error::Mel(Fault::new(path, found).remedy(Remedy::LeaveOut(Setting::Tensor))));
     }
     let header = npy::read_header(&mut file, path)?;
     let (has, promised) = (length.saturating_sub(header.length), header.size.bytes);

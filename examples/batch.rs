@@ -33,6 +33,7 @@ fn main() -> Result<()> {
         gain: 0.0,
         loudness: None,
         rate: None,
+        extend: false,
     };
     let renderer = FileRenderer { models, settings };
     run(&renderer, &plan.items, 2, &AtomicBool::new(false), |event| {

@@ -34,6 +34,7 @@ fn main() -> Result<()> {
         adapt: true,
         repeat: false,
         keep_sound: false,
+        extend: false,
     };
     let session = Session::start(models, SessionInput::Files(files), settings, feed)?;
     for event in &session.events {

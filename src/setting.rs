@@ -10,6 +10,7 @@ pub enum Setting {
     Convention,
     Data,
     Device,
+    Extend,
     FinalIterations,
     Gain,
     Host,
@@ -39,10 +40,11 @@ pub enum Setting {
 }
 
 impl Setting {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Convention,
         Self::Data,
         Self::Device,
+        Self::Extend,
         Self::FinalIterations,
         Self::Gain,
         Self::Host,
@@ -74,6 +76,7 @@ impl Setting {
             Self::Convention => "convention",
             Self::Data => "data",
             Self::Device => "device",
+            Self::Extend => "extend",
             Self::FinalIterations => "final_iterations",
             Self::Gain => "gain",
             Self::Host => "host",

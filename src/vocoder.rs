@@ -85,6 +85,11 @@ pub trait MelRefiner {
     /// Frames on either side that it looks at.
     fn reach(&self) -> usize;
 
+    /// Whether it has learned what is likely above a mel's highest band.
+    fn extends(&self) -> bool {
+        false
+    }
+
     /// What is to be added to a converted mel, from the rows of a [`Refinement`](crate::mel::refinement::Refinement):
     /// `[T, W]` -> `[T, M]`.
     ///
@@ -112,6 +117,9 @@ pub struct RenderOptions {
     pub chunk: Option<usize>,
     /// Absolute frame that the source begins with. The noise is the one that the frame has in the whole.
     pub start: usize,
+    /// Whether the model goes on above the mel's highest band, up to the rate's end, with what it takes for likely; else there is
+    /// nothing.
+    pub extend: bool,
 }
 
 impl RenderOptions {

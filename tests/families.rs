@@ -126,7 +126,16 @@ fn it_is_played() {
     let playing = PlayerSettings { sample_rate: 24_000, channels: 1, volume: 1.0, cushion_s: 0.0 };
     let (_player, feed, _feeder) = Player::detached(48_000, playing).unwrap();
     let RenderSettings { effort, seed, source, .. } = settings(toy.as_ref());
-    let settings = SessionSettings { effort, seed, chunk: None, source, adapt: true, repeat: false, keep_sound: true };
+    let settings = SessionSettings {
+        effort,
+        seed,
+        chunk: None,
+        source,
+        adapt: true,
+        repeat: false,
+        keep_sound: true,
+        extend: false,
+    };
     let session = Session::start(toy, SessionInput::Files(vec![path]), settings, feed).unwrap();
     let mut heard = vec![];
     while heard.len() < 100 * 256 {

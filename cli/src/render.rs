@@ -15,7 +15,7 @@ use audiodiff::{
     number_range::{GAIN_DB, LOUDNESS_LUFS},
     output,
 };
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
 use crate::{
     Outcome, interrupt,
@@ -75,6 +75,9 @@ pub struct InputFlags {
     /// Two channels of a recording or a mel stay two (keep), or are mixed to one (mono)
     #[arg(long, value_enum, default_value = "keep", env = "AUDIODIFF_CHANNELS")]
     pub channels: ChannelsChoice,
+    /// Go on above the mel's highest band, up to the rate's end, with what the model takes for likely; else there is nothing
+    #[arg(long, env = "AUDIODIFF_EXTEND", value_parser = BoolishValueParser::new())]
+    pub extend: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -379,6 +382,7 @@ impl RenderFlags {
             gain: self.sound.gain.unwrap_or(0.0),
             loudness: self.sound.loudness,
             rate: self.sound.rate,
+            extend: self.input.extend,
         };
         let weights = &vocoder.identity().weights;
         terminal.detail(format_args!("model {weights}, {jobs} jobs of {threads} threads, {settings:?}"));

@@ -322,6 +322,7 @@ fn they_are_played_as_they_are_rendered() {
         adapt: true,
         repeat: false,
         keep_sound: true,
+        extend: false,
     };
     let session = Session::start(vocoder, SessionInput::Files(vec![path]), settings, feed).unwrap();
     let mut heard = vec![];

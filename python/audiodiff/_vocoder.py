@@ -57,6 +57,7 @@ class Vocoder:
         quality: str = "standard",
         effort: Mapping[str, int] | None = None,
         chunk: int | None = None,
+        extend: bool = False,
         rate: int | None = None,
     ) -> Array:
         """The sound of a mel, or of each mel of a batch: float32, full scale at ±1, of the kind that `mel` is.
@@ -82,6 +83,8 @@ class Vocoder:
         :param quality: ``"draft"``, ``"standard"`` or ``"best"``
         :param effort: entries in place of the quality's, such as ``{"steps": 4}``
         :param chunk: mel frames of the model that are rendered at once; the model's own where ``None``
+        :param extend: go on above the mel's highest band, up to the rate's end, with what the model takes for likely; else there is
+            nothing
         :param rate: Hz of the sound, where not that of the convention
         :raises audiodiff.MelError: for what is no mel
         :raises audiodiff.ConventionError: where the numbers contradict the convention, or leave it open
@@ -96,6 +99,7 @@ class Vocoder:
             quality=quality,
             effort=effort,
             chunk=chunk,
+            extend=extend,
             rate=rate,
         )
         _warn(notes)
@@ -113,6 +117,7 @@ class Vocoder:
         quality: str = "standard",
         effort: Mapping[str, int] | None = None,
         chunk: int | None = None,
+        extend: bool = False,
         rate: int | None = None,
     ) -> tuple[Any, int, list[str]]:
         """The sound, its rate in Hz, and what is to be said of it."""
@@ -136,7 +141,7 @@ class Vocoder:
             known,
             _given.text(layout, "layout"),
             _seeds(seed, len(batch)),
-            _given.effort(quality, effort, chunk),
+            _given.effort(quality, effort, chunk, extend),
             _given.optional(rate, _given.rate),
         )
         if stereo:
@@ -153,6 +158,7 @@ class Vocoder:
         quality: str = "standard",
         effort: Mapping[str, int] | None = None,
         chunk: int | None = None,
+        extend: bool = False,
         rate: int | None = None,
     ) -> Iterator[Array]:
         """The sound of a mel that is still being made, chunk by chunk: ``[n]`` each, float32, of the kind that the frames are.
@@ -164,6 +170,8 @@ class Vocoder:
         :param convention: as of a call, but ``"auto"`` is the model's own
         :param chunk: mel frames of the model in a chunk: fewer bring the first sound sooner and cost more; the model's own
             where ``None``
+        :param extend: go on above the mel's highest band, up to the rate's end, with what the model takes for likely; else there is
+            nothing
         """
         known = _given.stated(convention) or self._vocoder.convention()
         n_mels = json.loads(known.json())["n_mels"]
@@ -172,7 +180,7 @@ class Vocoder:
             kind.blocks(_given.iterator(frames, "the frames", "mel frames"), n_mels, _frames_first(_given.text(layout, "layout"))),
             known,
             _given.seed(seed),
-            _given.effort(quality, effort, chunk),
+            _given.effort(quality, effort, chunk, extend),
             _given.optional(rate, _given.rate),
         )
         return _chunks(sound, kind)
@@ -192,6 +200,7 @@ class Vocoder:
         quality: str = "standard",
         effort: Mapping[str, int] | None = None,
         chunk: int | None = None,
+        extend: bool = False,
         channels: str = "keep",
         sample_format: str = "pcm16",
         peaks: str = "limit",
@@ -237,7 +246,7 @@ class Vocoder:
             "rate": _given.optional(rate, _given.rate),
             "jobs": _given.optional(jobs, _given.whole, "jobs", 1, 1024),
         }
-        work = _given.effort(quality, effort, chunk)
+        work = _given.effort(quality, effort, chunk, extend)
         lines, notes = _audiodiff.render_files(self._vocoder, request, _given.stated(convention), work)
         _warn(notes)
         items = [json.loads(line) for line in lines]

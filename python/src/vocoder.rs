@@ -40,6 +40,8 @@ pub struct Effort {
     effort: BTreeMap<String, usize>,
     /// Mel frames of new sound in a chunk.
     chunk: Option<usize>,
+    /// Go on above the mel's highest band.
+    extend: bool,
 }
 
 #[pymethods]
@@ -143,7 +145,7 @@ impl Vocoder {
 }
 
 impl Vocoder {
-    pub fn options(&self, Effort { quality, effort, chunk }: Effort) -> Result<RenderOptions> {
+    pub fn options(&self, Effort { quality, effort, chunk, extend }: Effort) -> Result<RenderOptions> {
         let named = match quality.as_str() {
             "draft" => Quality::Draft,
             "standard" => Quality::Standard,
@@ -153,7 +155,7 @@ impl Vocoder {
         let first = self.models.first();
         let named = first.card().efforts.of(named);
         let effort = first.adjusted(named, &audiodiff::card::Effort(effort))?;
-        Ok(RenderOptions { effort: Some(effort), chunk, ..RenderOptions::default() })
+        Ok(RenderOptions { effort: Some(effort), chunk, extend, ..RenderOptions::default() })
     }
 
     /// The samples, channel after channel.

@@ -41,12 +41,14 @@ pub struct RenderSettings {
     pub loudness: Option<f64>,
     /// Hz; that of the mel's convention where `None`, the model's for recordings.
     pub rate: Option<u32>,
+    /// Whether the model goes on above the mel's highest band.
+    pub extend: bool,
 }
 
 impl RenderSettings {
     pub fn options(&self) -> RenderOptions {
-        let Self { effort, seed, chunk, .. } = self;
-        RenderOptions { effort: Some(effort.clone()), seed: *seed, chunk: *chunk, ..RenderOptions::default() }
+        let Self { effort, seed, chunk, extend, .. } = self;
+        RenderOptions { effort: Some(effort.clone()), seed: *seed, chunk: *chunk, start: 0, extend: *extend }
     }
 
     /// # Errors
@@ -179,7 +181,7 @@ fn stated(convention: Option<&MelConvention>) -> serde_json::Value {
 
 impl RenderItem for FileRenderer {
     fn recipe(&self, item: &Item) -> Result<Recipe> {
-        let RenderSettings { effort, seed, chunk, source, format, peaks, gain, loudness, rate, .. } =
+        let RenderSettings { effort, seed, chunk, source, format, raw: _, peaks, gain, loudness, rate, extend } =
             self.settings_of(item)?;
         // What cannot be opened is said when it is to be rendered.
         let vocoder = self.models.for_input(&item.input, &source).unwrap_or_else(|_| self.models.first().clone());
@@ -198,6 +200,10 @@ impl RenderItem for FileRenderer {
         // Without it, two channels stay two.
         if source.downmix == Downmix::Mono {
             settings["channels"] = "mono".into();
+        }
+        // Without it, nothing is above the mel's highest band.
+        if extend {
+            settings["extend"] = true.into();
         }
         // Without it, peaks are limited.
         match peaks {

@@ -47,6 +47,8 @@ pub struct SessionSettings {
     pub repeat: bool,
     /// Hand every chunk out with its event.
     pub keep_sound: bool,
+    /// Go on above the mel's highest band.
+    pub extend: bool,
 }
 
 /// What is to be played.
@@ -370,9 +372,9 @@ impl Work {
         adapter: &mut Option<Adapter>,
         live: Option<&LiveStatus>,
     ) -> Result<Outcome> {
-        let SessionSettings { effort, seed, chunk, .. } = &self.settings;
+        let SessionSettings { effort, seed, chunk, extend, .. } = &self.settings;
         let effort = adapter.as_ref().map_or(effort, Adapter::effort).clone();
-        let options = RenderOptions { effort: Some(effort), seed: *seed, chunk: *chunk, start: begin };
+        let options = RenderOptions { effort: Some(effort), seed: *seed, chunk: *chunk, start: begin, extend: *extend };
         let sample_rate = convention.rendered_rate();
         let mut renderer = Renderer::new(vocoder.clone(), mel, convention, &options)?.at_rate(sample_rate)?;
         let control = self.control.clone();
@@ -503,9 +505,11 @@ mod tests {
                 adapt: false,
                 repeat: false,
                 keep_sound: true,
+                extend: false,
             };
             let pieces = kept(&vocoder, file, settings);
-            let options = RenderOptions { effort: Some(effort.clone()), seed: 3, chunk: Some(24), start: 0 };
+            let options =
+                RenderOptions { effort: Some(effort.clone()), seed: 3, chunk: Some(24), ..RenderOptions::default() };
             let source = Box::new(WholeMel::new(mel));
             let renderer = Renderer::new(vocoder.clone(), source, convention, &options).unwrap();
             let rendered: Vec<f32> = renderer.flat_map(|sound| sound.unwrap().into_mono()).collect();

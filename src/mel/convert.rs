@@ -30,8 +30,8 @@ const LOW_FALL: f32 = 3.5;
 /// Above the highest band, nats a kHz. The model only has to see no cliff: the projection empties it again.
 const HIGH_FALL: f32 = 0.4;
 
-/// By how much the windows' lengths may differ before the model is made to hear everything slower or faster. At 1.27
-/// (WaveGrad's 54 ms) that gains 0.1 PESQ; at 1.17 it gains 0.07 for 128 bands and loses as much for 80.
+/// By how much shorter than the model's a window may be before the model is made to hear everything faster. Longer windows are
+/// heard as they are: slower, the model would not reach the highest bands.
 const MOST_STRETCHED: f64 = 1.2;
 
 /// What a floored value is taken for, in floors: it lies anywhere below.
@@ -300,7 +300,7 @@ impl Conversion {
 fn clock(from: &MelConvention, to: &MelConvention) -> u32 {
     let same = f64::from(from.sample_rate) * to.win_length as f64 / from.win_length as f64;
     let ratio = same / f64::from(to.sample_rate);
-    if (1.0 / MOST_STRETCHED..MOST_STRETCHED).contains(&ratio) { to.sample_rate } else { same.round() as u32 }
+    if ratio < MOST_STRETCHED { to.sample_rate } else { same.round() as u32 }
 }
 
 /// `from`'s bands over the model's bins at `clock`: each given bin lies between two of the model's and is taken as their

@@ -26,6 +26,9 @@ const BELIEVED: f32 = 0.75;
 /// and a levelled harmonic sounds like noise.
 const SHARPER: (f32, f32) = (0.2, 0.2);
 
+/// What a row knows of a convention beside the density of its bands.
+const KNOWN_BESIDE: usize = 3;
+
 /// The constants of one [`Conversion`].
 pub struct Refinement {
     /// [M + 3]
@@ -36,6 +39,11 @@ pub struct Refinement {
 }
 
 impl Refinement {
+    /// The same where the network may say what lies above the highest given band, too.
+    pub fn extended(self) -> Self {
+        Self { open: self.known.len() - KNOWN_BESIDE, ..self }
+    }
+
     /// Width of a row for a model of `n_mels` bands.
     pub fn width(n_mels: usize) -> usize {
         4 * n_mels + 5

@@ -20,6 +20,9 @@ pub struct ModelCard {
     /// Of the part that knows mels of other conventions, where the model has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refiner: Option<EncoderSize>,
+    /// Whether that has learned what is likely above a mel's highest band.
+    #[serde(default)]
+    pub extends: bool,
     /// The mel that the model takes.
     pub mel: MelConvention,
     pub sampler: SamplerDefaults,
@@ -191,6 +194,7 @@ impl ModelCard {
             encoder: EncoderSize::default(),
             denoiser: DenoiserSize::default(),
             refiner: None,
+            extends: false,
             mel: MelConvention::native(),
             sampler: SamplerDefaults::default(),
             training: Provenance::default(),

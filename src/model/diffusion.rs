@@ -223,6 +223,10 @@ impl MelRefiner for Diffusion {
         self.network.refiner.as_ref().map_or(0, Refiner::reach)
     }
 
+    fn extends(&self) -> bool {
+        self.card.extends
+    }
+
     fn refine(&self, rows: &[f32]) -> Result<Vec<f32>> {
         let _guard = tch::no_grad_guard();
         match (&self.cpu, &self.network.refiner) {

@@ -13,13 +13,13 @@ use super::{
     projected::{Iterations, Projected},
 };
 use crate::{
-    Result,
+    Error, Fault, Remedy, Result, Setting,
     mel::{
         MelConvention, MelSpectrogram,
         convert::{Conversion, mapped},
     },
     source::{MelSource, WholeMel},
-    vocoder::{RenderOptions, Vocoder},
+    vocoder::{MelRefiner, RenderOptions, Vocoder},
 };
 use std::sync::{Arc, Mutex};
 
@@ -39,7 +39,7 @@ pub fn model_mel(
     let conversion = Conversion::new(convention, own)?;
     let frames = conversion.model_frames(mel.frames());
     let source = Box::new(WholeMel::new(mel.clone()));
-    ConvertedSource::new(vocoder, source, conversion, Arc::default()).read(frames)
+    ConvertedSource::new(vocoder, source, conversion, Arc::default(), false).read(frames)
 }
 
 /// `source` gives the stored numbers of `convention`; a chunk counts the model's frames, and the projection takes each as it comes.
@@ -55,11 +55,16 @@ pub fn converted(
 ) -> Result<Projected> {
     let conversion = Conversion::new(convention, &vocoder.card().mel)?;
     let (clock, lead) = (conversion.clock(), conversion.lead());
+    if options.extend && !vocoder.refiner().is_some_and(MelRefiner::extends) {
+        let fault = Fault::new(Setting::Extend, format!("{} has not learned what lies above a mel", vocoder.subject()));
+        return Err(Error::Settings(fault.remedy(Remedy::LeaveOut(Setting::Extend))));
+    }
     let given = Arc::<Mutex<Given>>::default();
-    let source = ConvertedSource::new(vocoder.clone(), source, conversion, given.clone());
+    let source = ConvertedSource::new(vocoder.clone(), source, conversion, given.clone(), options.extend);
     let options = RenderOptions { start: 0, ..options.clone() };
     let rendering = vocoder.clone().render(Box::new(source), &options)?;
     let plan = GivenMelPlan::new(convention, Some(clock), options.seed);
+    let plan = if options.extend { plan.extended() } else { plan };
     let iterations = Iterations::OfEffort(vocoder.projection_iterations(options.effort(vocoder.card())));
     Projected::new(vocoder, rendering, given, plan, (clock, lead), iterations)
 }

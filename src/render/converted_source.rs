@@ -79,17 +79,20 @@ pub struct ConvertedSource {
 }
 
 impl ConvertedSource {
+    /// Whose model goes on above the highest given band where `extend` is set.
     pub fn new(
         vocoder: Arc<dyn Vocoder>,
         source: Box<dyn MelSource>,
         conversion: Conversion,
         given: Arc<Mutex<Given>>,
+        extend: bool,
     ) -> Self {
+        let refinement = Refinement::new(&conversion);
         Self {
             n_mels: vocoder.card().mel.n_mels,
             vocoder,
             source,
-            refinement: Refinement::new(&conversion),
+            refinement: if extend { refinement.extended() } else { refinement },
             conversion,
             given,
             total: None,

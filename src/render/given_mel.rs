@@ -34,6 +34,8 @@ pub struct GivenMelPlan {
     scale: Vec<f64>,
     /// First bin that the model cannot reach and a band covers.
     unheard: Option<usize>,
+    /// First bin above all bands whose magnitudes stay the rendering's; elsewhere bins without a band are emptied.
+    free: Option<usize>,
     noise: SeededNoise,
 }
 
@@ -59,11 +61,18 @@ impl GivenMelPlan {
         Self {
             stft: Stft::with_window(convention.n_fft, convention.win_length, convention.hop),
             unheard: (reach..bins).find(|&f| bands.area()[f] > 0.0),
+            free: None,
             convention: convention.clone(),
             bands,
             scale,
             noise: SeededNoise { seed },
         }
+    }
+
+    /// The same for a rendering that goes on above the bands.
+    pub fn extended(self) -> Self {
+        let free = self.bands.area().iter().rposition(|area| *area > 0.0).map(|last| last + 1);
+        Self { free, ..self }
     }
 
     pub fn convention(&self) -> &MelConvention {
@@ -144,7 +153,7 @@ impl GivenMelPlan {
         let local_start = self.convention.frame_start(first_frame) - start as isize;
         let griffin_lim = FastGriffinLim::new(&self.stft, edge, local_start, bounds.len(), x.len(), MOMENTUM, past);
         let noise = self.noise(first_frame, &bounds);
-        let target = Target { bands: &self.bands, power: self.convention.power as f32, bounds, noise };
+        let target = Target { bands: &self.bands, power: self.convention.power as f32, bounds, noise, free: self.free };
         griffin_lim.run(x, &target, iterations, threads);
     }
 }
@@ -155,6 +164,7 @@ struct Target<'a> {
     /// A frame each.
     bounds: Vec<Bounds>,
     noise: Vec<Vec<Complex32>>,
+    free: Option<usize>,
 }
 
 impl Magnitudes for Target<'_> {
@@ -168,7 +178,7 @@ impl Magnitudes for Target<'_> {
         if let Some(noise) = self.noise.get(i) {
             spectrum.iter_mut().zip(noise).for_each(|(s, z)| *s += z);
         }
-        for (m, s) in magnitude.iter_mut().zip(spectrum) {
+        for (m, s) in magnitude.iter_mut().zip(spectrum.iter()) {
             *m = s.norm() + 1e-6;
         }
         if self.power != 1.0 {
@@ -178,6 +188,9 @@ impl Magnitudes for Target<'_> {
         self.bands.correct(magnitude, |m, b| b.clamp(bounds[m].0, bounds[m].1), scratch);
         if self.power != 1.0 {
             magnitude.iter_mut().for_each(|m| *m = m.powf(1.0 / self.power));
+        }
+        if let Some(free) = self.free {
+            magnitude.iter_mut().zip(spectrum.iter()).skip(free).for_each(|(m, s)| *m = s.norm());
         }
     }
 }

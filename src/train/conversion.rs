@@ -8,7 +8,9 @@ use super::{objective::Objective, windows::uniform};
 use crate::{
     Error, Result,
     dsp::resample::resample,
-    mel::{Framing, MelConvention, MelScale, convert::Conversion, extract, presets, refinement::Refinement},
+    mel::{
+        Framing, MelConvention, MelScale, MelSpectrogram, convert::Conversion, extract, presets, refinement::Refinement,
+    },
     model::Refiner,
 };
 use rand_chacha::ChaCha8Rng;
@@ -28,6 +30,12 @@ const LEAST: f64 = 0.2;
 const LOW: (usize, f32) = (12, 3.0);
 const HIGH: (usize, f32) = (70, 0.5);
 
+/// Weight of an error above the bands that were given, beside one in them: what is there is a guess at best.
+const INVENTED: f32 = 0.5;
+
+/// Bands at the top by whose loudest value, in nats above silence, a recording is known to reach so far.
+const TOP: (usize, f32) = (6, 1.5);
+
 /// Share of the conventions drawn that are presets.
 const PRESETS: f64 = 0.65;
 
@@ -38,8 +46,8 @@ pub struct ConversionPair {
     /// [T, M]: the mel that was converted, and the model's own.
     converted: Vec<f32>,
     wanted: Vec<f32>,
-    /// [M]: 1 for the bands that the network may change, 0 for the others.
-    open: Vec<f32>,
+    /// [M]: 1 for the bands that were given, [`INVENTED`] for those above them, 0 where the recording has nothing there either.
+    weights: Vec<f32>,
 }
 
 impl ConversionPair {
@@ -72,9 +80,17 @@ impl ConversionPair {
             converted.extend(refinement.convert(conversion, j, mels.len(), spectrum, mel, &mut rows));
             wanted.extend(own.frame(j));
         }
-        let open = (0..native.n_mels).map(|m| if m < refinement.open() { 1.0 } else { 0.0 }).collect();
-        Ok(Self { rows, converted, wanted, open })
+        let invented = if reaches_the_top(&own, frames, native) { INVENTED } else { 0.0 };
+        let weights = (0..native.n_mels).map(|m| if m < refinement.open() { 1.0 } else { invented }).collect();
+        Ok(Self { rows, converted, wanted, weights })
     }
+}
+
+/// Whether the first `frames` of `mel` have anything in the highest bands.
+fn reaches_the_top(mel: &MelSpectrogram, frames: usize, native: &MelConvention) -> bool {
+    let (bands, silence) = (mel.n_mels(), native.stored(0, 0.0) as f32);
+    let is_there = |t: usize| mel.frame(t)[bands - TOP.0..].iter().all(|v| *v > silence + TOP.1);
+    (0..frames).any(is_there)
 }
 
 /// From a convention that the model hears at its own rate: those that it hears slower have windows as long as its own then.
@@ -94,9 +110,9 @@ fn convention(random: &mut ChaCha8Rng) -> MelConvention {
     }
     let sample_rate = *pick(random, &[16_000, 16_000, 22_050, 22_050, 24_000, 24_000, 44_100, 48_000]);
     let rate = f64::from(sample_rate);
-    let window_s = between(random, 0.034, 0.052);
+    let window_s = between(random, 0.034, 0.1);
     let win_length = (window_s * rate) as usize / 2 * 2;
-    let hop_s = between(random, 0.0053, 0.0205).min(0.5 * window_s);
+    let hop_s = between(random, 0.0053, 0.021).min(0.5 * window_s);
     let n_fft = if uniform(random) < 0.5 { win_length } else { win_length.next_power_of_two() };
     let f_max = *pick(random, &[7_600.0f64, 7_600.0, 8_000.0, 8_000.0, 11_025.0, 12_000.0, 24_000.0]);
     MelConvention {
@@ -140,7 +156,7 @@ impl Objective {
         let (width, bands) = (Refinement::width(native.n_mels) as i64, native.n_mels as i64);
         let wanted = joined(|pair| &pair.wanted, bands);
         let correction = refiner.forward(&joined(|pair| &pair.rows, width), self.kind());
-        let refined = joined(|pair| &pair.converted, bands) + correction * joined(|pair| &pair.open, bands);
+        let refined = joined(|pair| &pair.converted, bands) + correction;
         let loudest = wanted.amax([1i64, 2].as_slice(), true);
         let loudness = ((&wanted - loudest) * LOUDNESS).exp() + LEAST;
         let of_band = |m: usize| match m {
@@ -150,7 +166,8 @@ impl Objective {
         };
         let weights: Vec<f32> = (0..native.n_mels).map(of_band).collect();
         let error = (refined.clamp_min(native.stored(0, 0.0)) - wanted).abs();
-        (error * loudness * Tensor::from_slice(&weights).to_device(self.device())).mean(Kind::Float)
+        let weights = Tensor::from_slice(&weights).to_device(self.device()) * joined(|pair| &pair.weights, bands);
+        (error * loudness * weights).mean(Kind::Float)
     }
 }
 

@@ -89,5 +89,6 @@ pub fn settings(toy: &dyn Vocoder) -> RenderSettings {
         gain: 0.0,
         loudness: None,
         rate: None,
+        extend: false,
     }
 }

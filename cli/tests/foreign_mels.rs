@@ -492,6 +492,44 @@ fn nothing_is_invented_above_the_highest_frequency() {
     assert!(above < 1e-4 * heard, "{above} above, {heard} below");
 }
 
+#[test]
+fn what_is_extended_is_nearer_to_the_recording_than_silence_and_leaves_the_rest_as_it_is() {
+    for name in ["cosyvoice2-24k", "hifigan-22k"] {
+        let program = with_mel("speech-en.wav", name); // up to 8 kHz of 12, and of 11.025
+        let mel = |output: &str, flags: &[&str]| {
+            let render = ["x.npy", "-o", output, "--convention", name, "--rate", "24000", "--format", "pcm24"];
+            program.render(&[&render, flags].concat()).code(0);
+            let audio = audiodiff::audio::read(program.path(output)).unwrap();
+            mel::extract(&audio.samples, &MelConvention::native()).unwrap()
+        };
+        let (plain, extended) = (mel("plain.wav", &[]), mel("extended.wav", &["--extend"]));
+        let recording = mel_of("speech-en.wav", &MelConvention::native());
+        // Up to 7.4 kHz, and 8.3 to 10.8 kHz.
+        let apart = |a: &MelSpectrogram, b: &MelSpectrogram, bands: std::ops::Range<usize>| {
+            let frames = 0..a.frames().min(b.frames()) - 2;
+            let errors = frames.flat_map(|t| bands.clone().map(move |m| (t, m)));
+            let (sum, count) = errors.fold((0.0, 0), |(sum, count), (t, m)| {
+                (sum + f64::from((a.frame(t)[m] - b.frame(t)[m]).abs()), count + 1)
+            });
+            sum / f64::from(count)
+        };
+        let (above, below) = (87..95, 0..82);
+        let (silent, guessed) = (apart(&plain, &recording, above.clone()), apart(&extended, &recording, above));
+        let changed = apart(&plain, &extended, below);
+        println!("{name}: {silent:.3} and {guessed:.3} nats from the recording above, {changed:.4} changed below");
+        assert!(guessed < 0.4 * silent, "{name}: {guessed} with, {silent} without");
+        assert!(changed < 0.03, "{name}: {changed} nats");
+        let settings = |wav: &str| audiodiff::audio::read_metadata(&program.path(wav)).unwrap().unwrap().settings;
+        assert_eq!(settings("extended.wav")["settings"]["extend"], true, "{:?}", settings("extended.wav"));
+        assert!(settings("plain.wav")["settings"].get("extend").is_none());
+        let without = ["x.npy", "-o", "g.wav", "--convention", name, "--extend", "--model", "griffin-lim"];
+        program
+            .run(&[&["render"], &without[..]].concat())
+            .code(2)
+            .says(&["--extend: griffin-lim", "leave --extend out"]);
+    }
+}
+
 /// Mean distance of two mels below 4 kHz, nats.
 fn distance(a: &[Vec<f32>], b: &MelSpectrogram) -> f64 {
     let frames = a.len().min(b.frames());

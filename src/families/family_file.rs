@@ -28,13 +28,14 @@ struct FileCard {
     mel: MelConvention,
     architecture: Value,
     #[serde(default)]
+    streaming: ChunkLayout,
+    #[serde(default)]
     training: Provenance,
     #[serde(default)]
     licenses: Licenses,
 }
 
-/// The card in `file`, whatever its family is. The efforts are empty and the layout is the usual one: these a family knows by
-/// itself.
+/// The card in `file`, whatever its family is. The efforts are empty: these a family knows by itself.
 ///
 /// # Errors
 /// [`Error::Model`] names the field that is wrong.
@@ -54,10 +55,13 @@ pub fn card(file: &WeightFile) -> Result<ModelCard> {
                 .remedy("get an audiodiff as new as the model"),
         ));
     }
-    let FileCard { family, name, mel, architecture, training, licenses, .. } =
+    let FileCard { family, name, mel, architecture, streaming, training, licenses, .. } =
         FileCard::deserialize(file.card_json()).map_err(bad)?;
     if let Err(error) = mel.validate() {
         return Err(Error::Model(Fault::new(subject, format!("field `mel`: {error}"))));
+    }
+    if let Err(Error::Settings(fault)) = streaming.validated(mel.hop) {
+        return Err(Error::Model(Fault { subject: format!("{subject}: field `streaming`"), ..fault }));
     }
     Ok(ModelCard {
         name,
@@ -65,7 +69,7 @@ pub fn card(file: &WeightFile) -> Result<ModelCard> {
         mel,
         channels: Channels::Mono,
         efforts: Efforts::default(),
-        streaming: ChunkLayout::default(),
+        streaming,
         architecture,
         training,
         licenses,

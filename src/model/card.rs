@@ -26,6 +26,9 @@ pub struct ModelCard {
     /// The mel that the model takes.
     pub mel: MelConvention,
     pub sampler: SamplerDefaults,
+    /// How its mel is cut; in cards that do not say, as all were before there was a choice.
+    #[serde(default)]
+    pub streaming: ChunkLayout,
     pub training: Provenance,
     pub licenses: Licenses,
 }
@@ -197,6 +200,7 @@ impl ModelCard {
             extends: false,
             mel: MelConvention::native(),
             sampler: SamplerDefaults::default(),
+            streaming: ChunkLayout::default(),
             training: Provenance::default(),
             licenses: Licenses::default(),
         }
@@ -212,7 +216,7 @@ impl ModelCard {
             mel: self.mel.clone(),
             channels: card::Channels::Mono,
             efforts: card::Efforts { draft: effort(draft), standard: effort(standard), best: effort(best) },
-            streaming: ChunkLayout::default(),
+            streaming: self.streaming,
             architecture: serde_json::json!({
                 "encoder": self.encoder,
                 "denoiser": self.denoiser,
@@ -335,6 +339,9 @@ impl ModelCard {
                     range.end()
                 )));
             }
+        }
+        if let Err(crate::Error::Settings(fault)) = self.streaming.validated(self.mel.hop) {
+            return Err(Fault { subject: format!("{subject}: field `streaming`"), ..fault });
         }
         let DenoiserSize { n_fft, hop, time_channels, .. } = self.denoiser;
         // Half of them are sines, half cosines.

@@ -203,7 +203,7 @@ fn bad_files_are_said_and_not_scored() {
     let outcome = program.run(&["eval", "mute", "--reference", "ref/part0.wav", "--csv"]).code(1);
     assert_eq!(
         outcome.out().lines().nth(1).unwrap(),
-        "part0,mute,0.6,24000,0,-0.5,0,the rendering is silent,,,,,,,,,,"
+        "part0,mute,0.6,24000,1,,0,-0.5,0,the rendering is silent,,,,,,,,,,"
     );
     program.run(&["eval", "out", "--reference", "nowhere"]).code(1).says(&["nowhere"]);
     write(&program, "other/x_generated.wav", &late);

@@ -70,7 +70,7 @@ impl WholeMel {
     /// Of the channels of a sound, `[n]` each at the convention's rate; of two also mid and side where `mid_side` is wanted.
     ///
     /// # Errors
-    /// Those of [`extract`].
+    /// Those of [`extract()`].
     pub fn of_sound(mut channels: Vec<Vec<f32>>, mid_side: bool, convention: &MelConvention) -> Result<Self> {
         let mid_side = mid_side && channels.len() == 2;
         if mid_side {

@@ -20,8 +20,8 @@ fn pair() -> (Sound, Sound) {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         0.9 * x + 1e-3 * ((state >> 8) as f32 / (1 << 23) as f32 - 1.0)
     });
-    let rendered = Sound { samples: noisy.collect(), sample_rate: recording.sample_rate };
-    (Sound { samples, sample_rate: recording.sample_rate }, rendered)
+    let rendered = Sound::mono(noisy.collect(), recording.sample_rate);
+    (Sound::mono(samples, recording.sample_rate), rendered)
 }
 
 /// With the search for a delay, which every score has; items are seconds of sound.
@@ -29,7 +29,7 @@ fn score(bencher: Bencher, metrics: &[Metric]) {
     let (reference, rendered) = pair();
     let metrics: BTreeSet<Metric> = metrics.iter().copied().collect();
     bencher.counter(ItemsCount::new(5u32)).bench(|| {
-        let prepared = Reference::new("speech", &reference, reference.sample_rate, &metrics).expect("a usual rate");
+        let prepared = Reference::new("speech", &reference, reference.rate, &metrics).expect("a usual rate");
         prepared.score("noisy", &rendered, None).expect("a score")
     });
 }

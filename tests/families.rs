@@ -8,7 +8,7 @@ use audiodiff::{
     batch::{Event, FileRenderer, Inputs, Plan, RenderSettings, Target, run},
     card::Effort,
     dsp::resample::resampled_len,
-    eval::{ModelSystem, Sound as Scored, System as _},
+    eval::{ModelSystem, System as _},
     live::{Event as Played, Session, SessionInput, SessionSettings},
     mel::{MelSpectrogram, presets},
     render::Renderer,
@@ -153,11 +153,11 @@ fn it_is_played() {
 fn it_is_scored() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-synthetic.wav");
     let recording = audiodiff::audio::read(&path).unwrap();
-    let reference = Scored { samples: recording.samples, sample_rate: recording.sample_rate };
+    let reference = Sound::mono(recording.samples, recording.sample_rate);
     let stop = AtomicBool::new(false);
     let mut system = ModelSystem::new(Toy::load(), RenderOptions::default(), &stop);
     assert!(system.identity("").contains("toy-1"));
     let rendering = system.render("speech", &reference).unwrap();
-    let whole = resampled_len(reference.samples.len() as u64, reference.sample_rate, 24_000) as usize;
-    assert!(rendering.sound.samples.len().abs_diff(whole) <= 256 && rendering.compute_s.is_some());
+    let whole = resampled_len(reference.len() as u64, reference.rate, 24_000) as usize;
+    assert!(rendering.sound.len().abs_diff(whole) <= 256 && rendering.compute_s.is_some());
 }

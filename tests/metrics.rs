@@ -5,8 +5,10 @@
 
 mod common;
 
-use audiodiff::{eval, mel};
-use common::{degraded, sample};
+use audiodiff::{eval, mel, sound::Sound};
+use common::{degraded, sample, uniform};
+use eval::Metric;
+use std::{collections::BTreeSet, f64::consts::TAU};
 
 /// `pesq.pesq(16000, resample_poly(x, 2, 3), resample_poly(y, 2, 3), "wb")`, pesq 0.0.4, scipy 1.17.1.
 #[test]
@@ -144,12 +146,11 @@ fn pitch_is_librosas_pyin() {
 /// pyloudnorm 0.2.0, `integrated_loudness` of the one less that of the other.
 #[test]
 fn everything_at_once() {
-    use eval::Metric;
     let metrics = Metric::ALL.into_iter().collect();
     for (clip, loudness) in [("speech-en.wav", -7.615), ("music.wav", -6.770)] {
         let (reference, sample_rate) = sample(clip);
         let late = degraded(&reference, "late");
-        let sound = |samples: &[f32]| eval::Sound { samples: samples.to_vec(), sample_rate };
+        let sound = |samples: &[f32]| eval::Sound::mono(samples.to_vec(), sample_rate);
         let prepared = eval::Reference::new(clip, &sound(&reference), sample_rate, &metrics).unwrap();
         let score = prepared.score("late", &sound(&late), Some(2.0)).unwrap();
         // 1,000 samples, and the filter's own 2.3.
@@ -168,4 +169,166 @@ fn everything_at_once() {
             Some("the rendering is empty")
         );
     }
+}
+
+/// A second at 44.1 kHz: a tone that rises from 100 Hz to 20 kHz, one of 220 Hz, noise at -40 dB.
+fn wide() -> Vec<f32> {
+    let tone = |t: f64| 0.3 * (TAU * (100.0 * t + 10_000.0 * t * t)).sin() + 0.1 * (TAU * 220.0 * t).sin();
+    (0..44_100).zip(uniform()).map(|(i, z)| (tone(f64::from(i) / 44_100.0) + 0.01 * z) as f32).collect()
+}
+
+fn scored(reference: &Sound, rendering: &Sound) -> eval::FileScore {
+    let metrics: BTreeSet<Metric> = Metric::ALL.into_iter().collect();
+    eval::Reference::new("file", reference, reference.rate, &metrics).unwrap().score("system", rendering, None).unwrap()
+}
+
+/// NumPy, in double precision from the definitions: `mel_l1` by bigvgan-44k-128 with centred frames, `mr_mel`, `stft_sc`,
+/// `stft_log`; the same functions give librosa's and auraloss' figures above at 24 kHz.
+#[test]
+fn the_whole_band_is_numpys() {
+    let keys = [Metric::MelL1, Metric::MrMel, Metric::StftSc, Metric::StftLog];
+    let figures = [
+        ("noise", [0.98195, 0.73440, 0.05091, 1.02682]),
+        ("coarse", [0.26852, 0.23819, 0.01400, 0.48985]),
+        ("dull", [0.61743, 0.58512, 0.63777, 1.20509]),
+    ];
+    let reference = Sound::mono(wide(), 44_100);
+    for (recipe, expected) in figures {
+        let score = scored(&reference, &Sound::mono(degraded(&reference.channels[0], recipe), 44_100));
+        assert_eq!((score.sample_rate, score.delay_ms), (44_100, 0.0), "{recipe}");
+        assert_eq!(score.mel_convention.as_deref(), Some("bigvgan-44k-128, centred (44100 Hz, 128 bands)"));
+        for (key, expected) in keys.into_iter().zip(expected) {
+            let value = score.value(key).unwrap();
+            // As at 24 kHz: single precision under a logarithm's floor.
+            assert!((value - expected).abs() < 0.002, "{recipe}: {key:?} is {value}, NumPy says {expected}");
+        }
+    }
+}
+
+/// Nothing of what differs lies below 12 kHz, where the mels of 24 kHz end.
+#[test]
+fn what_lies_above_12_khz_is_heard() {
+    let reference = wide();
+    let squeak = |(i, x): (usize, &f32)| (f64::from(*x) + 0.05 * (TAU * 15_000.0 * i as f64 / 44_100.0).sin()) as f32;
+    let rendering = Sound::mono(reference.iter().enumerate().map(squeak).collect(), 44_100);
+    let reference = Sound::mono(reference, 44_100);
+    let score = scored(&reference, &rendering);
+    for metric in [Metric::MelL1, Metric::MrMel, Metric::StftLog] {
+        assert!(score.value(metric).unwrap() > 0.02, "{metric:?}: {score:?}");
+    }
+    let metrics: BTreeSet<Metric> = [Metric::MelL1].into();
+    let narrow = eval::Reference::new("file", &reference, 24_000, &metrics).unwrap();
+    let narrow = narrow.score("system", &rendering, None).unwrap().value(Metric::MelL1).unwrap();
+    assert!(narrow < 0.02, "{narrow}");
+}
+
+/// Speech on the left, other speech on the right.
+fn stereo() -> Sound {
+    let (speech, rate) = sample("speech-en.wav");
+    let n = speech.len() / 2;
+    Sound { rate, channels: vec![speech[..n].to_vec(), speech[n..2 * n].to_vec()] }
+}
+
+#[test]
+fn each_of_two_channels_is_scored_and_the_mean_is_given() {
+    let reference = stereo();
+    let rendering = Sound {
+        rate: reference.rate,
+        channels: vec![degraded(&reference.channels[0], "noise"), degraded(&reference.channels[1], "coarse")],
+    };
+    let score = scored(&reference, &rendering);
+    assert_eq!((score.channels, score.mixed, score.problem.as_deref()), (2, false, None));
+    let channel = |sound: &Sound, i: usize| Sound::mono(sound.channels[i].clone(), sound.rate);
+    let alone = [0, 1].map(|i| scored(&channel(&reference, i), &channel(&rendering, i)));
+    for metric in [Metric::MelL1, Metric::MrMel, Metric::StftSc, Metric::StftLog, Metric::LoudnessDb] {
+        let mean = (alone[0].value(metric).unwrap() + alone[1].value(metric).unwrap()) / 2.0;
+        assert_eq!(score.value(metric), Some(mean), "{metric:?}");
+        assert!(alone[0].value(metric) != alone[1].value(metric), "{metric:?} would not tell");
+    }
+    let mixed = scored(&reference.clone().of_channels(1), &rendering.clone().of_channels(1));
+    for metric in [Metric::PesqWb, Metric::VuvF1, Metric::F0Cents, Metric::Periodicity] {
+        assert_eq!((score.value(metric), score.value(metric).is_some()), (mixed.value(metric), true), "{metric:?}");
+    }
+}
+
+#[test]
+fn channels_that_are_alike_score_what_one_does() {
+    let (speech, rate) = sample("speech-en.wav");
+    for recipe in ["coarse", "late"] {
+        let pair = [Sound::mono(speech.clone(), rate), Sound::mono(degraded(&speech, recipe), rate)];
+        let [mono, both] = [1, 2].map(|count| {
+            let [reference, rendering] = pair.clone().map(|sound| sound.of_channels(count));
+            scored(&reference, &rendering)
+        });
+        assert_eq!((&mono.values, mono.delay_ms, mono.coverage), (&both.values, both.delay_ms, both.coverage));
+        assert_eq!((mono.channels, both.channels), (1, 2));
+    }
+}
+
+#[test]
+fn one_channel_against_two_is_scored_as_their_mixes() {
+    let both = stereo();
+    let mix = both.clone().of_channels(1);
+    let rendering = Sound::mono(degraded(&mix.channels[0], "coarse"), mix.rate);
+    let wanted = scored(&mix, &rendering);
+    assert_eq!((wanted.channels, wanted.mixed), (1, false));
+    for score in [scored(&both, &rendering), scored(&both, &rendering.clone().of_channels(2).of_channels(1))] {
+        assert_eq!((score.channels, score.mixed), (1, true));
+        assert_eq!(score.values, wanted.values);
+    }
+    let backwards = scored(&mix, &both);
+    assert_eq!((backwards.channels, backwards.mixed, backwards.value(Metric::MelL1)), (1, true, Some(0.0)));
+}
+
+/// As the delay is the whole sound's, a channel that tells nothing, or the other one upside down, does not lose it.
+#[test]
+fn the_delay_is_found_once_for_both_channels() {
+    let (speech, rate) = sample("speech-en.wav");
+    let inverted: Vec<f32> = speech.iter().map(|x| -x).collect();
+    for right in [vec![0.0; speech.len()], inverted] {
+        let reference = Sound { rate, channels: vec![speech.clone(), right] };
+        let late = |plane: &Vec<f32>| [0.0; 500].into_iter().chain(plane.iter().copied()).collect();
+        let rendering = Sound { rate, channels: reference.channels.iter().map(late).collect() };
+        let score = scored(&reference, &rendering);
+        assert!((score.delay_ms - 500.0 / 24.0).abs() < 1e-9, "{score:?}");
+        for metric in [Metric::MrMel, Metric::StftSc, Metric::StftLog, Metric::LoudnessDb] {
+            assert_eq!(score.value(metric), Some(0.0), "{metric:?}");
+        }
+    }
+}
+
+/// Every error is without bounds beside no sound at all: the convergence is that of the channel which has some.
+#[test]
+fn an_empty_channel_does_not_drown_the_other() {
+    let (speech, rate) = sample("speech-en.wav");
+    let hiss: Vec<f32> = uniform().take(speech.len()).map(|z| (0.001 * z) as f32).collect();
+    let coarse = degraded(&speech, "coarse");
+    let alone = scored(&Sound::mono(speech.clone(), rate), &Sound::mono(coarse.clone(), rate));
+    let reference = Sound { rate, channels: vec![speech, vec![0.0; coarse.len()]] };
+    let score = scored(&reference, &Sound { rate, channels: vec![coarse, hiss] });
+    assert_eq!(score.value(Metric::StftSc), alone.value(Metric::StftSc));
+    assert_eq!(score.value(Metric::LoudnessDb), alone.value(Metric::LoudnessDb));
+    // The hiss is heard all the same.
+    assert!(score.value(Metric::StftLog).unwrap() > alone.value(Metric::StftLog).unwrap(), "{score:?}");
+}
+
+#[test]
+fn mel_l1_is_by_the_convention_that_is_asked_for() {
+    let (speech, rate) = sample("speech-en.wav");
+    let (reference, rendering) = (Sound::mono(speech.clone(), rate), Sound::mono(degraded(&speech, "dull"), rate));
+    let metrics: BTreeSet<Metric> = [Metric::MelL1].into();
+    let prepared = eval::Reference::new("file", &reference, rate, &metrics).unwrap();
+    let by = |convention: &mel::MelConvention| prepared.score_by(convention, "system", &rendering, None).unwrap();
+    let default = prepared.score("system", &rendering, None).unwrap();
+    assert_eq!(default.mel_convention.as_deref(), Some("f5-tts (24000 Hz, 100 bands)"));
+    assert!((default.value(Metric::MelL1).unwrap() - 0.74350).abs() < 0.002, "{default:?}");
+    let own = by(mel::presets::named("bigvgan-24k-100").unwrap());
+    assert_eq!(own.mel_convention.as_deref(), Some("bigvgan-24k-100 (24000 Hz, 100 bands)"));
+    assert!(own.value(Metric::MelL1) != default.value(Metric::MelL1));
+    // Another logarithm and scaling of the same bands is the same distance in nats.
+    let native = mel::MelConvention::native();
+    let affine = Some(mel::Affine { scale: -3.0, offset: 1.0, clip: None });
+    let scaled = mel::MelConvention { log: mel::LogBase::Ten, affine, ..native };
+    let (scaled, wanted) = (by(&scaled).value(Metric::MelL1).unwrap(), default.value(Metric::MelL1).unwrap());
+    assert!((scaled - wanted).abs() < 1e-5, "{scaled}, not {wanted}");
 }

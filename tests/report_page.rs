@@ -16,7 +16,7 @@ use browser::Browser;
 /// Four seconds of a tone and its spectrogram.
 fn track(name: &str, hz: f32) -> Track {
     let samples = (0..96_000).map(|i| 0.9 * (TAU * hz * (i % 24_000) as f32 / 24_000.0).sin()).collect();
-    let sound = Sound { samples, sample_rate: 24_000 };
+    let sound = Sound::mono(samples, 24_000);
     let grid = Grid::spectrum(&sound);
     let picture = Picture {
         title: name.into(),

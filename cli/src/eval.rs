@@ -37,6 +37,11 @@ use crate::{
 /// Renderings are folders of other programs' output (RENDERED, --rendered), or made here from the recordings' own mels
 /// (--model; builtin where nothing else is given). Several are compared on the same recordings, with the first as the one
 /// that differences are from. Delays are found and taken out; what is silent, broken or missing is said and not scored.
+///
+/// All is compared over the whole band, at the recording's rate: the lowest rate where rates differ, so that systems stay
+/// comparable, and it is said. Where all have two channels, each is scored and the mean is given, PESQ and pitch of their mix;
+/// otherwise all are mixed to one. mel_l1 is by the mel of the model that is scored, of folders by that of the models beside
+/// them; without a model by f5-tts up to 24 kHz, by bigvgan-44k-128 above.
 #[derive(Args, Debug)]
 pub struct EvalFlags {
     /// Folders of renderings, called like the recordings but for the extension

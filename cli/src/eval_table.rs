@@ -79,7 +79,18 @@ fn aligned(rows: &[Vec<String>]) -> String {
     text
 }
 
-const ABOUT: [&str; 8] = ["file", "system", "seconds", "sample_rate", "delay_ms", "longer_s", "coverage", "problem"];
+const ABOUT: [&str; 10] = [
+    "file",
+    "system",
+    "seconds",
+    "sample_rate",
+    "channels",
+    "mel_convention",
+    "delay_ms",
+    "longer_s",
+    "coverage",
+    "problem",
+];
 
 pub fn csv_head(metrics: &BTreeSet<Metric>) -> String {
     ABOUT.into_iter().chain(metrics.iter().map(|m| m.key())).collect::<Vec<_>>().join(",") + "\n"
@@ -91,6 +102,8 @@ pub fn csv_line(score: &FileScore, metrics: &BTreeSet<Metric>) -> String {
         quoted(&score.system),
         score.seconds.to_string(),
         score.sample_rate.to_string(),
+        score.channels.to_string(),
+        quoted(score.mel_convention.as_deref().unwrap_or_default()),
         score.delay_ms.to_string(),
         score.longer_s.to_string(),
         score.coverage.to_string(),
@@ -148,7 +161,7 @@ mel_l1    +0.0000 [+0.0000, +0.0000] not significant
         let mut score = scores().remove(0);
         score.file = "a, \"b\"".into();
         let metrics = BTreeSet::from([Metric::PesqWb, Metric::MelL1]);
-        assert_eq!(csv_line(&score, &metrics), "\"a, \"\"b\"\"\",old,1.5,0,0,0,0,,,0.125\n");
+        assert_eq!(csv_line(&score, &metrics), "\"a, \"\"b\"\"\",old,1.5,0,1,,0,0,0,,,0.125\n");
         assert!(csv_head(&metrics).ends_with(",problem,pesq_wb,mel_l1\n"));
     }
 }

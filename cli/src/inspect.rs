@@ -34,7 +34,8 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(after_help = "\
 The folder gets index.html (a page that stands alone, with the sound after each step), inspect.json (the numbers), a picture \
-and a sound of each step. A recording is shown beside what is rendered from its mel.")]
+and a sound of each step, over the whole band of the model. A recording is shown beside what is rendered from its mel: of two \
+channels the mix, which the model renders first; of a mel of two channels the left one.")]
 pub struct InspectFlags {
     /// A mel file, a recording, or a model: builtin or the path of a model file
     #[arg(value_name = "INPUT|MODEL")]
@@ -263,7 +264,11 @@ impl Window {
         let recording = match is_recording(&flags.input)? {
             false => None,
             true => {
-                let mut all = audio::read_at(&flags.input, wanted.sample_rate)?.samples;
+                let recording = audio::read_at(&flags.input, wanted.sample_rate)?;
+                if recording.source.channels > 1 {
+                    notes.push(format!("shows the mix of its {} channels", recording.source.channels));
+                }
+                let mut all = recording.samples;
                 all.resize((end - 1) * hop, 0.0);
                 Some(all[first * hop..].to_vec())
             }

@@ -205,7 +205,7 @@ fn bad_files_are_said_and_not_scored() {
     let outcome = program.run(&["eval", "mute", "--reference", "ref/part0.wav", "--csv"]).code(1);
     assert_eq!(
         outcome.out().lines().nth(1).unwrap(),
-        "part0,mute,0.6,24000,0,-0.5,0,the rendering is silent,,,,,,,,,,"
+        "part0,mute,0.6,24000,1,,0,-0.5,0,the rendering is silent,,,,,,,,,,"
     );
     program.run(&["eval", "out", "--reference", "nowhere"]).code(1).says(&["nowhere"]);
     write(&program, "other/x_generated.wav", &late);
@@ -349,4 +349,42 @@ fn look_at(browser: &Browser, page: &Path) {
     assert!(shot.count([125, 124, 120]) > 10_000, "{}", shot.count([125, 124, 120]));
     let pictures = shot.colours(0, 700, 700, 1600);
     assert!(pictures > 150, "{pictures} colours");
+}
+
+/// A WAV of two channels of 32-bit floats at 24 kHz.
+fn stereo(program: &Program, name: &str, left: &[f32], right: &[f32]) {
+    let path = program.path(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let sound = audiodiff::sound::Sound { rate: 24_000, channels: vec![left.to_vec(), right.to_vec()] };
+    fs::write(path, audiodiff::audio::wav::encode(&sound, audiodiff::audio::SampleFormat::Float32)).unwrap();
+}
+
+#[test]
+fn two_channels_are_rendered_and_scored_as_two() {
+    let program = Program::new();
+    let speech = audio::read(sample("speech-en.wav")).unwrap().samples;
+    // A voice in the middle, another on the right.
+    let (middle, side) = (&speech[6_000..20_400], &speech[20_400..34_800]);
+    let right: Vec<f32> = middle.iter().zip(side).map(|(m, s)| 0.6 * m + 0.3 * s).collect();
+    stereo(&program, "ref/a.wav", middle, &right);
+    stereo(&program, "swapped/a.wav", &right, middle);
+    write(&program, "mono/a.wav", &middle.iter().zip(&right).map(|(l, r)| (l + r) / 2.0).collect::<Vec<_>>());
+    let eval = |more: &[&str]| {
+        let common =
+            ["eval", "--reference", "ref", "--metrics", "mel_l1,mr_mel,x_real_time", "--json", "--iterations", "8"];
+        program.run(&[&common[..], more].concat()).code(0)
+    };
+    let rendered = eval(&["--model", "griffin-lim", "swapped"]);
+    let rendered = rendered.says(&["each of the two channels of 1 of 1 files was scored"]);
+    let rendered = rendered.says(&["mel_l1 is by f5-tts (24000 Hz, 100 bands)"]).objects();
+    assert!(rendered.iter().all(|line| line["channels"] == 2 && line["mixed"] == false), "{rendered:?}");
+    let of = |system: &str| rendered.iter().find(|line| line["system"] == system).unwrap();
+    // Left and right in their places come nearer to the recording than each other do.
+    assert!(number(of("griffin-lim"), "mel_l1") < 0.5 * number(of("swapped"), "mel_l1"), "{rendered:?}");
+    // A system of one channel is compared with the mix, and so are those beside it.
+    let mixed = eval(&["mono", "swapped"]).says(&["1 of 1 files were mixed to one channel"]).objects();
+    for line in &mixed {
+        assert_eq!((&line["channels"], &line["mixed"]), (&1.into(), &true.into()), "{line}");
+        assert!(number(line, "mr_mel") < 1e-3, "{line}");
+    }
 }

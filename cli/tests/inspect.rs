@@ -32,7 +32,11 @@ struct Oracle {
 
 impl Oracle {
     fn new(samples: &[f32], gain: f32) -> Self {
-        Self { convention: MelConvention::native(), samples: samples.to_vec(), gain }
+        Self::of(MelConvention::native(), samples, gain)
+    }
+
+    fn of(convention: MelConvention, samples: &[f32], gain: f32) -> Self {
+        Self { convention, samples: samples.to_vec(), gain }
     }
 }
 
@@ -51,7 +55,7 @@ impl Network for Oracle {
     }
 
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Vec<f32>>> {
-        let spectrum = Stft::new(1024, 256).forward(&self.samples);
+        let spectrum = Stft::new(self.convention.n_fft, self.convention.hop).forward(&self.samples);
         let log_magnitude = spectrum.iter().map(|s| s.norm().max(1e-5).ln()).collect();
         Ok(Encoded { condition: Envelope::new(&self.convention, GRID).of(mel), log_magnitude })
     }
@@ -130,6 +134,26 @@ fn an_estimate_that_is_twice_as_loud_is_6_db_off_and_brought_back() {
     assert!(n.projected.mel_error < 0.05, "{}", n.projected.mel_error);
     // One seed has no spread to speak of.
     assert_eq!((n.estimate.spread_db, looked.steps[0].estimate_spread.is_none()), (None, true));
+}
+
+/// At 44.1 kHz, with other transforms and frames further apart: a band's change is that of its own bins.
+#[test]
+fn changes_are_found_in_their_bands_at_every_size() {
+    use std::f64::consts::TAU;
+    let convention = MelConvention::full_band("wide", 44_100, 2048, 512, 128);
+    // Tones at 1 and 16 kHz: all that is heard, and so all that changes.
+    let tone = |i: usize, hz: f64| 0.2 * (TAU * hz * i as f64 / 44_100.0).sin();
+    let samples: Vec<f32> = (0..80 * 512).map(|i| (tone(i, 1000.0) + tone(i, 16_000.0)) as f32).collect();
+    let mel = extract(&samples, &convention).unwrap();
+    let oracle = Oracle::of(convention, &samples, 2.0);
+    let looked = Inspection::run(&oracle, mel, None, SETTINGS, seeds([0]), |_| Ok(())).unwrap();
+    let n = &looked.steps[0].numbers;
+    let nearest = |hz: f64| looked.bands.centres.iter().position(|centre| *centre > hz).unwrap();
+    for hz in [1000.0, 16_000.0] {
+        let change = n.change_db_bands[nearest(hz)].unwrap();
+        assert!((change - 6.02).abs() < 1.0, "{change} dB at {hz} Hz");
+    }
+    assert_eq!(looked.steps[0].estimate.rows, 1025);
 }
 
 #[test]

@@ -108,6 +108,58 @@ fn it_trains_and_is_scored() {
     let scored = ["eval", "--audio", "data/speech-en.wav", "--model", "run/last.safetensors", "--quality", "draft"];
     let scores = program.run(&[&scored[..], &["--json", "--metrics", "mel_l1,mr_mel"]].concat()).code(0);
     let line = &scores.objects()[0];
-    let text = line.to_string();
-    assert!(text.contains("mel_l1") && !text.contains("null,\"mel_l1"), "{text}");
+    assert!(line["mel_l1"].as_f64().is_some_and(|distance| distance > 0.0), "{line}");
+    assert_eq!(line["mel_convention"], "tiny-44k (44100 Hz, 128 bands)");
+}
+
+/// A second of two channels at 44.1 kHz: rising tones up to 20 kHz.
+fn full_band_recording(program: &Program) {
+    let tone = |i: usize, from: f64| {
+        let t = i as f64 / f64::from(RATE);
+        (0.3 * (std::f64::consts::TAU * (from * t + 9_500.0 * t * t)).sin()) as f32
+    };
+    let channels = [100.0, 1000.0].map(|from| (0..RATE as usize).map(|i| tone(i, from)).collect());
+    let sound = audiodiff::sound::Sound { rate: RATE, channels: channels.into() };
+    let bytes = audiodiff::audio::wav::encode(&sound, audiodiff::audio::SampleFormat::Float32);
+    fs::create_dir(program.path("wide")).unwrap();
+    fs::write(program.path("wide/tones.wav"), bytes).unwrap();
+}
+
+#[test]
+fn eval_hears_its_whole_band_and_both_channels() {
+    let program = program();
+    full_band_recording(&program);
+    fs::create_dir(program.path("same")).unwrap();
+    fs::copy(program.path("wide/tones.wav"), program.path("same/tones.wav")).unwrap();
+    let scored = ["eval", "same", "-r", "wide", "--metrics", "cheap", "--json"];
+    let scores = program.run(&[&scored[..], &MODEL].concat()).code(0).says(&["compared at 44100 Hz"]);
+    let scores = scores.says(&["mel_l1 is by tiny-44k (44100 Hz, 128 bands)"]).objects();
+    assert_eq!(scores.len(), 2);
+    for line in &scores {
+        // The folder too is measured by the mel of the model beside it.
+        assert_eq!(line["mel_convention"], "tiny-44k (44100 Hz, 128 bands)");
+        assert_eq!((&line["sample_rate"], &line["channels"]), (&RATE.into(), &2.into()), "{line}");
+        assert_eq!(line["mel_l1"] == 0.0, line["system"] == "same", "{line}");
+    }
+    let alone = program.run(&scored).code(0).says(&["mel_l1 is by bigvgan-44k-128, centred (44100 Hz, 128 bands)"]);
+    assert_eq!(alone.objects()[0]["mr_mel"], 0.0);
+}
+
+#[test]
+fn inspect_shows_its_whole_band() {
+    let program = program();
+    full_band_recording(&program);
+    let inspected = ["inspect", "wide/tones.wav", "-o", "seen", "--seeds", "2", "--json"];
+    let seen = program.run(&[&inspected[..], &MODEL].concat()).code(0).says(&["shows the mix of its 2 channels"]);
+    let numbers = &seen.objects()[0];
+    let bands = |value: &serde_json::Value| value.as_array().unwrap().iter().filter(|band| !band.is_null()).count();
+    assert_eq!(bands(&numbers["bands_hz"]), 128);
+    let regions = numbers["regions"].as_array().unwrap();
+    assert_eq!((&regions[6]["from_hz"], &regions[6]["to_hz"]), (&12_000.0.into(), &22_000.0.into()));
+    let step = &numbers["steps"].as_array().unwrap().last().unwrap();
+    assert_eq!(bands(&step["projected"]["mel_error_bands"]), 128);
+    let (format, samples) = program.wav("seen/recording.wav");
+    // A second and the rest of its last hop of 512.
+    assert_eq!((format.sample_rate, samples.len()), (RATE, 87 * 512));
+    assert!(program.text("seen/index.html").contains("12 to 22 kHz"));
 }

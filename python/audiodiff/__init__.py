@@ -73,10 +73,12 @@ def score(
     """How near a rendering is to the recording that it should be, both ``[n]``; a delay between them is taken out.
 
     :param rate: Hz, of both where `rendering_rate` is ``None``
+    `mel_l1` is by f5-tts up to 24 kHz, above by bigvgan-44k-128, centred.
+
     :param metrics: of ``pesq_wb`` (speech only, 1 to 4.64), ``mel_l1``, ``mr_mel``, ``stft_sc``, ``stft_log``, ``vuv_f1``,
         ``f0_cents``, ``periodicity`` and ``loudness_db``; all of them where empty, which takes seconds for a minute of sound
     :returns: a number for each metric (``None`` where it could not be measured, with the reason in ``problem``), and
-        ``seconds``, ``sample_rate``, ``delay_ms``, ``longer_s``, ``coverage``
+        ``seconds``, ``sample_rate``, ``channels``, ``mixed``, ``mel_convention``, ``delay_ms``, ``longer_s``, ``coverage``
     """
     sounds = [
         _mono(_given.floats(sound, name, AudioError)[0], name)

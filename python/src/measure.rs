@@ -22,7 +22,7 @@ pub fn mel<'py>(
     let wave = sound("the wave", &wave, rate).map_err(exception)?;
     let mel = in_background(py, |_| {
         let convention = &convention.0;
-        extract(&resample(&wave.samples, wave.sample_rate, convention.sample_rate)?, convention)
+        extract(&resample(&wave.channels[0], wave.rate, convention.sample_rate)?, convention)
     })?;
     let n_mels = mel.n_mels();
     Ok((PyArray1::from_vec(py, mel.into_values()), n_mels))
@@ -48,7 +48,7 @@ pub fn score(
         let named = named.collect::<Result<BTreeSet<Metric>>>()?;
         let all = Metric::ALL.into_iter().filter(|metric| *metric != Metric::XRealTime).collect();
         let metrics = if named.is_empty() { all } else { named };
-        let rate = recording.sample_rate.min(rendering.sample_rate);
+        let rate = recording.rate.min(rendering.rate);
         let score = Reference::new("recording", &recording, rate, &metrics)?.score("rendering", &rendering, None)?;
         Ok(serde_json::json!(score).to_string())
     })
@@ -57,7 +57,7 @@ pub fn score(
 fn sound(subject: &str, samples: &PyReadonlyArray1<f32>, sample_rate: u32) -> Result<Sound> {
     let samples: Vec<f32> = samples.as_array().iter().copied().collect();
     match samples.iter().position(|sample| !sample.is_finite()) {
-        None => Ok(Sound { samples, sample_rate }),
+        None => Ok(Sound::mono(samples, sample_rate)),
         Some(i) => {
             let fault = Fault::new(subject, format!("sample {i} is {}", samples[i]));
             Err(Error::Audio(fault.expected("finite numbers")))

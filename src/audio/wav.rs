@@ -7,7 +7,7 @@
 use std::{fs::File, path::Path};
 
 use super::chunks::{ChunkFault, scan};
-use crate::{Error, Fault, Result};
+use crate::{Error, Fault, Result, sound::Sound};
 
 /// How a sample is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -327,11 +327,13 @@ impl FileEnds {
     }
 }
 
-/// A whole mono WAV file in memory, without metadata; samples over full scale are held there.
-pub fn encode(samples: &[f32], format: SampleFormat, sample_rate: u32) -> Vec<u8> {
-    let header = StreamHeader { format, sample_rate, channels: 1, samples: Some(samples.len() as u64) };
+/// A whole WAV file in memory, without metadata; samples over full scale are held there.
+pub fn encode(sound: &Sound, format: SampleFormat) -> Vec<u8> {
+    let channels = sound.channels.len().max(1);
+    let samples = Some(sound.len() as u64);
+    let header = StreamHeader { format, sample_rate: sound.rate, channels: channels as u16, samples };
     let FileEnds { head: mut bytes, tail } = FileEnds::new(header, None);
-    Quantizer::new(format, 0, 1).bytes(samples, &mut bytes);
+    Quantizer::new(format, 0, channels).bytes(&sound.interleaved(), &mut bytes);
     bytes.extend(tail);
     bytes
 }

@@ -12,6 +12,7 @@ use crate::{
     dsp::stft::{Edge, Stft},
     measure::{Meter, explanations},
     mel::{Frames as _, HeldMel, KnownMel, Layout, MelConvention, Said, file, interpret, recognise::Recording},
+    sound::Sound,
     source::{HeldSource, Listener, MelSource, RecordingSource, Spool},
 };
 
@@ -155,7 +156,10 @@ impl Source {
     fn of_recording(path: &Path, downmix: Downmix, wanted: &MelConvention) -> Result<Self> {
         let (samples, rate) = length_of(path)?;
         let heard = Heard::default();
-        let mid_side = downmix == Downmix::Stereo && has_a_middle(path)?;
+        let mid_side = downmix == Downmix::Stereo && {
+            let mut reader = AudioReader::open(path)?.mixed(Downmix::Stereo);
+            has_a_middle(|| reader.next_sound().transpose())?
+        };
         let listener = heard.listener(wanted.sample_rate)?;
         let mel = RecordingSource::open(path, (downmix, mid_side), wanted, listener)?;
         Ok(Self {
@@ -203,18 +207,18 @@ impl Source {
     }
 }
 
-/// Whether mid and side are what a recording of two channels is made of, by its beginning. They are of music that is mixed,
-/// however wide; of two voices, each on a side of its own, they are not.
-fn has_a_middle(path: &Path) -> Result<bool> {
-    let mut reader = AudioReader::open(path)?.mixed(Downmix::Stereo);
-    let most = LOOKED_AT_S * u64::from(reader.source().sample_rate);
+/// Whether mid and side are what a recording of two channels is made of, by its beginning, of which `next` gives piece after
+/// piece. They are of music that is mixed, however wide; of two voices, each on a side of its own, they are not.
+pub(crate) fn has_a_middle(mut next: impl FnMut() -> Result<Option<Sound>>) -> Result<bool> {
+    let (mut looked_at, mut most) = (0, u64::MAX);
     let stft = Stft::new(LOOKED_AT_FFT, LOOKED_AT_FFT / 2);
     let (mut buffers, mut pending, mut powers) = (stft.buffers(), [vec![], vec![]], [vec![], vec![]]);
     let (mut apart, mut all) = (0.0, 0.0);
-    while reader.source().samples < most
-        && let Some(sound) = reader.next_sound().transpose()?
+    while looked_at < most
+        && let Some(sound) = next()?
     {
         let [left, right] = &sound.channels[..] else { return Ok(false) };
+        (looked_at, most) = (looked_at + sound.len() as u64, LOOKED_AT_S * u64::from(sound.rate));
         pending[0].extend_from_slice(left);
         pending[1].extend_from_slice(right);
         while pending[0].len() >= LOOKED_AT_FFT {

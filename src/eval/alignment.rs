@@ -6,7 +6,7 @@
 
 use crate::{
     Result,
-    mel::{LogBase, MelConvention, MelSpectrogram, extract},
+    mel::{MelConvention, MelSpectrogram, extract},
 };
 use realfft::RealFftPlanner;
 
@@ -75,19 +75,8 @@ pub fn in_place(rendered: &[f32], delay: isize, n: usize) -> Vec<f32> {
 /// A rough spectrum whose frames lie close together.
 fn features(audio: &[f32], sample_rate: u32, hop: usize) -> Result<MelSpectrogram> {
     let n_fft = (hop * 4).next_power_of_two().max(64);
-    let convention = MelConvention {
-        name: "alignment".into(),
-        sample_rate,
-        n_fft,
-        win_length: n_fft,
-        hop,
-        n_mels: 20,
-        f_max: f64::from(sample_rate) / 2.0,
-        log: LogBase::Natural,
-        floor: 1e-3,
-        ..MelConvention::native()
-    };
-    extract(audio, &convention)
+    let plain = MelConvention::full_band("alignment", sample_rate, n_fft, hop, 20);
+    extract(audio, &MelConvention { floor: 1e-3, ..plain })
 }
 
 fn spectral_distance(a: &[f32], b: &[f32], sample_rate: u32) -> Result<f64> {

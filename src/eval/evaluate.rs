@@ -1,8 +1,9 @@
 //! Several systems on the same files: rendered one after another, scored side by side on all cores.
 
-use super::{FileScore, Folder, Metric, Reference, Rendering, Sound, System};
-use crate::{Error, Fault, Result, audio, batch::hash_file, dsp::threads::in_parallel};
+use super::{FileScore, Folder, Metric, Reference, Rendering, Sound, System, mel_of_rate, system::read};
+use crate::{Error, Fault, Result, batch::hash_file, dsp::threads::in_parallel, mel::MelConvention};
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicBool, Ordering},
@@ -65,7 +66,7 @@ impl Evaluation<'_> {
         mut on_event: impl FnMut(Event) -> Result<()>,
     ) -> Result<()> {
         let names: Vec<&String> = self.references.files.keys().collect();
-        let systems: Vec<String> = self.systems.iter().map(|(name, _)| name.clone()).collect();
+        let systems = self.judged();
         // Some files for each thread, so that long and short ones even out; memory stays that of a few files.
         for batch in names.chunks(4 * self.threads.max(1)) {
             let mut comparisons = Vec::with_capacity(batch.len());
@@ -100,13 +101,28 @@ impl Evaluation<'_> {
         // A file that cannot be read makes no score that would be kept.
         let recording = self.references.files.get(name).and_then(|path| hash_file(path).ok()).unwrap_or_default();
         let metrics = self.metrics.iter().map(|m| m.key()).collect::<Vec<_>>().join(" ");
-        // What is missing counts as silence since the second way of scoring.
-        let version = concat!(env!("CARGO_PKG_VERSION"), ", 2");
-        for part in [version, recording.as_str(), self.systems[i].1.identity(name).as_str(), metrics.as_str()] {
+        // What is missing counts as silence since the second way of scoring, each channel and a model's own mel since the third.
+        let version = concat!(env!("CARGO_PKG_VERSION"), ", 3");
+        let mel = self.judged().swap_remove(i).mel.map_or_else(String::new, |mel| serde_json::json!(mel).to_string());
+        let identity = self.systems[i].1.identity(name);
+        for part in [version, &recording, &identity, &metrics, &mel] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }
         hasher.finalize().to_hex()[..32].to_string()
+    }
+
+    /// The systems' names and mels. A folder's renderings are measured by the mel of the models beside it, as long as these
+    /// share one: its figures could not be laid beside theirs otherwise.
+    fn judged(&self) -> Vec<Judged> {
+        let own: Vec<Option<&MelConvention>> = self.systems.iter().map(|(_, system)| system.mel()).collect();
+        let first = own.iter().flatten().next().copied();
+        let shared = first.filter(|first| own.iter().flatten().all(|mel| first.difference(mel).is_none()));
+        let judged = |((name, _), own): (&(String, _), &Option<&MelConvention>)| Judged {
+            name: name.clone(),
+            mel: own.or(shared).cloned(),
+        };
+        self.systems.iter().zip(&own).map(judged).collect()
     }
 
     fn rendered(
@@ -115,8 +131,7 @@ impl Evaluation<'_> {
         wanted: &[usize],
         on_event: &mut impl FnMut(Event) -> Result<()>,
     ) -> Result<Comparison> {
-        let reference = audio::read(&self.references.files[name])
-            .map(|recording| Sound { samples: recording.samples, sample_rate: recording.sample_rate });
+        let reference = read(&self.references.files[name]);
         let mut renderings = vec![];
         for &i in wanted {
             let rendering = match &reference {
@@ -131,31 +146,46 @@ impl Evaluation<'_> {
     }
 }
 
+/// A system as its renderings are measured.
+struct Judged {
+    name: String,
+    /// What `mel_l1` is by; [`mel_of_rate`] where it is none.
+    mel: Option<MelConvention>,
+}
+
 impl Comparison {
-    fn scored(&self, systems: &[String], metrics: &BTreeSet<Metric>) -> Vec<FileScore> {
+    fn scored(&self, systems: &[Judged], metrics: &BTreeSet<Metric>) -> Vec<FileScore> {
         let unscored =
-            |i: usize, problem: &Error| FileScore::unscored(&self.name, &systems[i], metrics, problem.to_string());
+            |i: usize, problem: &Error| FileScore::unscored(&self.name, &systems[i].name, metrics, problem.to_string());
         let sound = match &self.reference {
             Ok(sound) => sound,
             Err(error) => return self.renderings.iter().map(|(i, _)| unscored(*i, error)).collect(),
         };
-        // One rate for all systems, or their figures could not be compared.
-        let rates =
-            self.renderings.iter().filter_map(|(_, rendering)| Some(rendering.as_ref().ok()?.sound.sample_rate));
-        let rate = rates.fold(sound.sample_rate, u32::min);
-        let reference = match guarded(|| Reference::new(&self.name, sound, rate, metrics)) {
+        // One rate and as many channels for all systems, or their figures could not be compared.
+        let rendered = || self.renderings.iter().filter_map(|(_, rendering)| Some(&rendering.as_ref().ok()?.sound));
+        let rate = rendered().fold(sound.rate, |rate, sound| rate.min(sound.rate));
+        let channels = rendered().filter(|sound| !sound.is_empty()).map(|sound| sound.channels.len());
+        let channels = channels.fold(sound.channels.len(), usize::min);
+        let compared = match channels {
+            1 if sound.channels.len() > 1 => Cow::Owned(sound.clone().of_channels(1)),
+            _ => Cow::Borrowed(sound),
+        };
+        let reference = match guarded(|| Reference::new(&self.name, &compared, rate, metrics)) {
             Ok(reference) => reference,
             Err(error) => return self.renderings.iter().map(|(i, _)| unscored(*i, &error)).collect(),
         };
         let score = |(i, rendering): &(usize, Result<Rendering>)| {
             let problem = match rendering {
-                Ok(r) => match guarded(|| reference.score(&systems[*i], &r.sound, r.compute_s)) {
-                    Ok(score) => return score,
+                Ok(r) => match guarded(|| {
+                    let mel = systems[*i].mel.clone().map_or_else(|| mel_of_rate(rate), Ok)?;
+                    reference.score_by(&mel, &systems[*i].name, &r.sound, r.compute_s)
+                }) {
+                    Ok(score) => return FileScore { mixed: score.mixed || sound.channels.len() > channels, ..score },
                     Err(error) => unscored(*i, &error),
                 },
                 Err(error) => unscored(*i, error),
             };
-            FileScore { seconds: sound.seconds(), sample_rate: rate, ..problem }
+            FileScore { seconds: sound.seconds(), sample_rate: rate, channels, ..problem }
         };
         self.renderings.iter().map(score).collect()
     }

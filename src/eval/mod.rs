@@ -19,11 +19,12 @@ mod stft_distance;
 mod summary;
 mod system;
 
+pub use crate::sound::Sound;
 pub use evaluate::{Comparison, Evaluation, Event};
-pub use mel_distance::{mel_l1, multi_resolution_mel};
+pub use mel_distance::{mel_in_nats, mel_l1, mel_of_rate, multi_resolution_mel};
 pub use pesq_wb::pesq_wb;
 pub use results::Results;
-pub use score::{Better, FileScore, Metric, Reference, Sound};
+pub use score::{Better, FileScore, Metric, Reference};
 pub use stft_distance::{StftDistance, stft_distance};
 pub use summary::{Summary, SystemSummary};
 pub(crate) use system::name_below;

@@ -11,8 +11,8 @@ use crate::{
     Error, Result,
     dsp::stft::Stft,
     mel::{
-        MelScale, MelSpectrogram,
-        filterbank::{to_hz, to_mel},
+        MelConvention, MelScale, MelSpectrogram,
+        filterbank::{edge_hz, to_hz, to_mel},
     },
 };
 use base64::Engine as _;
@@ -33,6 +33,8 @@ pub enum FrequencyScale {
     Linear,
     /// HTK's mel.
     Mel,
+    /// Slaney's, of grids whose bands lie so.
+    SlaneyMel,
 }
 
 impl FrequencyScale {
@@ -40,6 +42,7 @@ impl FrequencyScale {
         match self {
             Self::Linear => hz,
             Self::Mel => to_mel(MelScale::Htk, hz),
+            Self::SlaneyMel => to_mel(MelScale::Slaney, hz),
         }
     }
 
@@ -47,6 +50,7 @@ impl FrequencyScale {
         match self {
             Self::Linear => position,
             Self::Mel => to_hz(MelScale::Htk, position),
+            Self::SlaneyMel => to_hz(MelScale::Slaney, position),
         }
     }
 }
@@ -66,34 +70,61 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// The linear spectrum of a sound, in dB relative to a full-scale sine: 1024 points every 256 samples.
+    /// The linear spectrum of a sound, in dB relative to a full-scale sine: 1024 points every 256 samples. Of two channels
+    /// the mean magnitude.
     pub fn spectrum(sound: &Sound) -> Self {
-        let stft = Stft::new(1024, 256);
+        Self::spectrum_of(sound, 1024, 256)
+    }
+
+    /// The same by transforms of `n_fft` points every `hop` samples.
+    pub fn spectrum_of(sound: &Sound, n_fft: usize, hop: usize) -> Self {
+        let stft = Stft::new(n_fft, hop);
         // A sine of amplitude 1 comes to n_fft / 4 under a Hann window.
         let full = stft.n_fft() as f32 / 4.0;
-        let values: Vec<f32> =
-            stft.forward(&sound.samples).iter().map(|s| 20.0 * (s.norm() / full).max(1e-10).log10()).collect();
-        let rate = f64::from(sound.sample_rate);
+        let mut magnitudes: Vec<f32> = vec![];
+        for samples in &sound.channels {
+            let spectrum = stft.forward(samples);
+            magnitudes.resize(spectrum.len(), 0.0);
+            magnitudes.iter_mut().zip(&spectrum).for_each(|(sum, s)| *sum += s.norm());
+        }
+        let channels = sound.channels.len() as f32;
+        let level = |sum: f32| 20.0 * (sum / channels / full).max(1e-10).log10();
+        let values: Vec<f32> = magnitudes.into_iter().map(level).collect();
+        let rate = f64::from(sound.rate);
         let frames = values.len() / stft.bins();
         Self {
             values,
             rows: stft.bins(),
-            seconds: [0.0, (frames.max(1) - 1) as f64 * 256.0 / rate],
+            seconds: [0.0, (frames.max(1) - 1) as f64 * hop as f64 / rate],
             hz: [0.0, rate / 2.0],
             scale: FrequencyScale::Linear,
         }
     }
 
-    /// A mel in natural logarithms of magnitudes, native but for its range: dB, 0 is a magnitude of 1. Bands reach from 0
-    /// to `top_hz`, frames are `hop_s` apart.
-    pub fn mel(mel: &MelSpectrogram, top_hz: f64, hop_s: f64) -> Self {
-        let edge = to_mel(MelScale::Htk, top_hz) / (mel.n_mels() + 1) as f64;
+    /// A mel of `convention`, in dB: 0 is a magnitude of 1 under a triangle whose peak is 1. Triangles of equal area are
+    /// brought to that height, or the wide ones at the top would look empty.
+    pub fn mel(mel: &MelSpectrogram, convention: &MelConvention) -> Self {
+        let bands = mel.n_mels();
+        let height = |m: usize| match convention.area_norm {
+            true => (edge_hz(convention, m + 2) - edge_hz(convention, m)) / 2.0,
+            false => 1.0,
+        };
+        let heights: Vec<f64> = (0..bands).map(height).collect();
+        let level = |(i, v): (usize, &f32)| {
+            let magnitude =
+                (convention.linear(i % bands, f64::from(*v)) * heights[i % bands]).powf(1.0 / convention.power);
+            (20.0 * magnitude.max(1e-10).log10()) as f32
+        };
+        let hop_s = convention.hop as f64 / f64::from(convention.sample_rate);
         Self {
-            values: mel.values().iter().map(|v| v * NEPER_DB).collect(),
-            rows: mel.n_mels(),
+            values: mel.values().iter().enumerate().map(level).collect(),
+            rows: bands,
             seconds: [0.0, mel.frames().saturating_sub(1) as f64 * hop_s],
-            hz: [to_hz(MelScale::Htk, edge), to_hz(MelScale::Htk, edge * mel.n_mels() as f64)],
-            scale: FrequencyScale::Mel,
+            hz: [edge_hz(convention, 1), edge_hz(convention, bands)],
+            scale: match convention.scale {
+                MelScale::Slaney => FrequencyScale::SlaneyMel,
+                MelScale::Htk | MelScale::HtkMelTriangles => FrequencyScale::Mel,
+            },
         }
     }
 
@@ -249,7 +280,7 @@ impl Picture<'_> {
     fn draw_frame<B: DrawingBackend>(&self, root: &DrawingArea<B, Shift>) -> Result<PlotArea> {
         let top = self.grid.hz[1].max(1.0);
         // Half a band above the last one's centre.
-        let top = if self.grid.scale == FrequencyScale::Mel { top * 1.02 } else { top };
+        let top = if self.grid.scale == FrequencyScale::Linear { top } else { top * 1.02 };
         root.fill(&WHITE).map_err(cannot_draw)?;
         let (main, bar) = root.split_horizontally(self.size.0 as i32 - 78);
         let seconds = self.seconds.max(1e-3);
@@ -329,7 +360,9 @@ impl Picture<'_> {
     /// Positions of round frequencies on the axis.
     fn frequency_ticks(&self, top: f64) -> Vec<f64> {
         let hz: Vec<f64> = match self.axis {
-            FrequencyScale::Mel => [0.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0].to_vec(),
+            FrequencyScale::Mel | FrequencyScale::SlaneyMel => {
+                [0.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0].to_vec()
+            }
             FrequencyScale::Linear => {
                 let step =
                     [1000.0, 2000.0, 4000.0, 8000.0].into_iter().find(|step| top / step <= 7.0).unwrap_or(16_000.0);
@@ -388,7 +421,7 @@ mod tests {
     fn tone(hz: f64) -> Sound {
         let samples =
             (0..24_000).map(|i| (std::f64::consts::TAU * hz * f64::from(i) / 24_000.0).sin() as f32).collect();
-        Sound { samples, sample_rate: 24_000 }
+        Sound::mono(samples, 24_000)
     }
 
     #[test]
@@ -399,6 +432,36 @@ mod tests {
         assert!(grid.at(0.4..0.41, 6000.0).unwrap() < -90.0);
         assert_eq!(grid.at(2.0..2.1, 3000.0), None);
         assert_eq!(grid.less(&grid).top(), 0.0);
+    }
+
+    #[test]
+    fn two_channels_show_their_mean_magnitude() {
+        let one = tone(3000.0);
+        let both =
+            |right: Vec<f32>| Grid::spectrum(&Sound { rate: 24_000, channels: vec![one.channels[0].clone(), right] });
+        assert_eq!(both(one.channels[0].clone()), Grid::spectrum(&one));
+        // Upside down they would cancel in a mix.
+        let inverted: Vec<f32> = one.channels[0].iter().map(|x| -x).collect();
+        assert_eq!(both(inverted), Grid::spectrum(&one));
+        let beside = both(vec![0.0; 24_000]);
+        assert!((beside.values[40 * 513 + 128] + 6.02).abs() < 0.01, "{}", beside.values[40 * 513 + 128]);
+    }
+
+    #[test]
+    fn a_tone_has_its_level_and_place_in_every_mel() {
+        let sound: Vec<f32> =
+            (0..44_100).map(|i| (std::f64::consts::TAU * 15_000.0 * f64::from(i) / 44_100.0).sin() as f32).collect();
+        for (scale, area_norm) in [(MelScale::Slaney, true), (MelScale::Slaney, false), (MelScale::Htk, true)] {
+            let plain = MelConvention::full_band("wide", 44_100, 2048, 512, 128);
+            let convention = MelConvention { scale, area_norm, ..plain };
+            let grid = Grid::mel(&crate::mel::extract(&sound, &convention).unwrap(), &convention);
+            let moment = 0.4..0.5;
+            let at = |hz: f64| grid.at(moment.clone(), hz).unwrap();
+            // The sum of the Hann window's main lobe, n_fft / 4 (1/2 + 1 + 1/2), half of it where the tone lies between two bands.
+            let full = 20.0 * (2048f32 / 4.0 * 2.0).log10();
+            assert!((-6.5..=0.5).contains(&(at(15_000.0) - full)), "{scale:?}: {} of {full}", at(15_000.0));
+            assert!(at(12_000.0) < at(15_000.0) - 60.0 && at(18_500.0) < at(15_000.0) - 60.0, "{scale:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! metrics use the filter of `scipy.signal.resample_poly` (a Kaiser-windowed sinc of 20 max(up, down) + 1 taps, beta 5,
 //! zeros beyond the ends), and their figures can be laid beside the Python ones.
 
-use crate::dsp::kaiser::kaiser;
+use crate::{dsp::kaiser::kaiser, sound::Sound};
 use std::f64::consts::PI;
 
 /// `audio` at `from` Hz brought to `to` Hz: `[n]` -> [ceil(n to / from)]. Without delay: output sample k lies at input
@@ -34,6 +34,11 @@ pub fn resample(audio: &[f32], from: u32, to: u32) -> Vec<f32> {
                 .sum::<f64>() as f32
         })
         .collect()
+}
+
+/// Each channel of `sound` brought to `rate` Hz by [`resample`].
+pub fn resample_sound(sound: &Sound, rate: u32) -> Sound {
+    Sound { rate, channels: sound.channels.iter().map(|samples| resample(samples, sound.rate, rate)).collect() }
 }
 
 /// A windowed sinc that cuts at the lower of the two Nyquist frequencies, on the grid of both rates' common multiple.

@@ -5,7 +5,7 @@ use super::{
     statistics::{Difference, Interval, bootstrap, paired_difference},
 };
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The seed of the bootstrap: the same scores give the same intervals.
 const SEED: u64 = 0;
@@ -36,7 +36,7 @@ pub struct SystemSummary {
     /// Over the files that have the metric; absent where none has.
     pub means: BTreeMap<Metric, Interval>,
     /// This system less the first one, over the files that both have. Of the loudness, how far it is off counts, whichever
-    /// way. Absent for the first system.
+    /// way. Pairs that were not measured alike ([`FileScore::is_comparable`]) are left out. Absent for the first system.
     pub differences: BTreeMap<Metric, Difference>,
     /// What was taken out or brought together before the comparison, in sentences.
     pub notes: Vec<String>,
@@ -95,8 +95,8 @@ impl SystemSummary {
                 _ => value,
             };
             let pair = |score: &&FileScore| {
-                let other = by_file.get(score.file.as_str())?.value(metric)?;
-                Some((worth(score.value(metric)?), worth(other)))
+                let other = by_file.get(score.file.as_str()).filter(|other| score.is_comparable(other, metric))?;
+                Some((worth(score.value(metric)?), worth(other.value(metric)?)))
             };
             paired_difference(&scores.iter().filter_map(pair).collect::<Vec<_>>(), SEED)
         };
@@ -139,6 +139,8 @@ fn notes(scores: &[&FileScore]) -> Vec<String> {
         let rates: Vec<String> = rates.iter().map(u32::to_string).collect();
         notes.push(format!("compared at {} Hz, for each file the lowest rate concerned", rates.join(", ")));
     }
+    notes.extend(note_of_channels(&scored));
+    notes.extend(note_of_mels(&scored));
     let lengths: Vec<f64> = scored.iter().map(|s| s.longer_s).filter(|s| s.abs() >= NOTABLE_LENGTH_S).collect();
     if !lengths.is_empty() {
         let (low, high) = ends(&lengths);
@@ -163,6 +165,29 @@ fn notes(scores: &[&FileScore]) -> Vec<String> {
     notes
 }
 
+fn note_of_channels(scored: &[&FileScore]) -> Vec<String> {
+    let count = |wanted: fn(&FileScore) -> bool| scored.iter().filter(|score| wanted(score)).count();
+    let (both, mixed, of) = (count(|score| score.channels == 2), count(|score| score.mixed), scored.len());
+    let mut notes = vec![];
+    if both > 0 {
+        notes.push(format!(
+            "each of the two channels of {both} of {of} files was scored and the mean is given; PESQ and pitch are of their mix"
+        ));
+    }
+    if mixed > 0 {
+        notes.push(format!(
+            "{mixed} of {of} files were mixed to one channel, as not everything that is compared has two"
+        ));
+    }
+    notes
+}
+
+fn note_of_mels(scored: &[&FileScore]) -> Option<String> {
+    let mels: BTreeSet<&str> = scored.iter().filter_map(|score| score.mel_convention.as_deref()).collect();
+    let mels: Vec<&str> = mels.into_iter().collect();
+    (!mels.is_empty()).then(|| format!("mel_l1 is by {}", mels.join(" or ")))
+}
+
 fn ends(values: &[f64]) -> (f64, f64) {
     values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
 }
@@ -170,7 +195,6 @@ fn ends(values: &[f64]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     /// `n` scores whose files differ much and whose systems differ by `by`.
     fn scores(system: &str, n: usize, metric: Metric, value: impl Fn(usize) -> f64) -> Vec<FileScore> {
@@ -221,6 +245,37 @@ mod tests {
         assert_eq!(notes[2], "1 of 3 files are not as long as the recording (-0.50 to -0.50 s)");
         let partial = "1 of 3 files lack a part of the recording, which counts as silence: 91.7 % are covered in the mean, 75.0 % of file 2";
         assert_eq!(notes[3..], [partial]);
+    }
+
+    #[test]
+    fn what_was_not_measured_alike_has_no_difference() {
+        let systems = ["a".to_string(), "b".to_string()];
+        for metric in [Metric::MelL1, Metric::MrMel, Metric::PesqWb] {
+            let difference = |change: fn(&mut FileScore)| {
+                let mut all = scores("a", 8, metric, |i| i as f64);
+                let mut others = scores("b", 8, metric, |i| i as f64 + 1.0);
+                others.iter_mut().for_each(change);
+                all.extend(others);
+                Summary::new(&systems, &all).systems[1].differences.get(&metric).map(|d| d.interval.n)
+            };
+            let expect = |is_there: bool| is_there.then_some(8);
+            assert_eq!(difference(|_| ()), Some(8));
+            assert_eq!(difference(|score| score.sample_rate = 16_000), expect(metric != Metric::MrMel), "{metric:?}");
+            assert_eq!(difference(|score| score.channels = 2), expect(metric == Metric::PesqWb), "{metric:?}");
+            let other_mel = difference(|score| score.mel_convention = Some("another".into()));
+            assert_eq!(other_mel, expect(metric != Metric::MelL1), "{metric:?}");
+        }
+    }
+
+    #[test]
+    fn channels_and_mels_are_said() {
+        let mut all = scores("a", 3, Metric::MelL1, |_| 0.1);
+        (all[0].channels, all[1].mixed) = (2, true);
+        all[2].mel_convention = Some("f5-tts (24000 Hz, 100 bands)".into());
+        let notes = &Summary::new(&["a".into()], &all).systems[0].notes;
+        assert!(notes[1].starts_with("each of the two channels of 1 of 3 files was scored"), "{notes:?}");
+        assert!(notes[2].starts_with("1 of 3 files were mixed to one channel"), "{notes:?}");
+        assert_eq!(notes[3], "mel_l1 is by f5-tts (24000 Hz, 100 bands)");
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 use super::Sound;
 use crate::{
-    Error, Fault, Result, audio,
-    batch::{Inputs, hash_file},
-    mel, path_text,
+    Error, Fault, Result,
+    audio::{AudioReader, Downmix, resample},
+    batch::{Inputs, has_a_middle, hash_file},
+    card::Channels,
+    mel::MelConvention,
+    path_text,
     render::Renderer,
     source::WholeMel,
     vocoder::{Identity, RenderOptions, Vocoder},
@@ -95,6 +98,18 @@ pub trait System {
     fn identity(&self, _name: &str) -> String {
         String::new()
     }
+
+    /// The mel that it renders from, where it is a model.
+    fn mel(&self) -> Option<&MelConvention> {
+        None
+    }
+}
+
+/// A recording of one channel or two; more are mixed to one.
+pub(super) fn read(path: &Path) -> Result<Sound> {
+    let reader = AudioReader::open(path)?.mixed(Downmix::Stereo);
+    let rate = reader.source().sample_rate;
+    Ok(reader.into_sound(rate)?.0)
 }
 
 /// What another program rendered.
@@ -104,11 +119,7 @@ impl System for RenderedFolder {
     fn render(&mut self, name: &str, _: &Sound) -> Result<Rendering> {
         let missing = || Error::Data(Fault::new(name, "was not rendered"));
         let path = self.0.files.get(name).ok_or_else(missing)?;
-        let recording = audio::read(path)?;
-        Ok(Rendering {
-            sound: Sound { samples: recording.samples, sample_rate: recording.sample_rate },
-            compute_s: None,
-        })
+        Ok(Rendering { sound: read(path)?, compute_s: None })
     }
 
     fn identity(&self, name: &str) -> String {
@@ -116,7 +127,8 @@ impl System for RenderedFolder {
     }
 }
 
-/// Copy synthesis: the recording's mel, rendered back; given up between chunks once `stop` is true.
+/// Copy synthesis: the recording's mels, rendered back, of two channels as `audiodiff render` does it; given up between chunks
+/// once `stop` is true.
 pub struct ModelSystem<'a> {
     vocoder: Arc<dyn Vocoder>,
     options: RenderOptions,
@@ -135,30 +147,46 @@ impl<'a> ModelSystem<'a> {
 
     fn render_now(&self, reference: &Sound) -> Result<Rendering> {
         let convention = &self.vocoder.card().mel;
-        let audio = audio::resample(&reference.samples, reference.sample_rate, convention.sample_rate)?;
-        let mel = mel::extract(&audio, convention)?;
+        let source = Box::new(self.mel_of(reference)?);
         let start = Instant::now();
-        let source = Box::new(WholeMel::new(mel));
-        let mut samples = Vec::with_capacity(audio.len());
-        for sound in Renderer::new(self.vocoder.clone(), source, convention, &self.options)? {
-            samples.extend(sound?.into_mono());
+        let renderer = Renderer::new(self.vocoder.clone(), source, convention, &self.options)?;
+        let mut sound = Sound::empty(renderer.channels(), renderer.rate());
+        for piece in renderer {
+            for (samples, more) in sound.channels.iter_mut().zip(piece?.channels) {
+                samples.extend(more);
+            }
             if self.stop.load(Ordering::SeqCst) {
                 return Err(Error::Interrupted);
             }
         }
-        Ok(Rendering {
-            sound: Sound { samples, sample_rate: convention.sample_rate },
-            compute_s: Some(start.elapsed().as_secs_f64()),
-        })
+        Ok(Rendering { sound, compute_s: Some(start.elapsed().as_secs_f64()) })
     }
+
+    fn mel_of(&self, reference: &Sound) -> Result<WholeMel> {
+        let card = self.vocoder.card();
+        let at_rate = |samples: &Vec<f32>| resample(samples, reference.rate, card.mel.sample_rate);
+        let channels = reference.channels.iter().map(at_rate).collect::<Result<Vec<_>>>()?;
+        let mut pieces = pieces(reference);
+        let mid_side = card.channels == Channels::Mono && has_a_middle(|| Ok(pieces.next()))?;
+        WholeMel::of_sound(channels, mid_side, &card.mel)
+    }
+}
+
+/// The sound again, a second at a time.
+fn pieces(sound: &Sound) -> impl Iterator<Item = Sound> {
+    let second = sound.rate.max(1) as usize;
+    (0..sound.len()).step_by(second).map(move |start| {
+        let range = start..(start + second).min(sound.len());
+        Sound { rate: sound.rate, channels: sound.channels.iter().map(|plane| plane[range.clone()].to_vec()).collect() }
+    })
 }
 
 impl System for ModelSystem<'_> {
     fn render(&mut self, _: &str, reference: &Sound) -> Result<Rendering> {
         if !self.warm {
             // libtorch plans and allocates in its first window, which would be counted as the first file's.
-            let start = reference.samples.len().min(reference.sample_rate as usize / 2);
-            let start = Sound { samples: reference.samples[..start].to_vec(), sample_rate: reference.sample_rate };
+            let mut start = reference.clone();
+            start.keep(0..reference.rate as usize / 2);
             self.warm = self.render_now(&start).is_ok();
         }
         self.render_now(reference)
@@ -166,6 +194,10 @@ impl System for ModelSystem<'_> {
 
     fn identity(&self, _: &str) -> String {
         self.identity.clone()
+    }
+
+    fn mel(&self) -> Option<&MelConvention> {
+        Some(&self.vocoder.card().mel)
     }
 }
 

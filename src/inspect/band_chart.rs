@@ -109,7 +109,8 @@ impl BandChart {
         root.fill(&WHITE).map_err(cannot_draw)?;
         let axis = self.upright();
         let end = mel_position(self.centres.last().copied().unwrap_or(1.0) * 1.02);
-        let hz = [0.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0].map(mel_position).to_vec();
+        let hz = [0.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0].map(mel_position);
+        let hz = hz.into_iter().filter(|position| *position <= end).collect();
         let ticks = axis.ticks.iter().map(|value| axis.position(*value)).collect();
         let mut chart = ChartBuilder::on(root)
             .caption(&self.title, (FONT, 16))

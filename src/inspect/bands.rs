@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::ops::Range;
 
 /// Hz, edges of the regions that people speak of.
-const REGION_EDGES: [f64; 7] = [0.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, f64::INFINITY];
+const REGION_EDGES: [f64; 8] = [0.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 12_000.0, f64::INFINITY];
 
 /// The bands of a convention.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,8 +52,8 @@ impl Bands {
         self.centres.len()
     }
 
-    /// Means over time, band by band: of `values` `[T, F]` where `counts` `[T, F]` says so. `None` for bands in which nothing
-    /// counts.
+    /// Means over time, band by band: of `values` `[T, F]` where `counts` `[T, F]` says so, F the bins of the convention's
+    /// transform. `None` for bands in which nothing counts.
     pub fn means(&self, values: &[f32], counts: impl Fn(usize) -> bool) -> Vec<Option<f32>> {
         let (mut sums, mut amounts) = (vec![0.0f64; self.bins], vec![0u32; self.bins]);
         for (i, value) in values.iter().enumerate().filter(|(i, _)| counts(*i)) {
@@ -76,7 +76,7 @@ impl Bands {
         let top = self.centres.last().copied().unwrap_or(0.0);
         let region = |edges: &[f64]| {
             let index = |hz: f64| self.centres.partition_point(|centre| *centre < hz);
-            let to_hz = if edges[1].is_finite() { edges[1] } else { 1000.0 * (top / 1000.0).ceil() };
+            let to_hz = edges[1].min(1000.0 * (top / 1000.0).ceil());
             Region { from_hz: edges[0], to_hz, bands: index(edges[0])..index(edges[1]) }
         };
         REGION_EDGES.windows(2).map(region).filter(|region| !region.bands.is_empty()).collect()
@@ -129,6 +129,9 @@ mod tests {
         assert_eq!(regions.len(), 6);
         assert_eq!(regions.iter().map(|region| region.bands.len()).sum::<usize>(), 100);
         assert_eq!((regions[1].name(), regions[5].name()), ("0.5 to 1 kHz".into(), "8 to 12 kHz".into()));
+        let wide = Bands::of(&MelConvention::full_band("wide", 44_100, 2048, 512, 128)).regions();
+        assert_eq!(wide.iter().map(|region| region.bands.len()).sum::<usize>(), 128);
+        assert_eq!((wide[5].name(), wide[6].name()), ("8 to 12 kHz".into(), "12 to 22 kHz".into()));
         assert_eq!(regions[0].mean(|_| Some(2.0)), Some(2.0));
         assert_eq!(regions[0].mean(|_| None), None);
     }

@@ -15,6 +15,7 @@ use crate::{
     audio::{SampleFormat, wav::encode},
     eval::picture::FrequencyScale,
     output::keep_off_inputs,
+    sound::Sound,
     whole_file::{part_name, short_part_name},
 };
 use serde::Serialize;
@@ -82,8 +83,7 @@ pub fn write(inspection: &Inspection, about: &About, folder: &Path, options: &Fo
         let path = staging.0.join(name);
         fs::write(&path, bytes).map_err(Error::io("cannot write", path))
     };
-    let put_wav =
-        |name: &str, samples: &[f32], sample_rate| put(name, &encode(samples, SampleFormat::Pcm16, sample_rate));
+    let put_wav = |name: &str, sound: &Sound| put(name, &encode(sound, SampleFormat::Pcm16));
 
     let shown = shown_steps(inspection.steps.len());
     let files = Pictures { inspection, axis: options.axis, size: FILE_SIZE };
@@ -111,11 +111,11 @@ pub fn write(inspection: &Inspection, about: &About, folder: &Path, options: &Fo
         let step = &inspection.steps[i];
         for (what, samples) in [("estimate", &step.waveforms.estimate), ("projected", &step.waveforms.projected)] {
             let name = format!("step-{:02}-{what}.wav", step.numbers.step);
-            put_wav(&name, samples, inspection.convention.sample_rate)?;
+            put_wav(&name, &inspection.sound(samples))?;
         }
     }
     if let Some(recording) = &inspection.recording {
-        put_wav("recording.wav", &recording.samples, recording.sample_rate)?;
+        put_wav("recording.wav", recording)?;
     }
     let gif = match options.gif {
         true => Some(animation(inspection, &Pictures { size: GIF_SIZE, ..files })?),

@@ -4,11 +4,9 @@ use super::{Bands, Spread, Trajectory, TrajectoryStep, trajectory};
 use crate::{
     Result,
     diffusion::{Network, Noise, SamplerSettings},
-    eval::{
-        Sound,
-        picture::{Grid, NEPER_DB},
-    },
+    eval::picture::{Grid, NEPER_DB},
     mel::{MelConvention, MelSpectrogram, extract},
+    sound::Sound,
 };
 use serde::Serialize;
 
@@ -78,7 +76,8 @@ impl StepNumbers {
     }
 }
 
-/// A step with its sounds and spectra. Spectra are `[T, F]` in dB, not below 80 under the loudest.
+/// A step with its sounds and spectra. Spectra are `[T, F]` in dB, by the convention's transform and hop, not below 80 under
+/// the loudest.
 #[derive(Debug, Clone)]
 pub struct InspectedStep {
     pub numbers: StepNumbers,
@@ -107,9 +106,10 @@ pub struct Inspection {
     pub steps: Vec<InspectedStep>,
 }
 
-/// The levels of a waveform, cut off at `floor`.
-fn spectrum(samples: &[f32], sample_rate: u32, floor: f32) -> Grid {
-    let mut grid = Grid::spectrum(&Sound { samples: samples.to_vec(), sample_rate });
+/// The levels of a waveform, cut off at `floor`; the bins and frames are those that the convention's bands are made of.
+fn spectrum(samples: &[f32], convention: &MelConvention, floor: f32) -> Grid {
+    let sound = Sound::mono(samples.to_vec(), convention.sample_rate);
+    let mut grid = Grid::spectrum_of(&sound, convention.n_fft, convention.hop);
     grid.values.iter_mut().for_each(|level| *level = level.max(floor));
     grid
 }
@@ -136,19 +136,18 @@ impl Inspection {
         mut on_rendering: impl FnMut(usize) -> Result<()>,
     ) -> Result<Self> {
         let convention = network.convention().clone();
-        let rate = convention.sample_rate;
         let mut first: Option<(Trajectory, f32)> = None;
         let mut spreads: Vec<StepSpread> = Vec::new();
         for (done, noise) in noises.into_iter().enumerate() {
             let way = trajectory(network, &mel, settings, noise)?;
             let top = match &first {
                 Some((_, top)) => *top,
-                None => loudest(&way, recording.as_deref(), rate),
+                None => loudest(&way, recording.as_deref(), &convention),
             };
             spreads.resize_with(way.steps.len(), StepSpread::default);
             for (step, spread) in way.steps.iter().zip(&mut spreads) {
-                spread.estimate.push(spectrum(&step.estimate, rate, top - DEPTH_DB).values);
-                spread.projected.push(spectrum(&step.projected, rate, top - DEPTH_DB).values);
+                spread.estimate.push(spectrum(&step.estimate, &convention, top - DEPTH_DB).values);
+                spread.projected.push(spectrum(&step.projected, &convention, top - DEPTH_DB).values);
             }
             first.get_or_insert((way, top));
             on_rendering(done + 1)?;
@@ -156,14 +155,14 @@ impl Inspection {
         let (way, top_db) = first.unwrap_or_default();
         let looked =
             Look { mel: &mel, convention: &convention, bands: Bands::of(&convention), floor: top_db - DEPTH_DB };
-        let recording_spectrum = recording.as_ref().map(|samples| spectrum(samples, rate, looked.floor));
+        let recording_spectrum = recording.as_ref().map(|samples| spectrum(samples, &convention, looked.floor));
         let mut steps = Vec::with_capacity(way.steps.len());
         for (i, (waveforms, spread)) in way.steps.into_iter().zip(&spreads).enumerate() {
             let step = if settings.asks_network(0) { i + 1 } else { i };
             steps.push(looked.step(step, waveforms, spread, recording_spectrum.as_ref())?);
         }
         let bands = looked.bands;
-        let recording = recording.map(|samples| Sound { samples, sample_rate: rate });
+        let recording = recording.map(|samples| Sound::mono(samples, convention.sample_rate));
         Ok(Self { mel, convention, bands, recording, recording_spectrum, top_db, steps })
     }
 
@@ -174,20 +173,19 @@ impl Inspection {
     }
 
     pub fn sound(&self, samples: &[f32]) -> Sound {
-        Sound { samples: samples.to_vec(), sample_rate: self.convention.sample_rate }
+        Sound::mono(samples.to_vec(), self.convention.sample_rate)
     }
 
     /// The given mel, in dB, for pictures.
     pub fn mel_grid(&self) -> Grid {
-        let hop_s = self.convention.hop as f64 / f64::from(self.convention.sample_rate);
-        Grid::mel(&self.mel, self.convention.f_max, hop_s)
+        Grid::mel(&self.mel, &self.convention)
     }
 }
 
 /// The highest level of the recording, or of the result.
-fn loudest(way: &Trajectory, recording: Option<&[f32]>, rate: u32) -> f32 {
+fn loudest(way: &Trajectory, recording: Option<&[f32]>, convention: &MelConvention) -> f32 {
     let result = way.steps.last().map_or(&[][..], |step| &step.projected);
-    spectrum(recording.unwrap_or(result), rate, -180.0).top()
+    spectrum(recording.unwrap_or(result), convention, -180.0).top()
 }
 
 /// What every step is compared with.
@@ -206,8 +204,7 @@ impl Look<'_> {
         spread: &StepSpread,
         recording: Option<&Grid>,
     ) -> Result<InspectedStep> {
-        let rate = self.convention.sample_rate;
-        let of = |samples: &[f32]| spectrum(samples, rate, self.floor);
+        let of = |samples: &[f32]| spectrum(samples, self.convention, self.floor);
         let (noisy, estimate, projected) = (of(&waveforms.noisy), of(&waveforms.estimate), of(&waveforms.projected));
         let change = projected.less(&estimate);
         let is_heard = |i: usize| estimate.values[i] > self.floor || projected.values[i] > self.floor;

@@ -55,7 +55,9 @@ pub fn trajectory<N: Network>(
     let frames = mel.frames();
     if !(2..=MOST_FRAMES).contains(&frames) {
         let fault = Fault::new("the window", format!("{frames} mel frames"));
-        return Err(Error::Settings(fault.expected(format!("2 to {MOST_FRAMES}"))));
+        let longest = (MOST_FRAMES * network.convention().hop) as f64 / f64::from(network.convention().sample_rate);
+        let fault = fault.expected(format!("2 to {MOST_FRAMES}"));
+        return Err(Error::Settings(fault.remedy(format!("choose one of at most {longest:.0} s"))));
     }
     // A chunk that is not shorter than the mel is its only one.
     let layout = ChunkLayout { chunk: frames, ..ChunkLayout::default() };

@@ -150,17 +150,23 @@ const ADDED_FLOOR_REACH: f64 = 1e-3;
 impl MelConvention {
     /// The convention of the built-in model: F5-TTS's, and Vocos' but for the floor.
     pub fn native() -> Self {
+        Self::full_band("f5-tts", 24_000, 1024, 256, 100)
+    }
+
+    /// Natural logarithms of magnitudes, in `n_mels` bands on HTK's scale from 0 Hz to half of `sample_rate`; frames of
+    /// `n_fft` samples, centred, `hop` apart.
+    pub fn full_band(name: impl Into<String>, sample_rate: u32, n_fft: usize, hop: usize, n_mels: usize) -> Self {
         Self {
-            name: "f5-tts".into(),
-            sample_rate: 24_000,
+            name: name.into(),
+            sample_rate,
             output_rate: None,
-            n_fft: 1024,
-            win_length: 1024,
+            n_fft,
+            win_length: n_fft,
             symmetric_window: false,
-            hop: 256,
-            n_mels: 100,
+            hop,
+            n_mels,
             f_min: 0.0,
-            f_max: 12_000.0,
+            f_max: f64::from(sample_rate) / 2.0,
             filter_rate: None,
             scale: MelScale::Htk,
             area_norm: false,

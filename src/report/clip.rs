@@ -8,10 +8,8 @@ use super::{Html, escaped};
 use crate::{
     Result,
     audio::{SampleFormat, wav::encode},
-    eval::{
-        Sound,
-        picture::{Picture, PlotArea},
-    },
+    eval::picture::{Picture, PlotArea},
+    sound::Sound,
 };
 
 /// Versions of one sound, which begin together.
@@ -101,9 +99,9 @@ impl Track {
         self
     }
 
-    /// Embedded as WAV of 16 bits, level and rate as they are; samples over full scale are held there.
+    /// Embedded as WAV of 16 bits, level, rate and channels as they are; samples over full scale are held there.
     pub fn with_sound(mut self, sound: &Sound) -> Self {
-        self.wav = Some(encode(&sound.samples, SampleFormat::Pcm16, sound.sample_rate));
+        self.wav = Some(encode(sound, SampleFormat::Pcm16));
         self
     }
 

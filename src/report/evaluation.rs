@@ -4,10 +4,12 @@ use super::{Cell, Clip, Figure, Html, Table, Track};
 use crate::{
     Result,
     eval::{
-        Comparison, FileScore, Metric, Sound, Summary,
+        Comparison, FileScore, Metric, Summary,
         picture::{FrequencyScale, Grid, Picture},
+        polyphase::resample_sound,
         statistics::{Difference, Interval},
     },
+    sound::Sound,
 };
 
 /// Pixels of a spectrogram.
@@ -155,16 +157,16 @@ pub fn clip(comparison: &Comparison, systems: &[String]) -> Result<Clip> {
     let sounds: Vec<(usize, Option<&Sound>)> = comparison
         .renderings
         .iter()
-        .map(|(i, rendering)| (*i, rendering.as_ref().ok().map(|r| &r.sound).filter(|s| !s.samples.is_empty())))
+        .map(|(i, rendering)| (*i, rendering.as_ref().ok().map(|r| &r.sound).filter(|s| !s.is_empty())))
         .collect();
     let silent = |(i, _): &(usize, Option<&Sound>)| Track::new(&systems[*i]).with_note(note_of(*i));
-    let Some(recording) = comparison.reference.as_ref().ok().filter(|sound| !sound.samples.is_empty()) else {
+    let Some(recording) = comparison.reference.as_ref().ok().filter(|sound| !sound.is_empty()) else {
         clip.tracks.extend(sounds.iter().map(silent));
         return Ok(clip);
     };
     // Pictures at one rate, so that their axes agree: a system whose sound ends earlier shows black above.
-    let highest = sounds.iter().filter_map(|(_, sound)| Some((*sound)?.sample_rate)).max();
-    let rate = highest.map_or(recording.sample_rate, |highest| highest.min(recording.sample_rate));
+    let highest = sounds.iter().filter_map(|(_, sound)| Some((*sound)?.rate)).max();
+    let rate = highest.map_or(recording.rate, |highest| highest.min(recording.rate));
     let (grid, seconds) = (spectrum(recording, rate), recording.seconds());
     let top = (grid.top() / 5.0).ceil() * 5.0;
     let draw = |title: &str, grid: &Grid, range: [f32; 2], difference: bool| {
@@ -173,7 +175,8 @@ pub fn clip(comparison: &Comparison, systems: &[String]) -> Result<Clip> {
         Figure::draw(&picture, format!("{title}, {}", comparison.name))
     };
     let levels = [top - DEPTH_DB, top];
-    let track = clip.tracks.remove(0).with_note(format!("{seconds:.2} s, {} Hz", recording.sample_rate));
+    let channels = if recording.channels.len() == 2 { ", two channels (pictures show their mean)" } else { "" };
+    let track = clip.tracks.remove(0).with_note(format!("{seconds:.2} s, {} Hz{channels}", recording.rate));
     clip.tracks.push(track.with_sound(recording).with_figure(draw("recording", &grid, levels, false)?));
     for (i, sound) in &sounds {
         let (Some(sound), name) = (sound, &systems[*i]) else {
@@ -214,17 +217,17 @@ fn line(score: &FileScore) -> String {
 }
 
 fn spectrum(sound: &Sound, rate: u32) -> Grid {
-    Grid::spectrum(&Sound { samples: sound.at(rate), sample_rate: rate })
+    Grid::spectrum(&resample_sound(sound, rate))
 }
 
 /// Without its delay: begins with the recording.
 fn shifted(sound: &Sound, delay_ms: f64) -> Sound {
-    let delay = (delay_ms / 1000.0 * f64::from(sound.sample_rate)).round() as isize;
-    let samples = match delay {
-        0.. => sound.samples.iter().skip(delay as usize).copied().collect(),
-        _ => vec![0.0; delay.unsigned_abs()].into_iter().chain(sound.samples.iter().copied()).collect(),
+    let delay = (delay_ms / 1000.0 * f64::from(sound.rate)).round() as isize;
+    let samples = |plane: &Vec<f32>| match delay {
+        0.. => plane.iter().skip(delay as usize).copied().collect(),
+        _ => vec![0.0; delay.unsigned_abs()].into_iter().chain(plane.iter().copied()).collect(),
     };
-    Sound { samples, sample_rate: sound.sample_rate }
+    Sound { rate: sound.rate, channels: sound.channels.iter().map(samples).collect() }
 }
 
 /// The mean power of 3 frames and 5 bins, in dB, nothing below `floor_db`: single bins of two renderings differ by their
@@ -254,16 +257,16 @@ mod tests {
 
     fn tone(hz: f32, delay: usize) -> Sound {
         let tone = (0..24_000).map(|i| 0.5 * (hz * i as f32 * std::f32::consts::TAU / 24_000.0).sin());
-        Sound { samples: std::iter::repeat_n(0.0, delay).chain(tone).collect(), sample_rate: 24_000 }
+        Sound::mono(std::iter::repeat_n(0.0, delay).chain(tone).collect(), 24_000)
     }
 
     #[test]
     fn what_came_late_is_heard_in_time() {
         let sound = tone(440.0, 1000);
         assert_eq!(shifted(&sound, 1000.0 / 24.0), tone(440.0, 0));
-        let early = Sound { samples: sound.samples[1500..].to_vec(), sample_rate: 24_000 };
+        let early = Sound::mono(sound.channels[0][1500..].to_vec(), 24_000);
         let shifted = shifted(&early, -1500.0 / 24.0);
-        assert_eq!((shifted.samples.len(), &shifted.samples[1500..]), (25_000, &sound.samples[1500..]));
+        assert_eq!((shifted.len(), &shifted.channels[0][1500..]), (25_000, &sound.channels[0][1500..]));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! use audiodiff::report::{Clip, Html, Page, Track};
 //! use audiodiff::eval::Sound;
 //!
-//! let tone = Sound { samples: (0..24_000).map(|i| (0.1 * i as f32).sin() * 0.5).collect(), sample_rate: 24_000 };
+//! let tone = Sound::mono((0..24_000).map(|i| (0.1 * i as f32).sin() * 0.5).collect(), 24_000);
 //! let mut page = Page::create("report.html", "A tone")?;
 //! let mut html = Html::new();
 //! html.paragraph("The recording and what became of it.");

@@ -80,15 +80,15 @@ impl Page {
 mod tests {
     use super::*;
     use crate::{
-        eval::Sound,
         report::{Clip, Track},
+        sound::Sound,
     };
 
     #[test]
     fn a_page_is_whole_and_has_its_sounds() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("page.html");
-        let sound = Sound { samples: vec![0.25; 480], sample_rate: 24_000 };
+        let sound = Sound::mono(vec![0.25; 480], 24_000);
         let mut page = Page::create(&path, "a < b").unwrap();
         let mut html = Html::new();
         let tracks = vec![Track::new("x & y").with_sound(&sound), Track::new("gone").with_note("is silent")];

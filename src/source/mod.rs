@@ -5,10 +5,14 @@ mod recording;
 mod spool;
 
 pub use held::HeldSource;
+use recording::mid_and_side;
 pub use recording::{Listener, RecordingSource};
 pub use spool::{Spool, Spooled};
 
-use crate::{Result, mel::MelSpectrogram};
+use crate::{
+    Result,
+    mel::{MelConvention, MelSpectrogram, extract},
+};
 use std::sync::Arc;
 
 /// Frames of one convention, in order.
@@ -55,11 +59,26 @@ pub struct WholeMel {
     mel: Arc<MelSpectrogram>,
     next: usize,
     channels: usize,
+    mid_side: bool,
 }
 
 impl WholeMel {
     pub fn new(mel: impl Into<Arc<MelSpectrogram>>) -> Self {
-        Self { mel: mel.into(), next: 0, channels: 1 }
+        Self { mel: mel.into(), next: 0, channels: 1, mid_side: false }
+    }
+
+    /// Of the channels of a sound, `[n]` each at the convention's rate; of two also mid and side where `mid_side` is wanted.
+    ///
+    /// # Errors
+    /// Those of [`extract()`].
+    pub fn of_sound(mut channels: Vec<Vec<f32>>, mid_side: bool, convention: &MelConvention) -> Result<Self> {
+        let mid_side = mid_side && channels.len() == 2;
+        if mid_side {
+            let added = mid_and_side(&channels[0], &channels[1]);
+            channels.extend(added);
+        }
+        let mels = channels.iter().map(|samples| extract(samples, convention)).collect::<Result<Vec<_>>>()?;
+        Ok(Self { mid_side, channels: mels.len(), ..Self::new(one_or_side_by_side(mels)) })
     }
 
     /// Without the frames before `frame`.
@@ -83,5 +102,9 @@ impl MelSource for WholeMel {
 
     fn channels(&self) -> usize {
         self.channels
+    }
+
+    fn has_mid_side(&self) -> bool {
+        self.mid_side
     }
 }

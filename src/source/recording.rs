@@ -139,7 +139,7 @@ impl MelSource for RecordingSource {
 }
 
 /// Half the sum and half the difference.
-fn mid_and_side(left: &[f32], right: &[f32]) -> [Vec<f32>; 2] {
+pub(super) fn mid_and_side(left: &[f32], right: &[f32]) -> [Vec<f32>; 2] {
     let pairs = || left.iter().zip(right);
     [pairs().map(|(l, r)| (l + r) / 2.0).collect(), pairs().map(|(l, r)| (l - r) / 2.0).collect()]
 }

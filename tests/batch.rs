@@ -168,7 +168,7 @@ fn another_input_or_seed_is_not_done_and_is_in_the_way() {
     assert!(error.contains("b.wav: is there already; give `overwrite`"), "{error}");
     let other_seed = Reverser { seed: 1, ..Reverser::default() };
     let error = batch.run(&other_seed, Existing::Refuse).unwrap_err().to_string();
-    assert!(error.contains("3 outputs are there already") && error.contains("-y"), "{error}");
+    assert!(error.contains("3 outputs are there already") && error.contains("`overwrite`"), "{error}");
     let (remaining, _) = batch.run(&other_seed, Existing::Skip).unwrap();
     assert_eq!((remaining.items.len(), remaining.skipped.len()), (0, 3));
     let (remaining, _) = batch.run(&other_seed, Existing::Overwrite).unwrap();
@@ -204,7 +204,10 @@ fn an_output_that_is_no_longer_what_was_written_is_not_done() {
     {
         fs::write(at("b.wav"), damaged).unwrap();
         let text = refusal();
-        assert!(text.contains("b.wav: is there already, but") && text.contains(said) && text.contains("-y"), "{text}");
+        assert!(
+            text.contains("b.wav: is there already, but") && text.contains(said) && text.contains("`overwrite`"),
+            "{text}"
+        );
     }
     fs::write(at("c.wav"), "").unwrap();
     assert!(refusal().contains("2 outputs are there already") && refusal().contains("2 of them not as they were"));

@@ -201,7 +201,8 @@ pub fn recognise_among(
             }
         }
     }
-    let agrees = recording.is_some_and(|recording| compare_recording(&mut candidates, &views, recording, &mut notes));
+    let compared = recording.map(|recording| compare_recording(&mut candidates, &views, recording, &mut notes));
+    let agrees = compared == Some(Comparison::Agrees);
     if !agrees {
         compare_filters(&mut candidates, &views);
     }
@@ -213,7 +214,11 @@ pub fn recognise_among(
         let counts: Vec<String> = band_counts().iter().map(usize::to_string).collect();
         notes.push(format!("no axis of {shape:?} has a preset's number of bands ({})", counts.join(", ")));
     }
-    let (certain, left) = certain_count(&mut candidates, &views, agrees, &mut notes);
+    let (certain, left) = match compared {
+        // Whatever its numbers may prove, the recording speaks against.
+        Some(Comparison::Disagrees) => (0, 0),
+        _ => certain_count(&mut candidates, &views, agrees, &mut notes),
+    };
     Ranking { summary, candidates, certain, left, by_recording: agrees, notes }
 }
 
@@ -491,15 +496,25 @@ fn loudest(c: &MelConvention, bank: &Filterbank) -> Vec<f32> {
     (0..c.n_mels).map(|m| c.stored(m, weight(m) * power + 1e-3 * c.lowest_band_value()) as f32).collect()
 }
 
+/// What a recording says of the mel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    /// It is the recording's own by a candidate.
+    Agrees,
+    /// By none of them: it was not computed from this recording, or by no preset.
+    Disagrees,
+    /// Nothing could be compared.
+    Impossible,
+}
+
 /// Compares the mel with the recording's own by each candidate, value by value. Where it agrees with one, all that are not
-/// rendered like it are ruled out, and the answer is yes; otherwise the mel was not computed from this recording, or by no
-/// preset.
+/// rendered like it are ruled out.
 fn compare_recording(
     candidates: &mut [Candidate],
     views: &HashMap<Layout, View>,
     recording: &Recording,
     notes: &mut Vec<String>,
-) -> bool {
+) -> Comparison {
     let own = &recording.samples[..recording.samples.len().min(COMPARED_S * recording.sample_rate as usize)];
     let mut at_rate: HashMap<u32, Vec<f32>> = HashMap::new();
     let mut distance = |candidate: &Candidate| {
@@ -529,14 +544,14 @@ fn compare_recording(
     let nearest = (0..candidates.len())
         .filter_map(|i| distances[i].map(|d| (d, i)))
         .min_by(|a, b| a.0.total_cmp(&b.0).then(candidates[b.1].score.total_cmp(&candidates[a.1].score)));
-    let Some((least, best)) = nearest else { return false };
+    let Some((least, best)) = nearest else { return Comparison::Impossible };
     let name = candidates[best].convention.name.clone();
     if least > AGREES {
         notes.push(format!(
             "the recording's own mel is {least:.2} nats away by the nearest preset ({name}): it was computed by none of \
              them, or from another recording"
         ));
-        return false;
+        return Comparison::Disagrees;
     }
     let (convention, layout) = (candidates[best].convention, candidates[best].layout);
     for (candidate, distance) in candidates.iter_mut().zip(&distances) {
@@ -556,7 +571,7 @@ fn compare_recording(
         other.verdict = Verdict::Impossible;
         other.reasons.insert(0, format!("the recording's own mel is that of {name}"));
     }
-    true
+    Comparison::Agrees
 }
 
 /// The tests that need the filters, on the candidates that are left.

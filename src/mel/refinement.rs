@@ -17,14 +17,12 @@ const UNCOVERED: f32 = -4.8;
 /// near it.
 const EDGE_BANDS: usize = 2;
 
-/// Share of its correction that the network is believed. What it says has an error of its own, which that of arithmetic is not:
-/// their mean is nearer to what is heard than either.
-const BELIEVED: f32 = 0.75;
-
 /// Shares of its difference from its two neighbours, across the bands and along time, by which a refined value is moved away
 /// from them. What is likeliest is smoother than what was: where the network can't know, harmonics and onsets are levelled,
-/// and a levelled harmonic sounds like noise.
+/// and a levelled harmonic sounds like noise. Of longer windows or hops than the model's more is levelled, and more is given back,
+/// up to [`MOST_SHARPER`] times as much.
 const SHARPER: (f32, f32) = (0.2, 0.2);
+const MOST_SHARPER: f64 = 1.5;
 
 /// What a row knows of a convention beside the density of its bands.
 const KNOWN_BESIDE: usize = 3;
@@ -36,6 +34,8 @@ pub struct Refinement {
     /// Bands, from the lowest on, that the network may change: above the highest given band nothing is invented.
     open: usize,
     floor: f32,
+    /// [`SHARPER`], for this convention.
+    sharper: (f32, f32),
 }
 
 impl Refinement {
@@ -60,7 +60,9 @@ impl Refinement {
         let window = seconds(from.win_length, from.sample_rate) / seconds(to.win_length, conversion.clock());
         let mut known: Vec<f32> = density.iter().map(|d| 0.25 * d).collect();
         known.extend([hop.ln() as f32, 2.0 * window.ln() as f32, from.power as f32 - 1.5]);
-        Self { known, open, floor: to.stored(0, 0.0) as f32 }
+        let more = hop.max(window).clamp(1.0, MOST_SHARPER) as f32;
+        let sharper = (more * SHARPER.0, more * SHARPER.1);
+        Self { known, open, floor: to.stored(0, 0.0) as f32, sharper }
     }
 
     /// The model's frame `j` as far as arithmetic takes it, `[M]`; its row is added to `rows`. Of `frames` given frames,
@@ -100,17 +102,17 @@ impl Refinement {
         self.open
     }
 
-    /// Adds the believed share of the network's correction `[M]` to a converted frame `[M]`.
+    /// Adds the network's correction `[M]` to a converted frame `[M]`.
     pub fn apply(&self, converted: &mut [f32], correction: &[f32]) {
         for (v, c) in converted.iter_mut().zip(correction).take(self.open) {
-            *v = (*v + BELIEVED * c).max(self.floor);
+            *v = (*v + c).max(self.floor);
         }
     }
 
     /// A refined frame `[M]` with its contrast restored, from itself and those before and after it. The lowest and the highest
     /// band lack a neighbour and stay as they are.
     pub fn sharpened(&self, [before, frame, after]: [&[f32]; 3]) -> Vec<f32> {
-        let (across, along) = SHARPER;
+        let (across, along) = self.sharper;
         let mut out = frame.to_vec();
         for m in 1..self.open.saturating_sub(1) {
             let of_bands = frame[m] - 0.5 * (frame[m - 1] + frame[m + 1]);

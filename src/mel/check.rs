@@ -263,36 +263,51 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    /// Pass after pass over the frame, none of which waits for another's result: an hour is looked at before its first sample.
     fn add(&mut self, frame: &[f32]) {
         let is_inner = self.inner.contains(&self.added);
         self.added += 1;
-        for (m, &stored) in frame.iter().enumerate() {
-            let level = self.bounds.level(m, stored);
-            let (under, over) = (self.bounds.low()[m] - level, level - self.bounds.high()[m]);
-            if stored < self.min {
-                self.at_min = 0;
-                self.bands_at_min.fill(false);
-                self.min = stored;
-            }
-            if stored == self.min {
+        let lowest = frame.iter().copied().fold(f32::INFINITY, f32::min);
+        if lowest < self.min {
+            self.at_min = 0;
+            self.bands_at_min.fill(false);
+            self.min = lowest;
+        }
+        if lowest == self.min {
+            for (is_at_min, _) in self.bands_at_min.iter_mut().zip(frame).filter(|(_, v)| **v == lowest) {
+                *is_at_min = true;
                 self.at_min += 1;
-                self.bands_at_min[m] = true;
             }
-            self.max = self.max.max(stored);
-            self.sum += f64::from(stored);
-            self.at_zero += usize::from(stored < self.zero);
-            self.is_half &= stored.to_bits().trailing_zeros() >= 13;
-            if is_inner {
-                self.loudest[m] = self.loudest[m].max(level);
+        }
+        let zero = self.zero;
+        self.max = frame.iter().copied().fold(self.max, f32::max);
+        self.sum += frame.iter().copied().map(f64::from).sum::<f64>();
+        self.at_zero += frame.iter().filter(|v| **v < zero).count();
+        self.is_half = self.is_half && frame.iter().all(|v| v.to_bits().trailing_zeros() >= 13);
+        let bounds = &self.bounds;
+        let limits = || bounds.low().iter().zip(bounds.high());
+        let levels = |m: usize, stored: f32| bounds.level(m, stored);
+        if is_inner {
+            for (m, (loudest, &stored)) in self.loudest.iter_mut().zip(frame).enumerate() {
+                *loudest = loudest.max(levels(m, stored));
             }
+        }
+        let (mut below, mut far_below, mut above, mut at_floor) = (0, 0, 0, true);
+        for (m, (&stored, (low, high))) in frame.iter().zip(limits()).enumerate() {
+            let level = levels(m, stored);
+            let (under, over) = (low - level, level - high);
             self.lowest_level = self.lowest_level.min(level);
-            self.below += usize::from(under > nats::ROUNDING);
-            self.far_below += usize::from(under > nats::FAR_BELOW);
-            self.above += usize::from(over > nats::ROUNDING);
             self.deepest = self.deepest.max(under);
             self.excess = self.excess.max(over);
-            self.all_at_floor &= under.abs() <= nats::ROUNDING;
+            below += usize::from(under > nats::ROUNDING);
+            far_below += usize::from(under > nats::FAR_BELOW);
+            above += usize::from(over > nats::ROUNDING);
+            at_floor &= under.abs() <= nats::ROUNDING;
         }
+        self.below += below;
+        self.far_below += far_below;
+        self.above += above;
+        self.all_at_floor &= at_floor;
     }
 
     fn run(&self) -> Result<Vec<Finding>> {

@@ -521,7 +521,7 @@ fn what_is_extended_is_nearer_to_the_recording_than_silence_and_nothing_below_is
         );
         assert!(guessed < 0.4 * silent, "{name}: {guessed} with, {silent} without");
         assert!(after < before + 0.01, "{name}: {after} with, {before} without, below");
-        let settings = |wav: &str| audiodiff::audio::read_metadata(&program.path(wav)).unwrap().unwrap().settings;
+        let settings = |wav: &str| audiodiff::audio::read_metadata(program.path(wav)).unwrap().unwrap().settings;
         assert_eq!(settings("extended.wav")["settings"]["extend"], true, "{:?}", settings("extended.wav"));
         assert!(settings("plain.wav")["settings"].get("extend").is_none());
         let without = ["x.npy", "-o", "g.wav", "--convention", name, "--extend", "--model", "griffin-lim"];

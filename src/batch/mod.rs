@@ -22,5 +22,6 @@ pub use models::Models;
 pub use plan::{Item, Plan, Target};
 pub use resume::{Remaining, resume};
 pub use schedule::{Event, RenderItem, Rendered, Ticket, hash_file, run, run_alone};
+#[cfg(feature = "lab")]
 pub(crate) use source::has_a_middle;
 pub use source::{Heard, SeekableMel, Source, SourceMel, SourceSettings, is_recording, read_recording};

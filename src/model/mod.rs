@@ -23,8 +23,10 @@ pub use file::serialize;
 pub use file::{BUILTIN_NAME, Builtin, CARD_KEY, LoadedModel, ModelFile, Storage, WeightFile};
 pub use griffin_lim::GriffinLim;
 pub use library::{LIBTORCH_VERSION, Library};
+#[cfg(feature = "lab")]
 pub(crate) use network::REFINER;
 #[doc(hidden)]
 pub use network::VocoderNetwork;
+#[cfg(feature = "lab")]
 pub(crate) use refiner::Refiner;
 pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};

@@ -9,6 +9,7 @@ use audiodiff::{
         Sound,
         picture::{FrequencyScale, Grid, Picture},
     },
+    mel::MelScale,
     report::{Cell, Clip, Figure, Html, Page, Table, Track},
 };
 use browser::Browser;
@@ -23,7 +24,7 @@ fn track(name: &str, hz: f32) -> Track {
         grid: &grid,
         range: [-80.0, -6.0],
         difference: false,
-        axis: FrequencyScale::Mel,
+        axis: FrequencyScale::Mel(MelScale::Htk),
         seconds: 4.0,
         size: (560, 220),
     };

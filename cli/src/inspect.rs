@@ -15,7 +15,7 @@ use audiodiff::{
     diffusion::{Network, SamplerSettings, SeededNoise},
     eval::picture::FrequencyScale,
     inspect::{self, About, FolderOptions, Inspection, ModelReport, PictureFormat},
-    mel::MelSpectrogram,
+    mel::{MelScale, MelSpectrogram},
     model::{Builtin, Diffusion, GriffinLim, ModelFile},
     render::model_mel,
     vocoder::Vocoder,
@@ -190,7 +190,7 @@ fn look_into<N: Network + Vocoder + 'static>(
             PictureFormatChoice::Svg => PictureFormat::Svg,
         },
         axis: match flags.look.axis {
-            AxisChoice::Mel => FrequencyScale::Mel,
+            AxisChoice::Mel => FrequencyScale::Mel(MelScale::Htk),
             AxisChoice::Linear => FrequencyScale::Linear,
         },
         gif: flags.look.gif,

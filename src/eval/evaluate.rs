@@ -103,7 +103,7 @@ impl Evaluation<'_> {
         let metrics = self.metrics.iter().map(|m| m.key()).collect::<Vec<_>>().join(" ");
         // What is missing counts as silence since the second way of scoring, each channel and a model's own mel since the third.
         let version = concat!(env!("CARGO_PKG_VERSION"), ", 3");
-        let mel = self.judged().swap_remove(i).mel.map_or_else(String::new, |mel| serde_json::json!(mel).to_string());
+        let mel = self.mel_of(i).map_or_else(String::new, |mel| serde_json::json!(mel).to_string());
         let identity = self.systems[i].1.identity(name);
         for part in [version, &recording, &identity, &metrics, &mel] {
             hasher.update(&(part.len() as u64).to_le_bytes());
@@ -112,17 +112,18 @@ impl Evaluation<'_> {
         hasher.finalize().to_hex()[..32].to_string()
     }
 
-    /// The systems' names and mels. A folder's renderings are measured by the mel of the models beside it, as long as these
-    /// share one: its figures could not be laid beside theirs otherwise.
+    /// The mel that system `i` is measured by. A folder's renderings are measured by that of the models beside it, as long as
+    /// these share one: its figures could not be laid beside theirs otherwise.
+    fn mel_of(&self, i: usize) -> Option<&MelConvention> {
+        let all = || self.systems.iter().filter_map(|(_, system)| system.mel());
+        let shared = || all().next().filter(|first| all().all(|mel| first.difference(mel).is_none()));
+        self.systems[i].1.mel().or_else(shared)
+    }
+
     fn judged(&self) -> Vec<Judged> {
-        let own: Vec<Option<&MelConvention>> = self.systems.iter().map(|(_, system)| system.mel()).collect();
-        let first = own.iter().flatten().next().copied();
-        let shared = first.filter(|first| own.iter().flatten().all(|mel| first.difference(mel).is_none()));
-        let judged = |((name, _), own): (&(String, _), &Option<&MelConvention>)| Judged {
-            name: name.clone(),
-            mel: own.or(shared).cloned(),
-        };
-        self.systems.iter().zip(&own).map(judged).collect()
+        let judged =
+            |(i, (name, _)): (usize, &(String, _))| Judged { name: name.clone(), mel: self.mel_of(i).cloned() };
+        self.systems.iter().enumerate().map(judged).collect()
     }
 
     fn rendered(

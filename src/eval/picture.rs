@@ -31,26 +31,21 @@ use std::{fmt::Display, io, ops::Range, sync::OnceLock};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FrequencyScale {
     Linear,
-    /// HTK's mel.
-    Mel,
-    /// Slaney's, of grids whose bands lie so.
-    SlaneyMel,
+    Mel(MelScale),
 }
 
 impl FrequencyScale {
     fn position(self, hz: f64) -> f64 {
         match self {
             Self::Linear => hz,
-            Self::Mel => to_mel(MelScale::Htk, hz),
-            Self::SlaneyMel => to_mel(MelScale::Slaney, hz),
+            Self::Mel(scale) => to_mel(scale, hz),
         }
     }
 
     fn hz(self, position: f64) -> f64 {
         match self {
             Self::Linear => position,
-            Self::Mel => to_hz(MelScale::Htk, position),
-            Self::SlaneyMel => to_hz(MelScale::Slaney, position),
+            Self::Mel(scale) => to_hz(scale, position),
         }
     }
 }
@@ -121,10 +116,7 @@ impl Grid {
             rows: bands,
             seconds: [0.0, mel.frames().saturating_sub(1) as f64 * hop_s],
             hz: [edge_hz(convention, 1), edge_hz(convention, bands)],
-            scale: match convention.scale {
-                MelScale::Slaney => FrequencyScale::SlaneyMel,
-                MelScale::Htk | MelScale::HtkMelTriangles => FrequencyScale::Mel,
-            },
+            scale: FrequencyScale::Mel(convention.scale),
         }
     }
 
@@ -360,9 +352,7 @@ impl Picture<'_> {
     /// Positions of round frequencies on the axis.
     fn frequency_ticks(&self, top: f64) -> Vec<f64> {
         let hz: Vec<f64> = match self.axis {
-            FrequencyScale::Mel | FrequencyScale::SlaneyMel => {
-                [0.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0].to_vec()
-            }
+            FrequencyScale::Mel(_) => [0.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0].to_vec(),
             FrequencyScale::Linear => {
                 let step =
                     [1000.0, 2000.0, 4000.0, 8000.0].into_iter().find(|step| top / step <= 7.0).unwrap_or(16_000.0);
@@ -467,7 +457,7 @@ mod tests {
     #[test]
     fn the_tone_is_drawn_where_the_axis_says() {
         let grid = Grid::spectrum(&tone(3000.0));
-        for axis in [FrequencyScale::Linear, FrequencyScale::Mel] {
+        for axis in [FrequencyScale::Linear, FrequencyScale::Mel(MelScale::Htk)] {
             let picture = Picture {
                 title: "tone".into(),
                 grid: &grid,

@@ -11,13 +11,14 @@ use super::{
 use crate::{
     Result,
     audio::level::LevelMeter,
-    mel::{MelConvention, extract},
+    mel::{MelConvention, MelSpectrogram, extract},
     sound::Sound,
 };
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
 };
 
 /// A number for each file. Its name in JSON and CSV is its key in snake case.
@@ -264,6 +265,8 @@ pub struct Reference<'a> {
     sound: Sound,
     /// At its own rate, where `mel_l1` is wanted.
     original: Option<Sound>,
+    /// Of the first convention that was asked for, which mostly is that of all systems.
+    given: OnceLock<Given>,
     /// Of the mix.
     track: Option<pitch::PitchTrack>,
     metrics: &'a BTreeSet<Metric>,
@@ -282,6 +285,7 @@ impl<'a> Reference<'a> {
             file,
             seconds: sound.seconds(),
             original: wants(Metric::MelL1).then(|| sound.clone()),
+            given: OnceLock::new(),
             track: pitched.then(|| pitch::track(&mix(&compared), sample_rate)),
             sound: compared,
             metrics,
@@ -390,21 +394,55 @@ impl<'a> Reference<'a> {
         let Some(original) = &self.original else { return Ok(()) };
         let (own_rate, convention) = (f64::from(self.sound.rate), mel_in_nats(convention));
         let rate = convention.sample_rate;
-        let (recording, rendering) = (resample_sound(original, rate), resample_sound(rendering, rate));
-        let (reference, again) = alike(&recording, &rendering);
+        let of_original = || Given::new(resample_sound(original, rate), &convention);
+        if self.given.get().is_none() {
+            let _ = self.given.set(of_original()?);
+        }
+        let given = match self.given.get() {
+            Some(given) if given.convention == convention => Cow::Borrowed(given),
+            _ => Cow::Owned(of_original()?),
+        };
+        let rendering = resample_sound(rendering, rate);
+        let (given, rendering) = match given.sound.channels.len() == rendering.channels.len() {
+            true => (given, rendering),
+            false => {
+                let mixed = given.sound.clone().of_channels(1);
+                (Cow::Owned(Given::new(mixed, &convention)?), rendering.of_channels(1))
+            }
+        };
         let delay = (shift.delay as f64 * f64::from(rate) / own_rate).round() as isize;
         let shift = Shift { delay, ..*shift };
-        let distance = |(whole, again): (&[f32], &[f32])| -> Result<Option<f64>> {
+        let distance = |((whole, again), mel): ((&[f32], &[f32]), &MelSpectrogram)| -> Result<Option<f64>> {
             let pair = shift.aligned(whole, again);
             let (overlapping, again) = pair.both();
-            // Where sound is missing at the rendering's start, the mel has to begin later as well.
-            let given = extract(if delay < 0 { overlapping } else { whole }, &convention)?;
-            Ok(mel_l1(&given, again, &convention).map(f64::from))
+            let distance = match delay {
+                0.. => mel_l1(mel, again, &convention),
+                // Where sound is missing at the rendering's start, the mel has to begin later as well.
+                _ => mel_l1(&extract(overlapping, &convention)?, again, &convention),
+            };
+            Ok(distance.map(f64::from))
         };
-        let distances = planes(&reference, &again).map(distance).collect::<Result<Vec<_>>>()?;
+        let distances = planes(&given.sound, &rendering).zip(&given.mels).map(distance).collect::<Result<Vec<_>>>()?;
         score.set(Metric::MelL1, mean(distances.into_iter()));
         score.mel_convention = Some(format!("{} ({rate} Hz, {} bands)", convention.name, convention.n_mels));
         Ok(())
+    }
+}
+
+/// A recording as a convention has it.
+#[derive(Clone)]
+struct Given {
+    convention: MelConvention,
+    /// At the convention's rate.
+    sound: Sound,
+    /// Of each channel.
+    mels: Vec<MelSpectrogram>,
+}
+
+impl Given {
+    fn new(sound: Sound, convention: &MelConvention) -> Result<Self> {
+        let mels = sound.channels.iter().map(|samples| extract(samples, convention)).collect::<Result<_>>()?;
+        Ok(Self { convention: convention.clone(), sound, mels })
     }
 }
 

@@ -1,7 +1,10 @@
 //! Every picture of an inspection, by name.
 
 use super::{InspectedStep, Inspection, inspection::DEPTH_DB};
-use crate::eval::picture::{FrequencyScale, Grid, Picture};
+use crate::{
+    eval::picture::{FrequencyScale, Grid, Picture},
+    mel::MelScale,
+};
 
 /// dB: changes beyond it have the colour of the end.
 const CHANGE_DB: f32 = 20.0;
@@ -40,7 +43,7 @@ impl<'a> Pictures<'a> {
     pub fn mel(&self, grid: &'a Grid) -> Named<'a> {
         let top = grid.top();
         let mut picture = self.picture("the given mel".into(), grid, [top - DEPTH_DB, top], false);
-        picture.axis = FrequencyScale::Mel;
+        picture.axis = FrequencyScale::Mel(MelScale::Htk);
         Named { name: "mel".into(), alt: "the mel that was given".into(), picture }
     }
 

@@ -9,6 +9,7 @@ use crate::{
         polyphase::resample_sound,
         statistics::{Difference, Interval},
     },
+    mel::MelScale,
     sound::Sound,
 };
 
@@ -170,8 +171,15 @@ pub fn clip(comparison: &Comparison, systems: &[String]) -> Result<Clip> {
     let (grid, seconds) = (spectrum(recording, rate), recording.seconds());
     let top = (grid.top() / 5.0).ceil() * 5.0;
     let draw = |title: &str, grid: &Grid, range: [f32; 2], difference: bool| {
-        let picture =
-            Picture { title: title.into(), grid, range, difference, axis: FrequencyScale::Mel, seconds, size: SIZE };
+        let picture = Picture {
+            title: title.into(),
+            grid,
+            range,
+            difference,
+            axis: FrequencyScale::Mel(MelScale::Htk),
+            seconds,
+            size: SIZE,
+        };
         Figure::draw(&picture, format!("{title}, {}", comparison.name))
     };
     let levels = [top - DEPTH_DB, top];

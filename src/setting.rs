@@ -2,107 +2,66 @@
 
 use std::fmt;
 
-/// What can be given to the library's work. It is written `` `name` ``, so that a caller finds it in a message and puts its own word
-/// in its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Setting {
-    Convention,
-    Data,
-    Device,
-    Extend,
-    FinalIterations,
-    Gain,
-    Host,
-    Init,
-    Iterations,
-    Json,
-    Layout,
-    Manifest,
-    Model,
-    Out,
+/// Each setting with its name in snake case, once.
+macro_rules! settings {
+    ($($(#[$doc:meta])* $setting:ident $name:literal,)*) => {
+        /// What can be given to the library's work. It is written `` `name` ``, so that a caller finds it in a message and puts its own
+        /// word in its place.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Setting {
+            $($(#[$doc])* $setting,)*
+        }
+
+        impl Setting {
+            pub const ALL: &'static [Self] = &[$(Self::$setting,)*];
+
+            /// In snake case.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$setting => $name,)*
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    Convention "convention",
+    Data "data",
+    Device "device",
+    /// To go on above a mel's highest band.
+    Extend "extend",
+    FinalIterations "final_iterations",
+    Gain "gain",
+    Host "host",
+    Init "init",
+    Iterations "iterations",
+    Json "json",
+    Layout "layout",
+    Manifest "manifest",
+    Model "model",
+    /// The folder of a training.
+    Out "out",
     /// The place of what is made.
-    Output,
-    OutputDevice,
+    Output "output",
+    OutputDevice "output_device",
     /// To overwrite what is there.
-    Overwrite,
-    Phase,
-    Precision,
-    PrintConfig,
-    Recording,
-    Results,
+    Overwrite "overwrite",
+    Phase "phase",
+    Precision "precision",
+    PrintConfig "print_config",
+    Recording "recording",
+    Results "results",
     /// To leave what is there as it is.
-    Skip,
-    StartIterations,
-    Steps,
-    Tensor,
-    Validation,
+    Skip "skip",
+    StartIterations "start_iterations",
+    Steps "steps",
+    Tensor "tensor",
+    Validation "validation",
 }
 
 impl Setting {
-    pub const ALL: [Self; 27] = [
-        Self::Convention,
-        Self::Data,
-        Self::Device,
-        Self::Extend,
-        Self::FinalIterations,
-        Self::Gain,
-        Self::Host,
-        Self::Init,
-        Self::Iterations,
-        Self::Json,
-        Self::Layout,
-        Self::Manifest,
-        Self::Model,
-        Self::Out,
-        Self::Output,
-        Self::OutputDevice,
-        Self::Overwrite,
-        Self::Phase,
-        Self::Precision,
-        Self::PrintConfig,
-        Self::Recording,
-        Self::Results,
-        Self::Skip,
-        Self::StartIterations,
-        Self::Steps,
-        Self::Tensor,
-        Self::Validation,
-    ];
-
-    /// In snake case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Convention => "convention",
-            Self::Data => "data",
-            Self::Device => "device",
-            Self::Extend => "extend",
-            Self::FinalIterations => "final_iterations",
-            Self::Gain => "gain",
-            Self::Host => "host",
-            Self::Init => "init",
-            Self::Iterations => "iterations",
-            Self::Json => "json",
-            Self::Layout => "layout",
-            Self::Manifest => "manifest",
-            Self::Model => "model",
-            Self::Out => "out",
-            Self::Output => "output",
-            Self::OutputDevice => "output_device",
-            Self::Overwrite => "overwrite",
-            Self::Phase => "phase",
-            Self::Precision => "precision",
-            Self::PrintConfig => "print_config",
-            Self::Recording => "recording",
-            Self::Results => "results",
-            Self::Skip => "skip",
-            Self::StartIterations => "start_iterations",
-            Self::Steps => "steps",
-            Self::Tensor => "tensor",
-            Self::Validation => "validation",
-        }
-    }
-
     /// `text` with `word` in the place of every setting.
     pub fn spoken(text: &str, word: impl Fn(Self) -> String) -> String {
         let mut out = String::with_capacity(text.len());
@@ -111,7 +70,7 @@ impl Setting {
             let (before, quoted) = rest.split_at(at);
             out.push_str(before);
             let end = quoted[1..].find('`').map(|end| end + 2);
-            let setting = end.and_then(|end| Self::ALL.into_iter().find(|s| s.name() == &quoted[1..end - 1]));
+            let setting = end.and_then(|end| Self::ALL.iter().copied().find(|s| s.name() == &quoted[1..end - 1]));
             let taken = match (setting, end) {
                 (Some(setting), Some(end)) => {
                     out.push_str(&word(setting));
@@ -149,7 +108,7 @@ mod tests {
 
     #[test]
     fn each_has_a_name_of_its_own() {
-        let names: BTreeSet<_> = Setting::ALL.into_iter().map(Setting::name).collect();
+        let names: BTreeSet<_> = Setting::ALL.iter().map(|setting| setting.name()).collect();
         assert_eq!(names.len(), Setting::ALL.len());
     }
 }

@@ -180,24 +180,28 @@ fn the_library_neither_prints_nor_exits() {
 fn no_message_of_the_library_names_a_flag() {
     let is_flag = |word: &str| {
         let name = word.trim_start_matches(['(', '`', '"']);
-        let short = ["-o", "-y", "-n"].iter().any(|flag| name.trim_end_matches(['"', ';', ',']) == *flag);
         // Those of a style sheet have a colon behind them.
-        short
-            || name.strip_prefix("--").is_some_and(|name| {
-                let end = name.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(name.len());
-                end > 0 && !name[end..].starts_with(':') && !name[end..].starts_with(')')
-            })
+        name.strip_prefix("--").is_some_and(|name| {
+            let end = name.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(name.len());
+            end > 0 && !name[end..].starts_with(':') && !name[end..].starts_with(')')
+        })
     };
+    let is_short = |word: &str| {
+        let mut letters = word.chars();
+        letters.next() == Some('-')
+            && letters.next().is_some_and(|c| c.is_ascii_lowercase())
+            && !letters.next().is_some_and(|c| c.is_alphanumeric() || c == '-')
+    };
+    let advises = |word: &str| ["with", "give", "or"].iter().any(|advice| word.ends_with(advice));
     let mut wrong = vec![];
     for Source { path, text, .. } in sources() {
         for line in text.lines() {
             // What a model's card says of how it was trained is a command.
             let is_command = line.contains("audiodiff train --phase");
-            wrong.extend(
-                line.split([' ', '"'])
-                    .filter(|word| !is_command && is_flag(word))
-                    .map(|word| format!("{}: {word}", path.display())),
-            );
+            let words: Vec<&str> = line.split([' ', '"']).collect();
+            let flags = words.iter().filter(|word| !is_command && is_flag(word));
+            let short = words.windows(2).filter(|pair| advises(pair[0]) && is_short(pair[1])).map(|pair| &pair[1]);
+            wrong.extend(flags.chain(short).map(|word| format!("{}: {word}", path.display())));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -15,7 +15,7 @@ use audiodiff::{
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::{Outcome, terminal::print};
+use crate::{Outcome, terminal::print, words::in_flags};
 
 /// Say which library, devices, processor features and model were found, and what is missing
 #[derive(Args)]
@@ -158,7 +158,7 @@ fn look_at_model(findings: &mut Findings) {
         }
         Err(error) => {
             findings.add("model", "none that works", Value::Null);
-            findings.problem(true, error.to_string(), "build or copy the program again");
+            findings.problem(true, in_flags(&error.to_string()), "build or copy the program again");
         }
     }
 }
@@ -202,7 +202,7 @@ fn look_at_sound(findings: &mut Findings) {
         }
         Err(error) => {
             findings.add("sound", "no output device", Value::Null);
-            findings.problem(false, error.to_string(), "only audiodiff play needs one");
+            findings.problem(false, in_flags(&error.to_string()), "only audiodiff play needs one");
         }
     }
 }

@@ -58,6 +58,14 @@ impl ChunkLayout {
         Self { chunk: chunk.unwrap_or(self.chunk), ..self }
     }
 
+    /// As [`Self::validated`], for the layout in a card of `subject`, whose mel has this hop.
+    pub(crate) fn in_card(self, subject: &str, hop: usize) -> Result<(), Fault> {
+        match self.validated(hop) {
+            Err(Error::Settings(fault)) => Err(Fault { subject: format!("{subject}: field `streaming`"), ..fault }),
+            _ => Ok(()),
+        }
+    }
+
     /// # Errors
     /// [`Error::Settings`] where a chunk could not be told from its seams.
     pub fn validated(self, hop: usize) -> Result<Self> {

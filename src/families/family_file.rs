@@ -60,9 +60,7 @@ pub fn card(file: &WeightFile) -> Result<ModelCard> {
     if let Err(error) = mel.validate() {
         return Err(Error::Model(Fault::new(subject, format!("field `mel`: {error}"))));
     }
-    if let Err(Error::Settings(fault)) = streaming.validated(mel.hop) {
-        return Err(Error::Model(Fault { subject: format!("{subject}: field `streaming`"), ..fault }));
-    }
+    streaming.in_card(subject, mel.hop).map_err(Error::Model)?;
     Ok(ModelCard {
         name,
         family,

@@ -284,18 +284,14 @@ impl<'a> Comparison<'a> {
         self.sum += frame.iter().copied().map(f64::from).sum::<f64>();
         self.at_zero += frame.iter().filter(|v| **v < zero).count();
         self.is_half = self.is_half && frame.iter().all(|v| v.to_bits().trailing_zeros() >= 13);
-        let bounds = &self.bounds;
-        let limits = || bounds.low().iter().zip(bounds.high());
-        let levels = |m: usize, stored: f32| bounds.level(m, stored);
-        if is_inner {
-            for (m, (loudest, &stored)) in self.loudest.iter_mut().zip(frame).enumerate() {
-                *loudest = loudest.max(levels(m, stored));
-            }
-        }
+        let limits = self.bounds.low().iter().zip(self.bounds.high()).zip(&mut self.loudest);
         let (mut below, mut far_below, mut above, mut at_floor) = (0, 0, 0, true);
-        for (m, (&stored, (low, high))) in frame.iter().zip(limits()).enumerate() {
-            let level = levels(m, stored);
+        for (m, (&stored, ((low, high), loudest))) in frame.iter().zip(limits).enumerate() {
+            let level = self.bounds.level(m, stored);
             let (under, over) = (low - level, level - high);
+            if is_inner {
+                *loudest = loudest.max(level);
+            }
             self.lowest_level = self.lowest_level.min(level);
             self.deepest = self.deepest.max(under);
             self.excess = self.excess.max(over);

@@ -201,7 +201,7 @@ pub fn recognise_among(
             }
         }
     }
-    let compared = recording.map(|recording| compare_recording(&mut candidates, &views, recording, &mut notes));
+    let compared = recording.and_then(|recording| compare_recording(&mut candidates, &views, recording, &mut notes));
     let agrees = compared == Some(Comparison::Agrees);
     if !agrees {
         compare_filters(&mut candidates, &views);
@@ -503,18 +503,16 @@ enum Comparison {
     Agrees,
     /// By none of them: it was not computed from this recording, or by no preset.
     Disagrees,
-    /// Nothing could be compared.
-    Impossible,
 }
 
 /// Compares the mel with the recording's own by each candidate, value by value. Where it agrees with one, all that are not
-/// rendered like it are ruled out.
+/// rendered like it are ruled out. `None` where nothing could be compared.
 fn compare_recording(
     candidates: &mut [Candidate],
     views: &HashMap<Layout, View>,
     recording: &Recording,
     notes: &mut Vec<String>,
-) -> Comparison {
+) -> Option<Comparison> {
     let own = &recording.samples[..recording.samples.len().min(COMPARED_S * recording.sample_rate as usize)];
     let mut at_rate: HashMap<u32, Vec<f32>> = HashMap::new();
     let mut distance = |candidate: &Candidate| {
@@ -544,14 +542,14 @@ fn compare_recording(
     let nearest = (0..candidates.len())
         .filter_map(|i| distances[i].map(|d| (d, i)))
         .min_by(|a, b| a.0.total_cmp(&b.0).then(candidates[b.1].score.total_cmp(&candidates[a.1].score)));
-    let Some((least, best)) = nearest else { return Comparison::Impossible };
+    let (least, best) = nearest?;
     let name = candidates[best].convention.name.clone();
     if least > AGREES {
         notes.push(format!(
             "the recording's own mel is {least:.2} nats away by the nearest preset ({name}): it was computed by none of \
              them, or from another recording"
         ));
-        return Comparison::Disagrees;
+        return Some(Comparison::Disagrees);
     }
     let (convention, layout) = (candidates[best].convention, candidates[best].layout);
     for (candidate, distance) in candidates.iter_mut().zip(&distances) {
@@ -571,7 +569,7 @@ fn compare_recording(
         other.verdict = Verdict::Impossible;
         other.reasons.insert(0, format!("the recording's own mel is that of {name}"));
     }
-    Comparison::Agrees
+    Some(Comparison::Agrees)
 }
 
 /// The tests that need the filters, on the candidates that are left.

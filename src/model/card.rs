@@ -340,9 +340,7 @@ impl ModelCard {
                 )));
             }
         }
-        if let Err(crate::Error::Settings(fault)) = self.streaming.validated(self.mel.hop) {
-            return Err(Fault { subject: format!("{subject}: field `streaming`"), ..fault });
-        }
+        self.streaming.in_card(subject, self.mel.hop)?;
         let DenoiserSize { n_fft, hop, time_channels, .. } = self.denoiser;
         // Half of them are sines, half cosines.
         if !time_channels.is_multiple_of(2) {

@@ -135,8 +135,9 @@ def test_settings_become_keywords():
 def test_ctrl_c_ends_it(work, tmp_path, mel):
     np.save(tmp_path / "m.npy", np.tile(mel, 150))  # minutes
     code = f"""
-import audiodiff, numpy as np, faulthandler
+import audiodiff, numpy as np, faulthandler, signal
 faulthandler.enable()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which is not set where the tests run in the background
 vocoder = audiodiff.Vocoder(precision="f32", threads=1)
 mel = np.load("m.npy")
 print("ready", flush=True)

@@ -2,9 +2,11 @@
 //! adaptation, and mels that another process is still writing.
 
 mod input;
+mod render;
 #[cfg(feature = "play")]
 mod session;
 
 pub use input::{LiveFormat, LiveMel, LiveStatus};
+pub use render::render;
 #[cfg(feature = "play")]
-pub use session::{Event, Session, SessionInput, SessionSettings, render};
+pub use session::{Event, Session, SessionInput, SessionSettings};

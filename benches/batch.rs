@@ -62,7 +62,7 @@ fn speed(inputs: &Inputs, folder: &Path, jobs: usize, threads: usize) -> Result<
         gain: 0.0,
         loudness: None,
         rate: None,
-        extend: false,
+        refining: Default::default(),
     };
     let renderer = FileRenderer { models: vocoder.into(), settings };
     let plan = Plan::new(inputs, &Target::Folder(folder.join("out")), "wav")?;

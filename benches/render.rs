@@ -8,7 +8,7 @@ use audiodiff::{
     diffusion::{ChunkLayout, Encoded, Grid, Network, Renderer, SamplerSettings, WholeMel},
     dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram, extract::extract},
-    model::{Diffusion, GriffinLim, Precision, Quality, RuntimeOptions},
+    model::{Builtin, Diffusion, GriffinLim, Precision, Quality, RuntimeOptions},
 };
 use std::{
     cell::Cell,
@@ -16,7 +16,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-const SAMPLE_RATE: f64 = 24_000.0;
 const RUNS: usize = 5;
 
 /// A network that keeps count of the time spent in it.
@@ -70,8 +69,8 @@ fn run<N: Network>(network: &N, mel: &MelSpectrogram, settings: SamplerSettings,
     let renderer = Renderer::new(&timed, source, settings, ChunkLayout::default()).expect("valid settings");
     let chunks: Vec<_> = renderer.map(|chunk| chunk.expect("a rendering")).collect();
     let written = Instant::now();
-    let mut sink =
-        FileSink::create(file, FileSinkSettings::new(SampleFormat::Pcm16, SAMPLE_RATE as u32)).expect("a file");
+    let mut sink = FileSink::create(file, FileSinkSettings::new(SampleFormat::Pcm16, network.convention().sample_rate))
+        .expect("a file");
     chunks.iter().for_each(|chunk| sink.write(chunk).expect("written"));
     sink.finish().expect("finished");
     [begin.elapsed(), timed.spent.get(), written.elapsed()]
@@ -108,46 +107,49 @@ fn main() {
     // cargo passes --bench; a word of the user's own picks lines.
     let filter = std::env::args().skip(1).find(|a| !a.starts_with("--")).unwrap_or_default();
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/speech-en.wav");
-    let recording = audiodiff::audio::read(&sample).expect("the sample");
-    let mel = extract(&recording.samples, &MelConvention::native()).expect("a mel");
-    let seconds = (mel.frames() - 1) as f64 * 256.0 / SAMPLE_RATE;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("out.wav");
-    println!("{} of speech, median of {RUNS} runs", format_args!("{seconds:.1} s"));
-    println!("{:<34} {:>11} {:>9} {:>12} {:>6}", "", "× real time", "network", "projection", "file");
-    let line = |name: &str, runs: Vec<[Duration; 3]>| {
+    let mel_of = |convention: &MelConvention| {
+        let recording = audiodiff::audio::read_at(&sample, convention.sample_rate).expect("the sample");
+        let mel = extract(&recording.samples, convention).expect("a mel");
+        let seconds = convention.samples(mel.frames()) as f64 / f64::from(convention.sample_rate);
+        (mel, seconds)
+    };
+    println!("{:<44} {:>11} {:>9} {:>12} {:>6}", "", "× real time", "network", "projection", "file");
+    let line = |name: &str, seconds: f64, runs: Vec<[Duration; 3]>| {
         let [total, network, file] = median(runs);
         let share = |part: f64| 100.0 * part / total;
         let rest = share(total - network - file);
-        println!("{name:<34} {:>11.1} {:>8.0}% {rest:>11.0}% {:>5.0}%", seconds / total, share(network), share(file));
+        println!("{name:<44} {:>11.1} {:>8.0}% {rest:>11.0}% {:>5.0}%", seconds / total, share(network), share(file));
     };
-    for precision in [Precision::F32, Precision::Bf16] {
-        for threads in [1, 2] {
-            let options = RuntimeOptions { precision, threads, ..RuntimeOptions::default() };
-            let vocoder = Diffusion::builtin(&options).expect("the model");
-            for (quality, name) in [(Quality::Draft, "draft"), (Quality::Standard, "standard"), (Quality::Best, "best")]
-            {
-                let name = format!("{name} {precision} {threads} thread{}", if threads == 1 { "" } else { "s" });
-                let settings = vocoder.diffusion_card().sampler.settings(quality, 0);
-                if !name.contains(&filter) {
-                    continue;
-                }
-                run(&vocoder, &mel, settings, &file);
-                line(&name, (0..RUNS).map(|_| run(&vocoder, &mel, settings, &file)).collect());
-            }
-            for chunk in [12, 24, 96] {
-                let name = format!("first sound {precision} {threads} threads");
-                if name.contains(&filter) {
-                    let layout = ChunkLayout { chunk, ..ChunkLayout::default() };
-                    let ms = 1000.0 * first_sound(&vocoder, &mel, layout);
-                    println!("{name}, chunk of {chunk:<3} frames: {ms:.1} ms");
-                }
-            }
+    for (model, precision, threads) in variants() {
+        let prefix = format!("{} {precision} {threads} thread{}", model.name(), if threads == 1 { "" } else { "s" });
+        let named = |what: &str| Some(format!("{prefix}, {what}")).filter(|name| name.contains(&filter));
+        let options = RuntimeOptions { precision, threads, ..RuntimeOptions::default() };
+        let vocoder = Diffusion::of_builtin(model, &options).expect("the model");
+        let (mel, seconds) = mel_of(vocoder.convention());
+        for (quality, what) in [(Quality::Draft, "draft"), (Quality::Standard, "standard"), (Quality::Best, "best")] {
+            let Some(name) = named(what) else { continue };
+            let settings = vocoder.diffusion_card().sampler.settings(quality, 0);
+            run(&vocoder, &mel, settings, &file);
+            line(&name, seconds, (0..RUNS).map(|_| run(&vocoder, &mel, settings, &file)).collect());
+        }
+        for chunk in [12, 24, 96] {
+            let Some(name) = named(&format!("first sound of {chunk:<2} frames")) else { continue };
+            let layout = ChunkLayout { chunk, ..ChunkLayout::default() };
+            println!("{name}: {:.1} ms", 1000.0 * first_sound(&vocoder, &mel, layout));
         }
     }
     if "griffin-lim".contains(&filter) {
         let network = GriffinLim::new(2).expect("the baseline");
         let settings = GriffinLim::effort(Quality::Standard).settings(0);
-        line("griffin-lim, 2 threads", (0..RUNS).map(|_| run(&network, &mel, settings, &file)).collect());
+        let (mel, seconds) = mel_of(network.convention());
+        line("griffin-lim, 2 threads", seconds, (0..RUNS).map(|_| run(&network, &mel, settings, &file)).collect());
     }
+}
+
+/// Each model in each kind of numbers by one thread and by two.
+fn variants() -> impl Iterator<Item = (Builtin, Precision, usize)> {
+    let numbers = [(Precision::F32, 1), (Precision::F32, 2), (Precision::Bf16, 1), (Precision::Bf16, 2)];
+    Builtin::ALL.into_iter().flat_map(move |model| numbers.map(|(precision, threads)| (model, precision, threads)))
 }

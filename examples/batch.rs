@@ -33,7 +33,7 @@ fn main() -> Result<()> {
         gain: 0.0,
         loudness: None,
         rate: None,
-        extend: false,
+        refining: Default::default(),
     };
     let renderer = FileRenderer { models, settings };
     run(&renderer, &plan.items, 2, &AtomicBool::new(false), |event| {

@@ -34,7 +34,7 @@ fn main() -> Result<()> {
         adapt: true,
         repeat: false,
         keep_sound: false,
-        extend: false,
+        refining: Default::default(),
     };
     let session = Session::start(models, SessionInput::Files(files), settings, feed)?;
     for event in &session.events {

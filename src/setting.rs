@@ -49,6 +49,8 @@ settings! {
     /// To overwrite what is there.
     Overwrite "overwrite",
     Phase "phase",
+    /// That a network predicted the mel.
+    Predicted "predicted",
     Precision "precision",
     PrintConfig "print_config",
     Recording "recording",

@@ -80,13 +80,18 @@ pub trait Rendering: Send {
     fn set_effort(&mut self, effort: &Effort) -> Result<()>;
 }
 
-/// What a model has learned of mels that were made by other conventions than its own.
+/// What a model has learned of mels that were made otherwise than its own.
 pub trait MelRefiner {
     /// Frames on either side that it looks at.
     fn reach(&self) -> usize;
 
     /// Whether it has learned what is likely above a mel's highest band.
     fn extends(&self) -> bool {
+        false
+    }
+
+    /// Whether it has learned how mels that a network predicted differ from those of recordings, in the model's own convention too.
+    fn restores(&self) -> bool {
         false
     }
 
@@ -117,9 +122,16 @@ pub struct RenderOptions {
     pub chunk: Option<usize>,
     /// Absolute frame that the source begins with. The noise is the one that the frame has in the whole.
     pub start: usize,
-    /// Whether the model goes on above the mel's highest band, up to the rate's end, with what it takes for likely; else there is
-    /// nothing.
+    pub refining: Refining,
+}
+
+/// What the model adds of its own to the mel that it is given, where it has learned to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refining {
+    /// Goes on above the mel's highest band, up to the rate's end, with what it takes for likely; else there is nothing.
     pub extend: bool,
+    /// The mel was predicted by a network, which levels what it is not sure of: what it blurred is made sharp again.
+    pub predicted: bool,
 }
 
 impl RenderOptions {

@@ -14,7 +14,7 @@ use audiodiff::{
     render::Renderer,
     sound::Sound,
     source::WholeMel,
-    vocoder::RenderOptions,
+    vocoder::{Refining, RenderOptions},
 };
 use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
 use toy::{Toy, settings};
@@ -134,7 +134,7 @@ fn it_is_played() {
         adapt: true,
         repeat: false,
         keep_sound: true,
-        extend: false,
+        refining: Refining::default(),
     };
     let session = Session::start(toy, SessionInput::Files(vec![path]), settings, feed).unwrap();
     let mut heard = vec![];

@@ -74,7 +74,7 @@ fn warm(mel: &MelSpectrogram, chunk: usize, threads: usize) -> Duration {
         adapt: false,
         repeat: false,
         keep_sound: false,
-        extend: false,
+        refining: Default::default(),
     };
     let session = Session::start(vocoder, SessionInput::Live(Box::new(live)), settings, feed).expect("a session");
     // The event comes once the chunk is in the ring.

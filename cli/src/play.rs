@@ -175,7 +175,7 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
     let kept = flags.also_write.as_ref().map(|path| Kept::create(path, &renderer, &files, flags.format)).transpose()?;
     let convention = renderer.models.first().card().mel.clone();
     let chunk_s = renderer.chunk_s();
-    let RenderSettings { effort, seed, chunk, source, extend, .. } = renderer.settings;
+    let RenderSettings { effort, seed, chunk, source, refining, .. } = renderer.settings;
 
     let stop = interrupt::saving_stop_flag();
     let cushion_s = if live { cushion_s(chunk_s) } else { 0.0 };
@@ -220,7 +220,7 @@ pub fn run(flags: PlayFlags, terminal: &Terminal) -> Result<Outcome> {
         adapted: 0,
     };
     let (adapt, repeat, keep_sound) = (!flags.no_adapt, flags.repeat, playing.kept.is_some());
-    let settings = SessionSettings { effort, seed, chunk, source, adapt, repeat, keep_sound, extend };
+    let settings = SessionSettings { effort, seed, chunk, source, adapt, repeat, keep_sound, refining };
     let session = Session::start(renderer.models, input, settings, feed)?;
 
     let keys = Keys::start();
@@ -326,7 +326,7 @@ impl PlayFlags {
             gain: 0.0,
             loudness: None,
             rate: None,
-            extend: self.input.extend,
+            refining: self.input.refining(),
         };
         terminal.detail(format_args!("model {}, {settings:?}", vocoder.identity().weights));
         Ok(FileRenderer { models, settings })

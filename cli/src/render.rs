@@ -14,6 +14,7 @@ use audiodiff::{
     model::Builtin,
     number_range::{GAIN_DB, LOUDNESS_LUFS},
     output,
+    vocoder::Refining,
 };
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
@@ -78,6 +79,9 @@ pub struct InputFlags {
     /// Go on above the mel's highest band, up to the rate's end, with what the model takes for likely; else there is nothing
     #[arg(long, env = "AUDIODIFF_EXTEND", value_parser = BoolishValueParser::new())]
     pub extend: bool,
+    /// The mel was predicted by a network: the model makes what that has blurred sharp again, as far as it knows
+    #[arg(long, env = "AUDIODIFF_PREDICTED", value_parser = BoolishValueParser::new())]
+    pub predicted: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -98,6 +102,10 @@ impl From<ChannelsChoice> for Downmix {
 }
 
 impl InputFlags {
+    pub fn refining(&self) -> Refining {
+        Refining { extend: self.extend, predicted: self.predicted }
+    }
+
     /// The files that are read beside the inputs themselves.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = vec![PathBuf::from(&self.convention)];
@@ -382,7 +390,7 @@ impl RenderFlags {
             gain: self.sound.gain.unwrap_or(0.0),
             loudness: self.sound.loudness,
             rate: self.sound.rate,
-            extend: self.input.extend,
+            refining: self.input.refining(),
         };
         let weights = &vocoder.identity().weights;
         terminal.detail(format_args!("model {weights}, {jobs} jobs of {threads} threads, {settings:?}"));

@@ -13,7 +13,7 @@ use audiodiff::{
     model::{DeviceChoice, Precision, RuntimeOptions},
     render::Renderer,
     source::{MelSource, WholeMel},
-    vocoder::{RenderOptions, Vocoder},
+    vocoder::{Refining, RenderOptions, Vocoder},
 };
 use program::{Outcome, Program};
 use std::{
@@ -322,7 +322,7 @@ fn they_are_played_as_they_are_rendered() {
         adapt: true,
         repeat: false,
         keep_sound: true,
-        extend: false,
+        refining: Refining::default(),
     };
     let session = Session::start(vocoder, SessionInput::Files(vec![path]), settings, feed).unwrap();
     let mut heard = vec![];

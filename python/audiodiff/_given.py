@@ -85,6 +85,12 @@ def optional(value: Any, check: Callable[..., Any], *arguments: Any) -> Any:
     return None if value is None else check(value, *arguments)
 
 
+def truth(value: Any, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise SettingsError(f"{name}: is {shown(value)}, expected True or False")
+    return bool(value)
+
+
 def text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise SettingsError(f"{name}: is {shown(value)}, expected a string")
@@ -108,18 +114,17 @@ def path(value: Any, name: str) -> str:
     return value
 
 
-def effort(quality: Any, entries: Any, chunk: Any, extend: Any) -> dict[str, Any]:
+def effort(quality: Any, entries: Any, chunk: Any, extend: Any, predicted: Any) -> dict[str, Any]:
     """The extension's ``Effort``."""
     if entries is not None and not isinstance(entries, Mapping):
         raise SettingsError(f"effort: is {shown(entries)}, expected a mapping such as {{'steps': 4}}")
-    if not isinstance(extend, (bool, np.bool_)):
-        raise SettingsError(f"extend: is {shown(extend)}, expected True or False")
     checked = {text(key, "effort"): whole(value, f"effort[{key!r}]", 0, 1000) for key, value in (entries or {}).items()}
     return {
         "quality": text(quality, "quality"),
         "effort": checked,
         "chunk": optional(chunk, whole, "chunk", 1, 100_000),
-        "extend": bool(extend),
+        "extend": truth(extend, "extend"),
+        "predicted": truth(predicted, "predicted"),
     }
 
 

@@ -58,6 +58,7 @@ class Vocoder:
         effort: Mapping[str, int] | None = None,
         chunk: int | None = None,
         extend: bool = False,
+        predicted: bool = False,
         rate: int | None = None,
     ) -> Array:
         """The sound of a mel, or of each mel of a batch: float32, full scale at ±1, of the kind that `mel` is.
@@ -85,6 +86,7 @@ class Vocoder:
         :param chunk: mel frames of the model that are rendered at once; the model's own where ``None``
         :param extend: go on above the mel's highest band, up to the rate's end, with what the model takes for likely; else there is
             nothing
+        :param predicted: the mel was predicted by a network: the model makes what that has blurred sharp again, as far as it knows
         :param rate: Hz of the sound, where not that of the convention
         :raises audiodiff.MelError: for what is no mel
         :raises audiodiff.ConventionError: where the numbers contradict the convention, or leave it open
@@ -100,6 +102,7 @@ class Vocoder:
             effort=effort,
             chunk=chunk,
             extend=extend,
+            predicted=predicted,
             rate=rate,
         )
         _warn(notes)
@@ -118,6 +121,7 @@ class Vocoder:
         effort: Mapping[str, int] | None = None,
         chunk: int | None = None,
         extend: bool = False,
+        predicted: bool = False,
         rate: int | None = None,
     ) -> tuple[Any, int, list[str]]:
         """The sound, its rate in Hz, and what is to be said of it."""
@@ -141,7 +145,7 @@ class Vocoder:
             known,
             _given.text(layout, "layout"),
             _seeds(seed, len(batch)),
-            _given.effort(quality, effort, chunk, extend),
+            _given.effort(quality, effort, chunk, extend, predicted),
             _given.optional(rate, _given.rate),
         )
         if stereo:
@@ -159,6 +163,7 @@ class Vocoder:
         effort: Mapping[str, int] | None = None,
         chunk: int | None = None,
         extend: bool = False,
+        predicted: bool = False,
         rate: int | None = None,
     ) -> Iterator[Array]:
         """The sound of a mel that is still being made, chunk by chunk: ``[n]`` each, float32, of the kind that the frames are.
@@ -172,6 +177,7 @@ class Vocoder:
             where ``None``
         :param extend: go on above the mel's highest band, up to the rate's end, with what the model takes for likely; else there is
             nothing
+        :param predicted: the mel was predicted by a network: the model makes what that has blurred sharp again, as far as it knows
         """
         known = _given.stated(convention) or self._vocoder.convention()
         n_mels = json.loads(known.json())["n_mels"]
@@ -180,7 +186,7 @@ class Vocoder:
             kind.blocks(_given.iterator(frames, "the frames", "mel frames"), n_mels, _frames_first(_given.text(layout, "layout"))),
             known,
             _given.seed(seed),
-            _given.effort(quality, effort, chunk, extend),
+            _given.effort(quality, effort, chunk, extend, predicted),
             _given.optional(rate, _given.rate),
         )
         return _chunks(sound, kind)
@@ -201,6 +207,7 @@ class Vocoder:
         effort: Mapping[str, int] | None = None,
         chunk: int | None = None,
         extend: bool = False,
+        predicted: bool = False,
         channels: str = "keep",
         sample_format: str = "pcm16",
         peaks: str = "limit",
@@ -246,7 +253,7 @@ class Vocoder:
             "rate": _given.optional(rate, _given.rate),
             "jobs": _given.optional(jobs, _given.whole, "jobs", 1, 1024),
         }
-        work = _given.effort(quality, effort, chunk, extend)
+        work = _given.effort(quality, effort, chunk, extend, predicted)
         lines, notes = _audiodiff.render_files(self._vocoder, request, _given.stated(convention), work)
         _warn(notes)
         items = [json.loads(line) for line in lines]

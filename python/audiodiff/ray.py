@@ -31,7 +31,7 @@ from .errors import AudiodiffError, MelError, SettingsError
 
 __all__ = ["Render"]
 
-_OF_A_CALL = ("layout", "quality", "effort", "chunk", "extend", "rate")
+_OF_A_CALL = ("layout", "quality", "effort", "chunk", "extend", "predicted", "rate")
 _OF_A_FILE = ("channels", "sample_format", "peaks", "gain_db", "loudness_lufs")
 
 
@@ -69,8 +69,8 @@ class Render:
     :param existing: what is there of a row's name, but of another mel or other settings, to ``"refuse"``, which fails the row,
         to ``"skip"`` or to ``"overwrite"``
     :param sound: the column for the sounds, in a batch or in Parquet
-    :param options: others of a :class:`audiodiff.Vocoder`'s call, ``layout``, ``quality``, ``effort``, ``chunk``, ``extend``, ``rate``; for
-        files also those of its ``render``, ``channels``, ``sample_format``, ``peaks``, ``gain_db``, ``loudness_lufs``
+    :param options: others of a :class:`audiodiff.Vocoder`'s call, ``layout``, ``quality``, ``effort``, ``chunk``,
+        ``extend``, ``predicted``, ``rate``; for files also those of its ``render``, ``channels``, ``sample_format``, ``peaks``, ``gain_db``, ``loudness_lufs``
     :raises audiodiff.SettingsError: for options that do not go together, or columns that are not there
     """
 

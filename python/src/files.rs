@@ -124,7 +124,7 @@ fn settings(
         gain: request.gain_db,
         loudness: request.loudness_lufs,
         rate: request.rate,
-        extend: options.extend,
+        refining: options.refining,
     }
     .validated()
 }

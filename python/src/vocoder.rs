@@ -14,7 +14,7 @@ use audiodiff::{
     families,
     model::{Builtin, Precision, Quality, RuntimeOptions},
     render::Renderer,
-    vocoder::RenderOptions,
+    vocoder::{Refining, RenderOptions},
 };
 use numpy::{PyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
@@ -40,8 +40,8 @@ pub struct Effort {
     effort: BTreeMap<String, usize>,
     /// Mel frames of new sound in a chunk.
     chunk: Option<usize>,
-    /// Go on above the mel's highest band.
     extend: bool,
+    predicted: bool,
 }
 
 #[pymethods]
@@ -145,7 +145,7 @@ impl Vocoder {
 }
 
 impl Vocoder {
-    pub fn options(&self, Effort { quality, effort, chunk, extend }: Effort) -> Result<RenderOptions> {
+    pub fn options(&self, Effort { quality, effort, chunk, extend, predicted }: Effort) -> Result<RenderOptions> {
         let named = match quality.as_str() {
             "draft" => Quality::Draft,
             "standard" => Quality::Standard,
@@ -155,7 +155,8 @@ impl Vocoder {
         let first = self.models.first();
         let named = first.card().efforts.of(named);
         let effort = first.adjusted(named, &audiodiff::card::Effort(effort))?;
-        Ok(RenderOptions { effort: Some(effort), chunk, extend, ..RenderOptions::default() })
+        let refining = Refining { extend, predicted };
+        Ok(RenderOptions { effort: Some(effort), chunk, refining, ..RenderOptions::default() })
     }
 
     /// The samples, channel after channel.

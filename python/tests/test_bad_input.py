@@ -47,17 +47,17 @@ CALLS = {
     "vocoder": (lambda v, **k: audiodiff.Vocoder(**k), ["model", "device", "precision", "threads"]),
     "call": (
         lambda v, mel, **k: v(mel, **{"convention": "f5-tts", "quality": "draft", **k}),
-        ["mel", "convention", "layout", "lengths", "seed", "quality", "effort", "chunk", "extend", "rate"],
+        ["mel", "convention", "layout", "lengths", "seed", "quality", "effort", "chunk", "extend", "predicted", "rate"],
     ),
     "stereo": (lambda v, mel, **k: v(mel, stereo=True, quality="draft", **k), ["mel", "convention", "layout", "lengths"]),
     "stream": (
         lambda v, mel, **k: list(v.stream(**{"frames": [mel], "quality": "draft", **k})),
-        ["frames", "mel", "convention", "layout", "seed", "quality", "effort", "chunk", "extend", "rate"],
+        ["frames", "mel", "convention", "layout", "seed", "quality", "effort", "chunk", "extend", "predicted", "rate"],
     ),
     "render": (
         lambda v, **k: v.render(**{"paths": "nowhere.npy", "out_dir": "out", **k}),
         ["paths", "out_dir", "manifest", "existing", "convention", "layout", "tensor", "recordings", "seed", "quality",
-         "effort", "chunk", "extend", "channels", "sample_format", "peaks", "gain_db", "loudness_lufs", "rate", "jobs"],
+         "effort", "chunk", "extend", "predicted", "channels", "sample_format", "peaks", "gain_db", "loudness_lufs", "rate", "jobs"],
     ),
     "mel": (lambda v, wave=np.zeros(3000, np.float32), rate=24_000, **k: audiodiff.mel(wave, rate, **k), ["wave", "rate", "convention"]),
     "convention": (lambda v, given: audiodiff.convention(given), ["given"]),

@@ -11,11 +11,13 @@ use std::{
 };
 
 use symphonia::core::{
-    codecs::audio::{AudioDecoder, AudioDecoderOptions},
+    codecs::audio::{AudioDecoder, AudioDecoderOptions, well_known::CODEC_ID_OPUS},
     errors::Error as DecodeError,
     formats::{FormatOptions, FormatReader, TrackType, probe::Hint},
     io::{MediaSource, MediaSourceStream, ReadOnlySource},
     meta::MetadataOptions,
+    packet::Packet,
+    units::TimeBase,
 };
 
 use super::{
@@ -117,6 +119,8 @@ pub struct AudioReader {
     total: Option<u64>,
     /// Samples of each channel as the bytes of the file count them.
     counted: Option<u64>,
+    /// A packet's duration is the samples of each channel that are decoded of it.
+    packets_count_samples: bool,
     source: SourceInfo,
     interleaved: Vec<f32>,
     mix: Mix,
@@ -213,6 +217,12 @@ impl AudioReader {
             mean_square: 0.0,
             states_length: layout.as_ref().is_none_or(|layout| layout.promised.is_some()),
         };
+        let of_a_sample = |base: TimeBase| base.numer.get() == 1 && base.denom.get() == source.sample_rate;
+        // Of Opus they count the encoder's delay, too.
+        let packets_count_samples = layout.is_none()
+            && !is_indexed
+            && parameters.codec != CODEC_ID_OPUS
+            && track.time_base.is_some_and(of_a_sample);
         let track = track.id;
         let path = path.to_path_buf();
         let reader = Self {
@@ -224,6 +234,7 @@ impl AudioReader {
             promised,
             total,
             counted,
+            packets_count_samples,
             source,
             interleaved: Vec::new(),
             mix: Mix::Mean,
@@ -279,6 +290,29 @@ impl AudioReader {
         self.promised.or(self.total).or(self.counted)
     }
 
+    /// Samples of each channel of the whole file, which is read to its end where it does not say; decoded only where its packets do
+    /// not say either.
+    ///
+    /// # Errors
+    /// Where the file is damaged.
+    pub fn into_length(mut self) -> Result<u64> {
+        if let Some(length) = self.length() {
+            return Ok(length);
+        }
+        if !self.packets_count_samples {
+            while self.next_sound().transpose()?.is_some() {}
+            return Ok(self.source.samples);
+        }
+        let path = self.path.clone();
+        guarded(&path, || {
+            while let Some(packet) = self.next_packet()? {
+                self.source.samples += packet.dur.get();
+            }
+            self.check_length()?;
+            Ok(self.source.samples)
+        })
+    }
+
     /// What is known of the file so far; counts are complete at the end.
     pub fn source(&self) -> SourceInfo {
         self.source
@@ -293,12 +327,13 @@ impl AudioReader {
         Err(fault(&self.path, &format!("its header gives a sample rate of {rate} Hz"), &expected, ""))
     }
 
-    /// The next packet's sound; `None` at a well-formed end.
-    fn advance(&mut self) -> Result<Option<Sound>> {
+    /// The next packet of the track that holds anything; `None` at the end.
+    fn next_packet(&mut self) -> Result<Option<Packet>> {
         loop {
-            let packet = match self.format.next_packet() {
-                Ok(Some(packet)) => packet,
-                Ok(None) => return self.end().map(|()| None),
+            match self.format.next_packet() {
+                Ok(Some(packet)) if packet.track_id != self.track => {}
+                // An empty packet is how a raw stream says that it ends.
+                Ok(packet) => return Ok(packet.filter(|packet| !packet.data.is_empty())),
                 Err(DecodeError::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
                     return Err(self.cut_off());
                 }
@@ -308,14 +343,14 @@ impl AudioReader {
                     return Err(fault(&self.path, &found, "one", "split the file"));
                 }
                 Err(error) => return Err(self.broken(error)),
-            };
-            if packet.track_id != self.track {
-                continue;
             }
-            // An empty packet is how a raw stream says that it ends.
-            if packet.data.is_empty() {
-                return self.end().map(|()| None);
-            }
+        }
+    }
+
+    /// The next packet's sound; `None` at a well-formed end.
+    fn advance(&mut self) -> Result<Option<Sound>> {
+        loop {
+            let Some(packet) = self.next_packet()? else { return self.end().map(|()| None) };
             let decoded = match self.decoder.decode(&packet) {
                 Ok(decoded) => decoded,
                 Err(error) => return Err(self.broken(error)),
@@ -396,14 +431,20 @@ impl AudioReader {
     }
 
     fn end(&mut self) -> Result<()> {
+        self.check_length()?;
+        if self.decoder.finalize().verify_ok == Some(false) {
+            return Err(fault(&self.path, "does not match its own checksum", "", "it is damaged; export it again"));
+        }
+        Ok(())
+    }
+
+    /// Whether all that was promised has come, and anything.
+    fn check_length(&self) -> Result<()> {
         if self.length().is_some_and(|promised| self.source.samples < promised) {
             return Err(self.cut_off());
         }
         if self.source.samples == 0 {
             return Err(fault(&self.path, "holds no sound", "at least one sample", ""));
-        }
-        if self.decoder.finalize().verify_ok == Some(false) {
-            return Err(fault(&self.path, "does not match its own checksum", "", "it is damaged; export it again"));
         }
         Ok(())
     }

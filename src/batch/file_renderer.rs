@@ -19,7 +19,7 @@ use crate::{
     mel::{MelConvention, presets},
     number_range::{GAIN_DB, LOUDNESS_LUFS},
     render::Renderer,
-    vocoder::{RenderOptions, Vocoder},
+    vocoder::{Refining, RenderOptions, Vocoder},
 };
 
 /// How everything in a run is rendered; an item's overrides win.
@@ -41,14 +41,13 @@ pub struct RenderSettings {
     pub loudness: Option<f64>,
     /// Hz; that of the mel's convention where `None`, the model's for recordings.
     pub rate: Option<u32>,
-    /// Whether the model goes on above the mel's highest band.
-    pub extend: bool,
+    pub refining: Refining,
 }
 
 impl RenderSettings {
     pub fn options(&self) -> RenderOptions {
-        let Self { effort, seed, chunk, extend, .. } = self;
-        RenderOptions { effort: Some(effort.clone()), seed: *seed, chunk: *chunk, start: 0, extend: *extend }
+        let Self { effort, seed, chunk, refining, .. } = self;
+        RenderOptions { effort: Some(effort.clone()), seed: *seed, chunk: *chunk, start: 0, refining: *refining }
     }
 
     /// # Errors
@@ -181,7 +180,7 @@ fn stated(convention: Option<&MelConvention>) -> serde_json::Value {
 
 impl RenderItem for FileRenderer {
     fn recipe(&self, item: &Item) -> Result<Recipe> {
-        let RenderSettings { effort, seed, chunk, source, format, raw: _, peaks, gain, loudness, rate, extend } =
+        let RenderSettings { effort, seed, chunk, source, format, raw: _, peaks, gain, loudness, rate, refining } =
             self.settings_of(item)?;
         // What cannot be opened is said when it is to be rendered.
         let vocoder = self.models.for_input(&item.input, &source).unwrap_or_else(|_| self.models.first().clone());
@@ -201,9 +200,12 @@ impl RenderItem for FileRenderer {
         if source.downmix == Downmix::Mono {
             settings["channels"] = "mono".into();
         }
-        // Without it, nothing is above the mel's highest band.
-        if extend {
+        // Without them, nothing is above the mel's highest band, and its numbers are taken for a recording's.
+        if refining.extend {
             settings["extend"] = true.into();
+        }
+        if refining.predicted {
+            settings["predicted"] = true.into();
         }
         // Without it, peaks are limited.
         match peaks {

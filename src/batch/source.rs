@@ -8,7 +8,7 @@ use std::{
 use super::MEL_EXTENSIONS;
 use crate::{
     Error, Fault, Result,
-    audio::{self, AudioReader, Downmix, format, reader::SourceInfo, resampled_len},
+    audio::{self, AudioReader, Downmix, format, resampled_len},
     dsp::stft::{Edge, Stft},
     measure::{Meter, explanations},
     mel::{Frames as _, HeldMel, KnownMel, Layout, MelConvention, Said, file, interpret, recognise::Recording},
@@ -247,14 +247,11 @@ const LOOKED_AT_BINS: usize = 8;
 /// Seconds of a recording that tell what it is.
 pub(super) const LOOKED_AT_S: u64 = 30;
 
-/// Samples of each channel of a recording, and their rate in Hz. Where the header does not say, all of it is decoded.
+/// Samples of each channel of a recording, and their rate in Hz.
 fn length_of(path: &Path) -> Result<(u64, u32)> {
-    let mut reader = AudioReader::open(path)?;
-    if reader.length().is_none() {
-        while reader.next_sound().transpose()?.is_some() {}
-    }
-    let SourceInfo { samples, sample_rate, .. } = reader.source();
-    Ok((reader.length().unwrap_or(samples), sample_rate))
+    let reader = AudioReader::open(path)?;
+    let rate = reader.source().sample_rate;
+    Ok((reader.into_length()?, rate))
 }
 
 /// By its name; by its first bytes where that says nothing.

@@ -30,7 +30,7 @@ use crate::{
     },
     sound::Sound,
     source::{MelSource, WholeMel},
-    vocoder::{RenderOptions, Vocoder},
+    vocoder::{Refining, RenderOptions, Vocoder},
 };
 
 /// How to render.
@@ -47,8 +47,7 @@ pub struct SessionSettings {
     pub repeat: bool,
     /// Hand every chunk out with its event.
     pub keep_sound: bool,
-    /// Go on above the mel's highest band.
-    pub extend: bool,
+    pub refining: Refining,
 }
 
 /// What is to be played.
@@ -357,9 +356,10 @@ impl Work {
         adapter: &mut Option<Adapter>,
         live: Option<&LiveStatus>,
     ) -> Result<Outcome> {
-        let SessionSettings { effort, seed, chunk, extend, .. } = &self.settings;
+        let SessionSettings { effort, seed, chunk, refining, .. } = &self.settings;
         let effort = adapter.as_ref().map_or(effort, Adapter::effort).clone();
-        let options = RenderOptions { effort: Some(effort), seed: *seed, chunk: *chunk, start: begin, extend: *extend };
+        let options =
+            RenderOptions { effort: Some(effort), seed: *seed, chunk: *chunk, start: begin, refining: *refining };
         let sample_rate = convention.rendered_rate();
         let mut renderer = Renderer::new(vocoder.clone(), mel, convention, &options)?.at_rate(sample_rate)?;
         let control = self.control.clone();
@@ -490,7 +490,7 @@ mod tests {
                 adapt: false,
                 repeat: false,
                 keep_sound: true,
-                extend: false,
+                refining: Refining::default(),
             };
             let pieces = kept(&vocoder, file, settings);
             let options =

@@ -52,6 +52,16 @@ impl Bounds {
         if self.stores_levels { f64::from(stored) } else { level(&self.convention, m, f64::from(stored)) }
     }
 
+    /// The levels of a stored frame `[M]`.
+    pub(super) fn levels(&self, frame: &[f32], levels: &mut [f32]) {
+        if self.stores_levels {
+            return levels.copy_from_slice(frame);
+        }
+        for (m, (level, v)) in levels.iter_mut().zip(frame).enumerate() {
+            *level = self.level(m, *v) as f32;
+        }
+    }
+
     /// Lowest and highest value that is stored in band `m`.
     pub fn stored(&self, m: usize) -> (f64, f64) {
         let c = &self.convention;

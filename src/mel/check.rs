@@ -12,9 +12,10 @@ use super::{
     filterbank::{Filterbank, edge_hz},
     held::Frames,
     survey::{Survey, Surveyor},
+    tally::{Figures, Tally},
 };
 use crate::{Error, Fault, Remedy, Result};
-use std::{fmt, ops::Range};
+use std::fmt;
 
 /// Something odd that a mel may have and still be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,12 @@ const NATURAL_FLOORS: [f32; 6] = [-11.512_925, -16.118_095, -18.420_681, -13.815
 /// … those of log10, and what they are mapped to.
 const OTHER_FLOORS: [f32; 5] = [-10.0, -8.0, -7.0, -5.0, -4.0];
 
+/// In shorter mels every frame may have an edge.
+const SHORTEST_WITH_EDGES: usize = 16;
+
+/// As good as 0 on a plain logarithm's scale is what lies below so many nats.
+const NEAR_ZERO: f64 = 0.05;
+
 /// Frames in a row that are the same in every digit, which no recording has but in digital silence, and no network's guess.
 const STANDS_STILL: usize = 4;
 
@@ -137,9 +144,12 @@ pub(super) fn examine(
         return Err(Error::Mel(Fault::new(subject, "holds no frame")));
     }
     let bounds = Bounds::new(convention);
-    let comparison = |frames| Comparison::new(subject.into(), frames, convention, bounds.clone(), origin);
+    let tally = |frames| {
+        let edge = if frames > SHORTEST_WITH_EDGES { 1 + convention.n_fft / 2 / convention.hop } else { 0 };
+        Tally::new(&bounds, frames, edge, (NEAR_ZERO * stored_per_nat(convention)) as f32)
+    };
     // Long mels are read once: hardly any has padding, without which nothing has to be left out.
-    let (mut finite, mut surveyor, mut whole) = (Finite::default(), Surveyor::new(&bounds), comparison(mel.frames()));
+    let (mut finite, mut surveyor, mut whole) = (Finite::default(), Surveyor::new(&bounds), tally(mel.frames()));
     for block in mel.blocks() {
         let (first, block) = block?;
         finite.add(first, &block);
@@ -152,7 +162,7 @@ pub(super) fn examine(
     let Survey { padding, alike_at_the_end: alike } = surveyor.finish();
     if !padding.is_empty() {
         let mut silent = padding.iter().flat_map(|run| run.frames.clone()).peekable();
-        whole = comparison(mel.frames() - padding.iter().map(|run| run.frames.len()).sum::<usize>());
+        whole = tally(mel.frames() - padding.iter().map(|run| run.frames.len()).sum::<usize>());
         for block in mel.blocks() {
             let (first, block) = block?;
             for (t, frame) in (first..).zip(block.values().chunks_exact(mel.n_mels())) {
@@ -162,7 +172,8 @@ pub(super) fn examine(
             }
         }
     }
-    let mut findings = whole.run()?;
+    let figures = whole.finish();
+    let mut findings = Comparison { subject, convention, origin, bounds: &bounds, figures: &figures }.run()?;
     let mut add = |concern, text: String| findings.push(Finding { concern, message: format!("{subject}: {text}") });
     if !padding.is_empty() {
         add(Concern::Padded, format!("{}; padding, rendered as silence", placed(&padding, mel.frames())));
@@ -191,127 +202,23 @@ fn placed(padding: &[Run], frames: usize) -> String {
     }
 }
 
-/// A mel beside what a convention can hold. Levels are natural logarithms of magnitudes, whatever is stored.
+/// A mel beside what a convention can hold.
 struct Comparison<'a> {
-    subject: String,
+    subject: &'a str,
     convention: &'a MelConvention,
     origin: Origin,
-    bounds: Bounds,
-    /// Of frames that are no padding, and all their values.
-    frames: usize,
-    values: usize,
-    /// Those between the edges.
-    inner: Range<usize>,
-    added: usize,
-    /// As good as 0 on a plain logarithm's scale is what lies below this.
-    zero: f32,
-    /// Lowest and highest stored value, and the sum of all.
-    min: f32,
-    max: f32,
-    sum: f64,
-    /// Values as good as 0 on a plain logarithm's scale, or below it.
-    at_zero: usize,
-    /// How many values are the lowest one, and in which bands `[M]`.
-    at_min: usize,
-    bands_at_min: Vec<bool>,
-    /// All are 16-bit floats.
-    is_half: bool,
-    /// [M]: the loudest level of each band, without the first and last frames: where the audio is reflected it has an edge,
-    /// and an edge has all frequencies.
-    loudest: Vec<f64>,
-    lowest_level: f64,
-    /// Values below the floor, by more than rounding and by far, and above full scale.
-    below: usize,
-    far_below: usize,
-    above: usize,
-    /// How far the worst value lies below its floor and above its highest.
-    deepest: f64,
-    excess: f64,
-    all_at_floor: bool,
+    bounds: &'a Bounds,
+    /// Of frames that are no padding.
+    figures: &'a Figures,
 }
 
-impl<'a> Comparison<'a> {
-    /// Of `frames` frames, all to be added.
-    fn new(subject: String, frames: usize, convention: &'a MelConvention, bounds: Bounds, origin: Origin) -> Self {
-        let n_mels = convention.n_mels;
-        let edge = if frames > 16 { 1 + convention.n_fft / 2 / convention.hop } else { 0 };
-        Self {
-            subject,
-            convention,
-            origin,
-            loudest: vec![f64::NEG_INFINITY; n_mels],
-            bounds,
-            frames,
-            values: frames * n_mels,
-            inner: edge..frames.saturating_sub(edge),
-            added: 0,
-            zero: (0.05 * stored_per_nat(convention)) as f32,
-            min: f32::INFINITY,
-            max: f32::NEG_INFINITY,
-            sum: 0.0,
-            at_zero: 0,
-            at_min: 0,
-            bands_at_min: vec![false; n_mels],
-            is_half: true,
-            lowest_level: f64::INFINITY,
-            below: 0,
-            far_below: 0,
-            above: 0,
-            deepest: 0.0,
-            excess: 0.0,
-            all_at_floor: true,
-        }
-    }
-
-    /// Pass after pass over the frame, none of which waits for another's result: an hour is looked at before its first sample.
-    fn add(&mut self, frame: &[f32]) {
-        let is_inner = self.inner.contains(&self.added);
-        self.added += 1;
-        let lowest = frame.iter().copied().fold(f32::INFINITY, f32::min);
-        if lowest < self.min {
-            self.at_min = 0;
-            self.bands_at_min.fill(false);
-            self.min = lowest;
-        }
-        if lowest == self.min {
-            for (is_at_min, _) in self.bands_at_min.iter_mut().zip(frame).filter(|(_, v)| **v == lowest) {
-                *is_at_min = true;
-                self.at_min += 1;
-            }
-        }
-        let zero = self.zero;
-        self.max = frame.iter().copied().fold(self.max, f32::max);
-        self.sum += frame.iter().copied().map(f64::from).sum::<f64>();
-        self.at_zero += frame.iter().filter(|v| **v < zero).count();
-        self.is_half = self.is_half && frame.iter().all(|v| v.to_bits().trailing_zeros() >= 13);
-        let limits = self.bounds.low().iter().zip(self.bounds.high()).zip(&mut self.loudest);
-        let (mut below, mut far_below, mut above, mut at_floor) = (0, 0, 0, true);
-        for (m, (&stored, ((low, high), loudest))) in frame.iter().zip(limits).enumerate() {
-            let level = self.bounds.level(m, stored);
-            let (under, over) = (low - level, level - high);
-            if is_inner {
-                *loudest = loudest.max(level);
-            }
-            self.lowest_level = self.lowest_level.min(level);
-            self.deepest = self.deepest.max(under);
-            self.excess = self.excess.max(over);
-            below += usize::from(under > nats::ROUNDING);
-            far_below += usize::from(under > nats::FAR_BELOW);
-            above += usize::from(over > nats::ROUNDING);
-            at_floor &= under.abs() <= nats::ROUNDING;
-        }
-        self.below += below;
-        self.far_below += far_below;
-        self.above += above;
-        self.all_at_floor &= at_floor;
-    }
-
+impl Comparison<'_> {
     fn run(&self) -> Result<Vec<Finding>> {
-        if self.all_at_floor {
+        if self.figures.all_at_floor {
             return Ok(vec![self.finding(Concern::Silent, "every value lies at the floor: digital silence".into())]);
         }
-        if self.min == self.max {
-            return Err(self.other("values", format!("is {} everywhere, which no audio gives", self.min)));
+        if self.figures.min == self.figures.max {
+            return Err(self.other("values", format!("is {} everywhere, which no audio gives", self.figures.min)));
         }
         if self.is_plain_log() {
             self.refuse_other_scales()?;
@@ -331,13 +238,13 @@ impl<'a> Comparison<'a> {
 
     /// Magnitudes, and mels normalised to a range: logarithms of audio have no edge at 0, and no three octaves of level.
     fn refuse_other_scales(&self) -> Result<()> {
-        let (min, max) = (f64::from(self.min), f64::from(self.max));
+        let (min, max) = (f64::from(self.figures.min), f64::from(self.figures.max));
         let span = (max - min) / stored_per_nat(self.convention);
         if min >= 0.0 && max > 0.0 {
             // Full-scale noise has no negative logarithm either, but it doesn't pile up at 0.
-            let at_zero = self.at_zero as f64 / self.values as f64;
-            let mean = self.sum / self.values as f64;
-            if max <= 1.05 && (at_zero > 0.02 || self.frames >= 4) {
+            let at_zero = self.figures.at_zero as f64 / self.figures.values as f64;
+            let mean = self.figures.sum / self.figures.values as f64;
+            if max <= 1.05 && (at_zero > 0.02 || self.figures.frames >= 4) {
                 return Err(self.other("affine", "looks normalised to the range 0 to 1".into()));
             }
             if at_zero > 0.02 || mean < 0.1 * max {
@@ -346,7 +253,7 @@ impl<'a> Comparison<'a> {
             }
         }
         // A flat spectrum alone spans 3 nats over the bands, for the triangles grow with frequency.
-        if min >= -1.1 && max <= 1.1 && span < 2.4 && self.frames >= 4 {
+        if min >= -1.1 && max <= 1.1 && span < 2.4 && self.figures.frames >= 4 {
             return Err(self.other("affine", "looks normalised to the range -1 to 1".into()));
         }
         Ok(())
@@ -355,17 +262,18 @@ impl<'a> Comparison<'a> {
     /// Values that were cut off elsewhere: the lowest one comes again and again.
     fn another_floor(&self) -> Result<Option<Finding>> {
         let floor = self.bounds.low().iter().copied().fold(f64::INFINITY, f64::min);
-        if (self.lowest_level - floor).abs() < 0.5 || self.convention.statistics.is_some() {
+        if (self.figures.lowest_level - floor).abs() < 0.5 || self.convention.statistics.is_some() {
             return Ok(None);
         }
         // The same sound in every frame repeats its lowest value, but in one band.
-        let in_bands = self.bands_at_min.iter().filter(|b| **b).count();
-        let share = self.at_min as f64 / self.values as f64;
-        let is_one_of = |floors: &[f32]| floors.iter().any(|known| (known - self.min).abs() < 2e-4);
+        let share = self.figures.at_min as f64 / self.figures.values as f64;
+        let is_one_of = |floors: &[f32]| floors.iter().any(|known| (known - self.figures.min).abs() < 2e-4);
         let is_known = is_one_of(&NATURAL_FLOORS) || is_one_of(&OTHER_FLOORS);
         // In 16-bit floats round numbers come by chance.
-        if in_bands >= 3 && (share >= CUT_OFF_SHARE || is_known && self.at_min >= 3 && !self.is_half) {
-            let (min, name) = (self.min, &self.convention.name);
+        if self.figures.bands_at_min >= 3
+            && (share >= CUT_OFF_SHARE || is_known && self.figures.at_min >= 3 && !self.figures.is_half)
+        {
+            let (min, name) = (self.figures.min, &self.convention.name);
             let own = self.convention.stored(0, 0.0);
             let text = format!("is cut off at {min:.3}, {name} at {own:.3}");
             let of_another_log =
@@ -373,7 +281,7 @@ impl<'a> Comparison<'a> {
             return if self.looks_like_decibels() {
                 Err(self.other("log", text + ", and looks like decibels"))
             } else if self.origin == Origin::Assumed
-                || self.lowest_level < floor
+                || self.figures.lowest_level < floor
                 || of_another_log && self.is_plain_log()
             {
                 Err(self.other(if of_another_log { "log" } else { "floor" }, text))
@@ -385,16 +293,16 @@ impl<'a> Comparison<'a> {
     }
 
     fn refuse_what_cannot_be_held(&self) -> Result<()> {
-        let far = self.far_below as f64 / self.values as f64;
+        let far = self.figures.far_below as f64 / self.figures.values as f64;
         // Band by band, a value in a thousand may be anything that a network guessed.
-        if far > 1e-3 || self.deepest > nats::TOO_FAR_BELOW {
+        if far > 1e-3 || self.figures.deepest > nats::TOO_FAR_BELOW {
             return Err(if self.looks_like_decibels() {
                 self.other("log", "looks like decibels".into())
             } else {
                 self.other("floor", "goes below the floor".into())
             });
         }
-        if self.excess > nats::HEADROOM {
+        if self.figures.excess > nats::HEADROOM {
             return Err(self
                 .other("log, affine, window_norm or area_norm", "is louder than audio within -1 to 1 can be".into()));
         }
@@ -403,7 +311,7 @@ impl<'a> Comparison<'a> {
 
     /// 40 of any other logarithm would be far more than audio has.
     fn looks_like_decibels(&self) -> bool {
-        self.convention.log != LogBase::Decibel && self.max - self.min > 40.0
+        self.convention.log != LogBase::Decibel && self.figures.max - self.figures.min > 40.0
     }
 
     /// The refusal: what is seen, what the convention holds, in which field it differs, what to do.
@@ -421,30 +329,31 @@ impl<'a> Comparison<'a> {
             LogBase::PowerLaw(_) => "powers",
         };
         let log = if self.is_plain_log() { format!(" ({log})") } else { String::new() };
-        let found = format!("{hint}, with values from {:.2} to {:.2}", self.min, self.max);
+        let found = format!("{hint}, with values from {:.2} to {:.2}", self.figures.min, self.figures.max);
         let expected = format!("{low:.2} to {high:.2}{log} as {} has (its {field})", c.name);
-        let fault = Fault::new(&self.subject, found).expected(expected);
+        let fault = Fault::new(self.subject, found).expected(expected);
         Error::Convention(fault.remedy(Remedy::NameConvention))
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let (c, values) = (self.convention, self.values);
-        let loudest = self.loudest.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (c, values) = (self.convention, self.figures.values);
+        let band_loudest: Vec<f64> = self.figures.loudest.iter().map(|level| f64::from(*level)).collect();
+        let loudest = band_loudest.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut findings = Vec::new();
-        if self.below > 0 {
+        if self.figures.below > 0 {
             let text = format!(
                 "{} of {values} values lie below the floor of {}, the lowest at {:.2}",
-                self.below, c.name, self.min
+                self.figures.below, c.name, self.figures.min
             );
             findings.push(self.finding(Concern::BelowFloor, text));
         }
-        if self.above > 0 {
-            let text = format!("{} of {values} values are louder than audio within -1 to 1 can be", self.above);
+        if self.figures.above > 0 {
+            let text = format!("{} of {values} values are louder than audio within -1 to 1 can be", self.figures.above);
             findings.push(self.finding(Concern::AboveFullScale, text));
         }
-        let is_empty = |m: usize| self.loudest[m] < (self.bounds.low()[m] + 1.0).max(loudest - nats::EMPTY);
-        let top = (0..self.loudest.len()).rev().find(|m| !is_empty(*m)).unwrap_or(0);
-        if top < self.loudest.len() / 2 {
+        let is_empty = |m: usize| band_loudest[m] < (self.bounds.low()[m] + 1.0).max(loudest - nats::EMPTY);
+        let top = (0..band_loudest.len()).rev().find(|m| !is_empty(*m)).unwrap_or(0);
+        if top < band_loudest.len() / 2 {
             let text =
                 format!("nothing above {:.1} kHz; the sound will be as dull as the mel", upper_edge(c, top) / 1000.0);
             findings.push(self.finding(Concern::BandLimited, text));
@@ -457,8 +366,8 @@ impl<'a> Comparison<'a> {
             );
             findings.push(self.finding(Concern::Quiet, text));
         }
-        let span = loudest - self.lowest_level;
-        if span < nats::NARROW && self.frames >= 16 {
+        let span = loudest - self.figures.lowest_level;
+        if span < nats::NARROW && self.figures.frames >= 16 {
             let decibels = span * 20.0 / 10f64.ln();
             let text = format!("its values span only {decibels:.0} dB by {}; log10 mels do, and plain noise", c.name);
             findings.push(self.finding(Concern::NarrowRange, text));

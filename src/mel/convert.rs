@@ -88,6 +88,8 @@ pub struct Conversion {
     from: MelConvention,
     to: MelConvention,
     clock: u32,
+    /// Whether the given numbers are the model's own, frame for frame.
+    identity: bool,
     /// The given bands that lie under half of the clock, as sums over the model's bins: `[M', F]`.
     bank: BandedMatrix,
     transposed: BandedMatrix,
@@ -139,6 +141,7 @@ impl Conversion {
             from: from.clone(),
             to: to.clone(),
             clock,
+            identity: rendered_alike(from, to),
             bank,
             transposed,
             bands,
@@ -211,6 +214,19 @@ impl Conversion {
         bands.iter().enumerate().map(|(m, &v)| self.to.stored(m, f64::from(v)) as f32).collect()
     }
 
+    /// Whether the given numbers are the model's own, frame for frame.
+    pub fn is_identity(&self) -> bool {
+        self.identity
+    }
+
+    /// What the model hears of a given frame `[M]` whose log spectrum is `log_spectrum`: the given numbers where they are its own.
+    pub fn heard(&self, stored: &[f32], log_spectrum: &[f32]) -> Vec<f32> {
+        if !self.is_identity() {
+            return self.model_mel(log_spectrum);
+        }
+        stored.iter().enumerate().map(|(m, v)| v.max(self.to.stored(m, 0.0) as f32)).collect()
+    }
+
     /// The log spectrum at `position` among `frames` frames; `spectrum(t)` is that of frame `t`.
     pub fn interpolated<'a>(&self, position: f64, frames: usize, spectrum: impl Fn(usize) -> &'a [f32]) -> Vec<f32> {
         let last = frames.saturating_sub(1);
@@ -254,7 +270,12 @@ impl Conversion {
 
     /// The given frame at or before model frame `j`, of `frames` in all, and how far beyond it the model's lies, 0 to 1.
     pub(super) fn neighbour(&self, j: usize, frames: usize) -> (usize, f32) {
-        let position = self.position(j).clamp(0.0, frames.saturating_sub(1) as f64);
+        let last = frames.saturating_sub(1);
+        // By the clock it may lie a rounding error before itself.
+        if self.is_identity() {
+            return (j.min(last), 0.0);
+        }
+        let position = self.position(j).clamp(0.0, last as f64);
         (position.floor() as usize, position.fract() as f32)
     }
 

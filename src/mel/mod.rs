@@ -18,6 +18,7 @@ pub mod refinement;
 mod spectrogram;
 pub mod stream;
 mod survey;
+mod tally;
 pub mod user_convention;
 
 pub use check::{Concern, Finding, Origin, check, check_as};

@@ -76,8 +76,11 @@ impl Refinement {
         mel: impl Fn(usize) -> &'a [f32],
         rows: &mut Vec<f32>,
     ) -> Vec<f32> {
-        let converted = conversion.model_mel(&conversion.interpolated(conversion.position(j), frames, spectrum));
         let (before, part) = conversion.neighbour(j, frames);
+        let converted = match conversion.is_identity() {
+            true => mel(before).to_vec(),
+            false => conversion.model_mel(&conversion.interpolated(conversion.position(j), frames, spectrum)),
+        };
         let neighbours = [before, (before + 1).min(frames - 1)].map(mel);
         self.push_row(rows, &converted, neighbours, part);
         converted

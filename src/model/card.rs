@@ -23,6 +23,9 @@ pub struct ModelCard {
     /// Whether that has learned what is likely above a mel's highest band.
     #[serde(default)]
     pub extends: bool,
+    /// Whether that has learned mels that a network predicted, of the model's own convention too.
+    #[serde(default)]
+    pub restores: bool,
     /// The mel that the model takes.
     pub mel: MelConvention,
     pub sampler: SamplerDefaults,
@@ -198,6 +201,7 @@ impl ModelCard {
             denoiser: DenoiserSize::default(),
             refiner: None,
             extends: false,
+            restores: false,
             mel: MelConvention::native(),
             sampler: SamplerDefaults::default(),
             streaming: ChunkLayout::default(),

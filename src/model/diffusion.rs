@@ -227,6 +227,10 @@ impl MelRefiner for Diffusion {
         self.card.extends
     }
 
+    fn restores(&self) -> bool {
+        self.card.restores
+    }
+
     fn refine(&self, rows: &[f32]) -> Result<Vec<f32>> {
         let _guard = tch::no_grad_guard();
         match (&self.cpu, &self.network.refiner) {

@@ -5,6 +5,8 @@
 //! the result agrees with the user's mel and not with our conversion. What the bands leave open is the model's; bins that no
 //! band covers are emptied. Bands above what the model can hear start from noise.
 //!
+//! A mel that a network predicted is not projected on: what the network has blurred would be blurred again.
+//!
 //! All of it runs chunk by chunk, in windows with emitted past and look-ahead like the model's, so memory is flat.
 
 use super::{
@@ -19,7 +21,7 @@ use crate::{
         convert::{Conversion, mapped},
     },
     source::{MelSource, WholeMel},
-    vocoder::{MelRefiner, RenderOptions, Vocoder},
+    vocoder::{MelRefiner, Refining, RenderOptions, Rendering, Vocoder},
 };
 use std::sync::{Arc, Mutex};
 
@@ -55,18 +57,51 @@ pub fn converted(
 ) -> Result<Projected> {
     let conversion = Conversion::new(convention, &vocoder.card().mel)?;
     let (clock, lead) = (conversion.clock(), conversion.lead());
-    if options.extend && !vocoder.refiner().is_some_and(MelRefiner::extends) {
-        let fault = Fault::new(Setting::Extend, format!("{} has not learned what lies above a mel", vocoder.subject()));
-        return Err(Error::Settings(fault.remedy(Remedy::LeaveOut(Setting::Extend))));
-    }
+    check_learned(vocoder.as_ref(), options.refining)?;
     let given = Arc::<Mutex<Given>>::default();
-    let source = ConvertedSource::new(vocoder.clone(), source, conversion, given.clone(), options.extend);
+    let source = ConvertedSource::new(vocoder.clone(), source, conversion, given.clone(), options.refining.extend);
     let options = RenderOptions { start: 0, ..options.clone() };
     let rendering = vocoder.clone().render(Box::new(source), &options)?;
     let plan = GivenMelPlan::new(convention, Some(clock), options.seed);
-    let plan = if options.extend { plan.extended() } else { plan };
-    let iterations = Iterations::OfEffort(vocoder.projection_iterations(options.effort(vocoder.card())));
+    let plan = if options.refining.extend { plan.extended() } else { plan };
+    let plan = if options.refining.predicted { plan.restored() } else { plan };
+    let iterations = match options.refining.predicted && !plan.has_unheard() {
+        // One pass empties what no band covers.
+        true => Iterations::Exactly(0),
+        false => Iterations::OfEffort(vocoder.projection_iterations(options.effort(vocoder.card()))),
+    };
     Projected::new(vocoder, rendering, given, plan, (clock, lead), iterations)
+}
+
+/// `source` gives mels of the model's own convention that a network predicted.
+///
+/// # Errors
+/// [`Error::Settings`] where the model has not learned that, and those of the rendering.
+pub fn restored(
+    vocoder: Arc<dyn Vocoder>,
+    source: Box<dyn MelSource>,
+    options: &RenderOptions,
+) -> Result<Box<dyn Rendering>> {
+    let own = &vocoder.card().mel;
+    let conversion = Conversion::new(own, own)?;
+    check_learned(vocoder.as_ref(), Refining { extend: false, ..options.refining })?;
+    let source = ConvertedSource::new(vocoder.clone(), source, conversion, Arc::default(), false);
+    vocoder.render(Box::new(source), options)
+}
+
+/// [`Error::Settings`] for what the model has not learned.
+fn check_learned(vocoder: &dyn Vocoder, refining: Refining) -> Result<()> {
+    let missing = |setting: Setting, what: &str| {
+        let fault = Fault::new(setting, format!("{} has not learned {what}", vocoder.subject()));
+        Err(Error::Settings(fault.remedy(Remedy::LeaveOut(setting))))
+    };
+    if refining.extend && !vocoder.refiner().is_some_and(MelRefiner::extends) {
+        return missing(Setting::Extend, "what lies above a mel");
+    }
+    if refining.predicted && !vocoder.refiner().is_some_and(MelRefiner::restores) {
+        return missing(Setting::Predicted, "what networks blur");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -77,7 +112,6 @@ mod tests {
         card::Effort,
         mel::{self, convert::REACH, presets},
         model::GriffinLim,
-        vocoder::Rendering as _,
     };
     use std::sync::atomic::{AtomicUsize, Ordering};
 

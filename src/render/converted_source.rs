@@ -117,7 +117,7 @@ impl ConvertedSource {
             for t in 0..more.frames() {
                 let spectrum = self.conversion.log_spectrum(more.frame(t));
                 given.frames.push(more.frame(t).to_vec());
-                self.mels.push(self.conversion.model_mel(&spectrum));
+                self.mels.push(self.conversion.heard(more.frame(t), &spectrum));
                 self.spectra.push(spectrum);
             }
         }

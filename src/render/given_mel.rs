@@ -32,6 +32,10 @@ pub struct GivenMelPlan {
     bands: BandCorrection,
     /// [M]: from the stored numbers' linear values to what `bands` gives.
     scale: Vec<f64>,
+    /// [M]: the first bin above each band.
+    ends: Vec<usize>,
+    /// The bands that the model hears are the rendering's, whatever is given.
+    restored: bool,
     /// First bin that the model cannot reach and a band covers.
     unheard: Option<usize>,
     /// First bin above all bands whose magnitudes stay the rendering's; elsewhere bins without a band are emptied.
@@ -44,16 +48,22 @@ pub struct GivenMelPlan {
 type Bounds = Vec<(f32, f32)>;
 
 impl GivenMelPlan {
+    /// Whether there are bands above what the model can hear, which nothing but the projection makes.
+    pub fn has_unheard(&self) -> bool {
+        self.unheard.is_some()
+    }
+
     /// For a rendering whose samples were `clock` a second before it was brought to the convention's rate; `None` where it was
     /// made at that.
     pub fn new(convention: &MelConvention, clock: Option<u32>, seed: u64) -> Self {
         let bins = convention.bins();
         let mut dense = filterbank(convention);
-        let mut scale = Vec::with_capacity(convention.n_mels);
+        let (mut scale, mut ends) = (Vec::with_capacity(convention.n_mels), Vec::with_capacity(convention.n_mels));
         for row in dense.chunks_exact_mut(bins) {
             let peak = row.iter().copied().fold(0.0, f32::max).max(f32::MIN_POSITIVE);
             row.iter_mut().for_each(|w| *w /= peak);
             scale.push(window_factor(convention) / f64::from(peak));
+            ends.push(row.iter().rposition(|w| *w > 0.0).map_or(0, |last| last + 1));
         }
         let bands = BandCorrection::new(BandedMatrix::new(&dense, bins));
         let heard = |clock| HEARD * f64::from(clock) * convention.n_fft as f64 / f64::from(convention.sample_rate);
@@ -65,6 +75,8 @@ impl GivenMelPlan {
             convention: convention.clone(),
             bands,
             scale,
+            ends,
+            restored: false,
             noise: SeededNoise { seed },
         }
     }
@@ -73,6 +85,11 @@ impl GivenMelPlan {
     pub fn extended(self) -> Self {
         let free = self.bands.area().iter().rposition(|area| *area > 0.0).map(|last| last + 1);
         Self { free, ..self }
+    }
+
+    /// The same for a rendering of a mel that a network has blurred: what it made of that is not to be blurred again.
+    pub fn restored(self) -> Self {
+        Self { restored: true, ..self }
     }
 
     pub fn convention(&self) -> &MelConvention {
@@ -89,6 +106,9 @@ impl GivenMelPlan {
         let c = &self.convention;
         let clip = c.affine.and_then(|a| a.clip).filter(|_| c.statistics.is_none());
         let bound = |(m, &v): (usize, &f32)| {
+            if self.restored && self.unheard.is_none_or(|from| self.ends[m] <= from) {
+                return (0.0, f32::INFINITY);
+            }
             let linear = c.linear(m, f64::from(v));
             let exact = (linear * self.scale[m]) as f32;
             let floored =

@@ -11,7 +11,12 @@ mod projected;
 
 pub use converted::model_mel;
 
-use self::{converted::converted, finite::finite_sound, mid_side::left_and_right, per_channel::split};
+use self::{
+    converted::{converted, restored},
+    finite::finite_sound,
+    mid_side::left_and_right,
+    per_channel::split,
+};
 use crate::{
     Error, Fault, Result,
     card::{Channels, Effort},
@@ -185,8 +190,12 @@ fn rendering(
     let own = &vocoder.card().mel;
     let nothing = MelSpectrogram::new(vec![], convention.n_mels);
     if mapped(&nothing, convention, own).is_some() {
-        let source = Mapped { source, from: convention.clone(), to: own.clone() };
-        return vocoder.render(Box::new(source), options);
+        let source = Box::new(Mapped { source, from: convention.clone(), to: own.clone() });
+        return if options.refining.predicted {
+            restored(vocoder, source, options)
+        } else {
+            vocoder.render(source, options)
+        };
     }
     Ok(Box::new(converted(vocoder, source, convention, options)?))
 }

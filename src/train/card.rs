@@ -23,7 +23,7 @@ pub fn new_card(job: &TrainJob, init: Option<&ModelFile>) -> Result<ModelCard> {
     }
     // A refiner ends in the bands of the mel that it was made for.
     if init.is_some_and(|model| model.card.mel != card.mel) {
-        (card.refiner, card.extends) = (None, false);
+        (card.refiner, card.extends, card.restores) = (None, false, false);
     }
     card.validated()
 }

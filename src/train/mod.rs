@@ -19,6 +19,7 @@ mod job;
 mod losses;
 mod multi_mel;
 mod objective;
+mod predicted;
 mod projection;
 mod run;
 mod run_folder;

@@ -61,7 +61,7 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
     let mut weights = match &init {
         Some(model) if settings.phase == Phase::Conversion => {
             let size = *card.refiner.get_or_insert(EncoderSize::REFINER);
-            card.extends = true;
+            (card.extends, card.restores) = (true, true);
             Weights::refiner(model, size, settings.seed, device)?
         }
         Some(model) if same => Weights::load(model, device)?,

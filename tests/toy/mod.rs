@@ -9,7 +9,7 @@ use audiodiff::{
     model::{Licenses, Provenance},
     sound::Sound,
     source::MelSource,
-    vocoder::{Identity, RenderOptions, Rendering, Vocoder},
+    vocoder::{Identity, Refining, RenderOptions, Rendering, Vocoder},
 };
 use std::sync::Arc;
 
@@ -89,6 +89,6 @@ pub fn settings(toy: &dyn Vocoder) -> RenderSettings {
         gain: 0.0,
         loudness: None,
         rate: None,
-        extend: false,
+        refining: Refining::default(),
     }
 }

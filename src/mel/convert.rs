@@ -219,12 +219,16 @@ impl Conversion {
         self.identity
     }
 
-    /// What the model hears of a given frame `[M]` whose log spectrum is `log_spectrum`: the given numbers where they are its own.
-    pub fn heard(&self, stored: &[f32], log_spectrum: &[f32]) -> Vec<f32> {
-        if !self.is_identity() {
-            return self.model_mel(log_spectrum);
+    /// The log spectrum of a given frame, `[M]` -> `[F]`, and the model's mel of it. Numbers that are the model's own are their mel,
+    /// and nobody asks for their spectrum: it is empty.
+    pub fn heard(&self, stored: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        if self.is_identity() {
+            let mel = stored.iter().enumerate().map(|(m, v)| v.max(self.to.stored(m, 0.0) as f32));
+            return (vec![], mel.collect());
         }
-        stored.iter().enumerate().map(|(m, v)| v.max(self.to.stored(m, 0.0) as f32)).collect()
+        let spectrum = self.log_spectrum(stored);
+        let mel = self.model_mel(&spectrum);
+        (spectrum, mel)
     }
 
     /// The log spectrum at `position` among `frames` frames; `spectrum(t)` is that of frame `t`.

@@ -50,12 +50,11 @@ pub struct Tally<'a> {
     inner: Range<usize>,
     added: usize,
     // [M] all, of the numbers as they are stored ...
-    zero: Vec<f32>,
     lowest: Vec<f32>,
     at_lowest: Vec<u32>,
     highest: Vec<f32>,
     sums: Vec<f64>,
-    at_zero: Vec<u32>,
+    at_zero: Counter,
     /// Bits that are set in any.
     bits: Vec<u32>,
     // ... and of their levels.
@@ -72,7 +71,7 @@ pub struct Tally<'a> {
     rough: Vec<u32>,
 }
 
-/// How many levels lie under a limit.
+/// How many values of each band lie under a limit.
 struct Counter {
     /// [M]
     limits: Vec<f32>,
@@ -85,8 +84,8 @@ impl Counter {
         Self { counts: vec![0; limits.len()], limits }
     }
 
-    fn add(&mut self, levels: &[f32]) {
-        count_below(levels, &self.limits, &mut self.counts);
+    fn add(&mut self, values: &[f32]) {
+        count_below(values, &self.limits, &mut self.counts);
     }
 
     fn total(&self) -> usize {
@@ -104,12 +103,11 @@ impl<'a> Tally<'a> {
             frames,
             inner: edge..frames.saturating_sub(edge),
             added: 0,
-            zero: vec![zero; bands],
             lowest: vec![f32::INFINITY; bands],
             at_lowest: vec![0; bands],
             highest: vec![f32::NEG_INFINITY; bands],
             sums: vec![0.0; bands],
-            at_zero: vec![0; bands],
+            at_zero: Counter::new(low().map(|_| f64::from(zero))),
             bits: vec![0; bands],
             levels: vec![0.0; bands],
             lowest_level: vec![f32::INFINITY; bands],
@@ -129,7 +127,7 @@ impl<'a> Tally<'a> {
         find_lowest(frame, &mut self.lowest, &mut self.at_lowest);
         raise(frame, &mut self.highest);
         sum(frame, &mut self.sums);
-        count_below(frame, &self.zero, &mut self.at_zero);
+        self.at_zero.add(frame);
         set_bits(frame, &mut self.bits);
 
         self.bounds.levels(frame, &mut self.levels);
@@ -159,7 +157,7 @@ impl<'a> Tally<'a> {
             min,
             max: self.highest.iter().copied().fold(f32::NEG_INFINITY, f32::max),
             sum: self.sums.iter().sum(),
-            at_zero: total(&self.at_zero),
+            at_zero: self.at_zero.total(),
             at_min: at_min().map(|(_, count)| *count as usize).sum(),
             bands_at_min: at_min().count(),
             is_half: self.bits.iter().fold(0, |all, bits| all | bits).trailing_zeros() >= HALF_BITS,

@@ -115,9 +115,9 @@ impl ConvertedSource {
                 given.total = self.total;
             }
             for t in 0..more.frames() {
-                let spectrum = self.conversion.log_spectrum(more.frame(t));
+                let (spectrum, mel) = self.conversion.heard(more.frame(t));
                 given.frames.push(more.frame(t).to_vec());
-                self.mels.push(self.conversion.heard(more.frame(t), &spectrum));
+                self.mels.push(mel);
                 self.spectra.push(spectrum);
             }
         }

@@ -92,8 +92,8 @@ impl ConversionPair {
         let (convention, native) = (conversion.from(), conversion.to());
         let refinement = Refinement::new(conversion);
         let given = written(extract(&resample(audio, native.sample_rate, convention.sample_rate)?, convention)?);
-        let spectra: Vec<Vec<f32>> = (0..given.frames()).map(|t| conversion.log_spectrum(given.frame(t))).collect();
-        let mels: Vec<Vec<f32>> = (0..given.frames()).map(|t| conversion.heard(given.frame(t), &spectra[t])).collect();
+        let heard = (0..given.frames()).map(|t| conversion.heard(given.frame(t)));
+        let (spectra, mels): (Vec<Vec<f32>>, Vec<Vec<f32>>) = heard.unzip();
         // Where the conversion begins before the recording, so does the model's mel.
         let mut led = vec![0.0; conversion.lead()];
         led.extend(audio);

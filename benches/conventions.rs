@@ -11,7 +11,7 @@ use audiodiff::{
     batch::Inputs,
     diffusion::{Noise, Past, SeededNoise},
     dsp::{
-        griffin_lim::{FastGriffinLim, Magnitudes},
+        griffin_lim::{FastGriffinLim, Magnitudes, Phases},
         stft::Stft,
         threads::Threads,
     },
@@ -61,7 +61,7 @@ fn from_its_spectrogram(c: &MelConvention, audio: &[f32], frames: usize) -> Vec<
     let mut x = vec![0.0; audio.len()];
     SeededNoise { seed: SEEDS[0] }.fill(0, 0, &mut x);
     let griffin_lim = FastGriffinLim::new(&stft, edge, c.frame_start(0), frames, x.len(), 0.99, Past::default());
-    griffin_lim.run(&mut x, &magnitudes, ITERATIONS, &Threads::CALLER);
+    griffin_lim.run(&mut x, &magnitudes, Phases::Own, ITERATIONS, &Threads::CALLER);
     x
 }
 

@@ -5,7 +5,7 @@
 use audiodiff::{
     Result,
     audio::{FileSink, FileSinkSettings, SampleFormat},
-    diffusion::{ChunkLayout, Encoded, Grid, Network, Renderer, SamplerSettings, WholeMel},
+    diffusion::{ChunkLayout, Encoded, Grid, Network, Renderer, SamplerSettings, Start, WholeMel},
     dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram, extract::extract},
     model::{Builtin, Diffusion, GriffinLim, Precision, Quality, RuntimeOptions},
@@ -33,6 +33,10 @@ impl<N: Network> Network for Timed<'_, N> {
 
     fn grid(&self) -> Grid {
         self.network.grid()
+    }
+
+    fn start(&self) -> Start {
+        self.network.start()
     }
 
     fn threads(&self) -> &Threads {

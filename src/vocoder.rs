@@ -123,6 +123,9 @@ pub struct RenderOptions {
     /// Absolute frame that the source begins with. The noise is the one that the frame has in the whole.
     pub start: usize,
     pub refining: Refining,
+    /// The mel is one of several channels that are rendered each for itself. Their first phases are the noise's then, which all of
+    /// them share: those that each finds for itself have little in common.
+    pub one_of_several: bool,
 }
 
 /// What the model adds of its own to the mel that it is given, where it has learned to.

@@ -17,7 +17,8 @@ use audiodiff::{
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 
-/// What was measured over the seeds 1 to 5: mean and standard deviation.
+/// What was measured over the seeds 1 to 5: mean and standard deviation, that of mel distances as 0.0003 where it is less: what
+/// another number type changes.
 struct Measured(f64, f64);
 
 impl Measured {
@@ -48,18 +49,18 @@ const CLIPS: [&str; 3] = ["speech-en.wav", "speech-synthetic.wav", "music.wav"];
 const FIGURES: [Figures; 3] = [
     Figures {
         quality: Quality::Draft,
-        pesq: Measured(4.219, 0.059),
-        mel: [Measured(0.0771, 0.0004), Measured(0.0727, 0.0011), Measured(0.0697, 0.0006)],
+        pesq: Measured(4.203, 0.022),
+        mel: [Measured(0.0733, 0.0003), Measured(0.0690, 0.0004), Measured(0.0647, 0.0003)],
     },
     Figures {
         quality: Quality::Standard,
-        pesq: Measured(4.276, 0.034),
-        mel: [Measured(0.0680, 0.0004), Measured(0.0642, 0.0003), Measured(0.0618, 0.0005)],
+        pesq: Measured(4.307, 0.017),
+        mel: [Measured(0.0658, 0.0003), Measured(0.0610, 0.0004), Measured(0.0588, 0.0003)],
     },
     Figures {
         quality: Quality::Best,
-        pesq: Measured(4.303, 0.030),
-        mel: [Measured(0.0637, 0.0005), Measured(0.0605, 0.0005), Measured(0.0579, 0.0006)],
+        pesq: Measured(4.348, 0.017),
+        mel: [Measured(0.0620, 0.0003), Measured(0.0592, 0.0005), Measured(0.0561, 0.0003)],
     },
 ];
 

@@ -49,7 +49,7 @@ pub struct QualityFlags {
     /// or 120 iterations
     #[arg(long, value_enum, default_value = "standard", env = "AUDIODIFF_QUALITY")]
     pub quality: QualityChoice,
-    /// Projection iterations that make a first waveform of the noise, before the network is asked; 0: from the noise itself
+    /// Projection iterations of the first waveform, before the network is asked; 0: it begins with the noise
     #[arg(long, env = "AUDIODIFF_START_ITERATIONS", value_parser = clap::value_parser!(u64).range(0..=1000))]
     pub start_iterations: Option<u64>,
     /// Denoising steps, 1 to 64

@@ -47,7 +47,13 @@ pub struct RenderSettings {
 impl RenderSettings {
     pub fn options(&self) -> RenderOptions {
         let Self { effort, seed, chunk, refining, .. } = self;
-        RenderOptions { effort: Some(effort.clone()), seed: *seed, chunk: *chunk, start: 0, refining: *refining }
+        RenderOptions {
+            effort: Some(effort.clone()),
+            seed: *seed,
+            chunk: *chunk,
+            refining: *refining,
+            ..RenderOptions::default()
+        }
     }
 
     /// # Errors

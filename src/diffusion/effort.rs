@@ -1,6 +1,6 @@
 //! The work that a diffusion model is given, as the rest of the program knows it: named whole numbers.
 
-use super::{Network, Renderer, SamplerSettings};
+use super::{Network, Renderer, SamplerSettings, Start};
 use crate::{
     Result,
     card::Effort,
@@ -46,7 +46,11 @@ pub(crate) fn rendering<N: Network + Vocoder + 'static>(
     let card = vocoder.card();
     let settings = SamplerSettings::of_effort(options.effort(card), options.seed)?;
     let layout = card.streaming.of_chunk(options.chunk);
-    Ok(Box::new(Renderer::new(vocoder, source, settings, layout)?.starting_at(options.start)))
+    let mut renderer = Renderer::new(vocoder, source, settings, layout)?.starting_at(options.start);
+    if options.one_of_several {
+        renderer = renderer.starting_with(Start::Noise);
+    }
+    Ok(Box::new(renderer))
 }
 
 impl<N: Network + Send> Rendering for Renderer<N, Box<dyn MelSource>> {

@@ -24,7 +24,7 @@ pub use envelope::Envelope;
 #[cfg(feature = "lab")]
 pub(crate) use envelope::envelope_weights;
 pub(crate) use envelope::upsample;
-pub use network::{Encoded, Grid, Network};
+pub use network::{Encoded, Grid, Network, Start};
 pub use projection::{Projection, ProjectionPlan};
 
 pub use crate::source::{MelSource, WholeMel};

@@ -5,12 +5,24 @@ use crate::{
     dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram},
 };
+use serde::{Deserialize, Serialize};
 
 /// The STFT in which a network sees the waveform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
     pub n_fft: usize,
     pub hop: usize,
+}
+
+/// What the first waveform, before the network is asked, has for phases.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// Those of the noise.
+    #[default]
+    Noise,
+    /// Those that the encoder's magnitude asks for; see [`crate::dsp::phase_gradient`].
+    PhaseGradient,
 }
 
 /// What a network knows of a window of mel before the first step; none of it depends on t.
@@ -42,6 +54,11 @@ pub trait Network {
     /// Where on the path, 0 to 1, the waveform of a start is at home; see [`super::SamplerSettings::time`].
     fn entry(&self) -> f32 {
         0.0
+    }
+
+    /// What the first waveform is made from, where the settings ask for one.
+    fn start(&self) -> Start {
+        Start::Noise
     }
 
     /// Momentum of the projection's fast Griffin-Lim iterations.
@@ -80,6 +97,10 @@ macro_rules! network_behind {
 
             fn entry(&self) -> f32 {
                 (**self).entry()
+            }
+
+            fn start(&self) -> Start {
+                (**self).start()
             }
 
             fn momentum(&self) -> f32 {

@@ -8,7 +8,8 @@ use crate::{
     dsp::{
         band_correction::{BandCorrection, BandScratch},
         banded::BandedMatrix,
-        griffin_lim::{FastGriffinLim, Magnitudes, Past},
+        griffin_lim::{FastGriffinLim, Magnitudes, Past, Phases},
+        phase_gradient::PhaseGradient,
         stft::{Edge, Stft},
         threads::Threads,
     },
@@ -20,13 +21,16 @@ use rustfft::num_complex::Complex32;
 pub struct ProjectionPlan {
     stft: Stft,
     bands: BandCorrection,
+    gradient: PhaseGradient,
 }
 
 impl ProjectionPlan {
     pub fn new(convention: &MelConvention) -> Self {
         debug_assert_eq!(convention.framing, Framing::Centred);
+        let MelConvention { n_fft, win_length, hop, .. } = *convention;
         Self {
-            stft: Stft::with_window(convention.n_fft, convention.win_length, convention.hop),
+            stft: Stft::with_window(n_fft, win_length, hop),
+            gradient: PhaseGradient::new(n_fft, win_length, hop),
             bands: BandCorrection::new(BandedMatrix::new(&filterbank(convention), convention.bins())),
         }
     }
@@ -35,6 +39,7 @@ impl ProjectionPlan {
 /// The projection of one window.
 pub struct Projection<'a> {
     griffin_lim: FastGriffinLim<'a>,
+    gradient: &'a PhaseGradient,
     target: Target<'a>,
 }
 
@@ -73,6 +78,7 @@ impl<'a> Projection<'a> {
         let (start, n) = (stft.centred_start(0), (frames - 1) * stft.hop());
         Self {
             griffin_lim: FastGriffinLim::new(stft, Edge::Reflect, start, frames, n, momentum, past),
+            gradient: &plan.gradient,
             target: Target { bands: &plan.bands, mel: linear, n_mels, magnitude },
         }
     }
@@ -80,7 +86,14 @@ impl<'a> Projection<'a> {
     /// Overwrites `x` `[n]` with the waveform nearest to it (in this method's sense) that has the mel. `blend` is the weight of
     /// the waveform's own magnitude.
     pub fn project(&self, x: &mut [f32], blend: f32, iterations: usize, threads: &Threads) {
-        self.griffin_lim.run(x, &Blended { target: &self.target, blend }, iterations, threads);
+        self.griffin_lim.run(x, &Blended { target: &self.target, blend }, Phases::Own, iterations, threads);
+    }
+
+    /// Overwrites `x` `[n]` with a waveform of the encoder's magnitude and the phases that go with it, which keeps of `x` only
+    /// what those leave open.
+    pub fn start(&self, x: &mut [f32], iterations: usize, threads: &Threads) {
+        let phases = Phases::Integrated(self.gradient);
+        self.griffin_lim.run(x, &Blended { target: &self.target, blend: 0.0 }, phases, iterations, threads);
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::{
     Encoded, Envelope, Network, Noise, Observer, Past, Projection, ProjectionPlan, SamplerSettings, SeededNoise,
-    Silent,
+    Silent, Start,
     sampler::{Sampler, Window},
 };
 use crate::{Result, card::ChunkLayout, mel::MelSpectrogram, source::MelSource};
@@ -22,6 +22,7 @@ pub struct Renderer<N: Network, S, Z = SeededNoise, O = Silent> {
     settings: SamplerSettings,
     layout: ChunkLayout,
     sampler: Sampler,
+    first_phases: Start,
     plan: ProjectionPlan,
     hop: usize,
     /// Denoiser frames a mel frame.
@@ -70,6 +71,7 @@ impl<N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<N, S, Z, O> {
             settings: settings.validated()?,
             layout: layout.validated(convention.hop)?,
             sampler: Sampler::new(Envelope::new(convention, grid), grid),
+            first_phases: network.start(),
             plan: ProjectionPlan::new(convention),
             hop: convention.hop,
             up: convention.hop / grid.hop,
@@ -110,6 +112,12 @@ impl<N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<N, S, Z, O> {
         self
     }
 
+    /// With a start of another kind than the network's own.
+    pub fn starting_with(mut self, start: Start) -> Self {
+        self.first_phases = start;
+        self
+    }
+
     /// The next piece of waveform; empty where there is none.
     fn chunk(&mut self) -> Result<Vec<f32>> {
         let (hop, n_mels, layout) = (self.hop, self.network.convention().n_mels, self.layout);
@@ -142,6 +150,7 @@ impl<N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<N, S, Z, O> {
             projection: Projection::new(&self.plan, &mel, &log_magnitude, self.network.momentum(), past),
             first_frame: (state.first_frame * self.up) as u64,
             n: (mel.frames() - 1) * hop,
+            first_phases: self.first_phases,
         };
         let x = self.sampler.sample(&self.network, &window, &self.noise, &self.settings, &mut self.observer)?;
         drop(window);

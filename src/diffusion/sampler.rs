@@ -1,15 +1,21 @@
 //! The steps from noise to waveform, for one window.
 
-use super::{Envelope, Grid, Network, Noise, Projection};
-use crate::{Error, Fault, Result, dsp::stft::Stft};
+use super::{Envelope, Grid, Network, Noise, Projection, Start};
+use crate::{
+    Error, Fault, Result,
+    dsp::{
+        stft::{Edge, FRAMES_A_SHARE, Stft},
+        threads::Threads,
+    },
+};
 use rustfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 
 /// How much work goes into a second of sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SamplerSettings {
-    /// Projection iterations that make a first waveform of the noise before the network is asked, the start. 0: no start, the
-    /// network begins with the noise itself.
+    /// Projection iterations of the start, the first waveform that is made before the network is asked; see [`Start`]. 0: no
+    /// start, the network begins with the noise itself.
     pub start_iterations: usize,
     /// Network evaluations, 1 to 64, at the times that [`SamplerSettings::time`] gives.
     pub steps: usize,
@@ -142,6 +148,8 @@ pub(super) struct Window<'a, C> {
     pub first_frame: u64,
     /// Audio samples.
     pub n: usize,
+    /// Of the waveform that a start makes.
+    pub first_phases: Start,
 }
 
 impl Sampler {
@@ -159,22 +167,27 @@ impl Sampler {
         observer: &mut impl Observer,
     ) -> Result<Vec<f32>> {
         let time = |turn: usize| settings.time(turn, network.entry());
-        let mut x = self.prior(window, noise, 0);
+        let threads = network.threads();
+        let mut x = self.prior(window, noise, 0, threads);
         for turn in 0..settings.turns() {
             let t = time(turn);
             observer.see(turn, t, Stage::Noisy, &x);
             if settings.asks_network(turn) {
-                let whitened = self.whiten(&x, &window.envelope);
+                let whitened = self.whiten(&x, &window.envelope, threads);
                 let estimate = network.denoise(&whitened, &window.condition, t)?;
-                x = self.colour(&estimate, &window.envelope, window.n);
+                x = self.colour(&estimate, &window.envelope, window.n, threads);
             }
             observer.see(turn, t, Stage::Estimate, &x);
-            window.projection.project(&mut x, network.blend(t), settings.iterations_of(turn), network.threads());
+            if !settings.asks_network(turn) && window.first_phases == Start::PhaseGradient {
+                window.projection.start(&mut x, settings.iterations_of(turn), threads);
+            } else {
+                window.projection.project(&mut x, network.blend(t), settings.iterations_of(turn), threads);
+            }
             observer.see(turn, t, Stage::Projected, &x);
             let next = turn + 1;
             if next < settings.turns() {
                 let t = time(next);
-                for (x, z) in x.iter_mut().zip(self.prior(window, noise, next)) {
+                for (x, z) in x.iter_mut().zip(self.prior(window, noise, next, threads)) {
                     *x = (1.0 - t) * z + t * *x;
                 }
             }
@@ -183,45 +196,53 @@ impl Sampler {
     }
 
     /// Gaussian noise shaped by the envelope: `[n]`.
-    fn prior<C>(&self, window: &Window<C>, noise: &impl Noise, step: usize) -> Vec<f32> {
-        let bins = self.stft.bins();
+    fn prior<C>(&self, window: &Window<C>, noise: &impl Noise, step: usize, threads: &Threads) -> Vec<f32> {
+        let (bins, first_frame) = (self.stft.bins(), window.first_frame);
         let mut spectrum = vec![Complex32::ZERO; window.envelope.len()];
-        let mut row = vec![0.0; 2 * bins];
-        for (t, (s, e)) in spectrum.chunks_exact_mut(bins).zip(window.envelope.chunks_exact(bins)).enumerate() {
-            noise.fill(step, window.first_frame + t as u64, &mut row);
-            for ((s, e), z) in s.iter_mut().zip(e).zip(row.chunks_exact(2)) {
-                *s = Complex32::new(z[0], z[1]) * (e * PRIOR_GAIN);
+        let shares = spectrum.chunks_mut(FRAMES_A_SHARE * bins).zip(window.envelope.chunks(FRAMES_A_SHARE * bins));
+        threads.for_each(&mut shares.enumerate().collect::<Vec<_>>(), |(i, (spectrum, envelope))| {
+            let first = first_frame + (*i * FRAMES_A_SHARE) as u64;
+            let mut row = vec![0.0; 2 * bins];
+            for ((frame, s), e) in (first..).zip(spectrum.chunks_exact_mut(bins)).zip(envelope.chunks_exact(bins)) {
+                noise.fill(step, frame, &mut row);
+                for ((s, e), z) in s.iter_mut().zip(e).zip(row.chunks_exact(2)) {
+                    *s = Complex32::new(z[0], z[1]) * (e * PRIOR_GAIN);
+                }
             }
-        }
-        self.stft.inverse(&spectrum, window.n)
+        });
+        self.stft.inverse_by(&spectrum, window.n, threads)
     }
 
     /// `[n]` -> `[T', 2K]`
-    fn whiten(&self, x: &[f32], envelope: &[f32]) -> Vec<f32> {
+    fn whiten(&self, x: &[f32], envelope: &[f32], threads: &Threads) -> Vec<f32> {
         let bins = self.stft.bins();
         let mut out = vec![0.0; 2 * envelope.len()];
-        let mut buffers = self.stft.buffers();
-        for (t, (row, e)) in out.chunks_exact_mut(2 * bins).zip(envelope.chunks_exact(bins)).enumerate() {
-            self.stft.analyse(x, self.stft.centred_start(t), crate::dsp::stft::Edge::Reflect, &mut buffers);
-            let (re, im) = row.split_at_mut(bins);
-            for (((re, im), s), e) in re.iter_mut().zip(im).zip(&buffers.spectrum).zip(e) {
-                let scale = 1.0 / e;
-                *re = s.re * scale;
-                *im = s.im * scale;
+        let shares = out.chunks_mut(FRAMES_A_SHARE * 2 * bins).zip(envelope.chunks(FRAMES_A_SHARE * bins));
+        threads.for_each(&mut shares.enumerate().collect::<Vec<_>>(), |(i, (rows, envelope))| {
+            let mut buffers = self.stft.buffers();
+            let rows = rows.chunks_exact_mut(2 * bins).zip(envelope.chunks_exact(bins));
+            for (t, (row, e)) in (*i * FRAMES_A_SHARE..).zip(rows) {
+                self.stft.analyse(x, self.stft.centred_start(t), Edge::Reflect, &mut buffers);
+                let (re, im) = row.split_at_mut(bins);
+                for (((re, im), s), e) in re.iter_mut().zip(im).zip(&buffers.spectrum).zip(e) {
+                    let scale = 1.0 / e;
+                    *re = s.re * scale;
+                    *im = s.im * scale;
+                }
             }
-        }
+        });
         out
     }
 
     /// `[T', 2K]` -> `[n]`
-    fn colour(&self, whitened: &[f32], envelope: &[f32], n: usize) -> Vec<f32> {
+    fn colour(&self, whitened: &[f32], envelope: &[f32], n: usize, threads: &Threads) -> Vec<f32> {
         let bins = self.stft.bins();
         let mut spectrum = Vec::with_capacity(envelope.len());
         for (row, e) in whitened.chunks_exact(2 * bins).zip(envelope.chunks_exact(bins)) {
             let (re, im) = row.split_at(bins);
             spectrum.extend(re.iter().zip(im).zip(e).map(|((re, im), e)| Complex32::new(re * e, im * e)));
         }
-        self.stft.inverse(&spectrum, n)
+        self.stft.inverse_by(&spectrum, n, threads)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{
     folded_fft::{Folded, FoldedBuffers},
+    phase_gradient::PhaseGradient,
     stft::{Edge, FrameBuffers, Stft, overlap_add},
     threads::Threads,
 };
@@ -43,6 +44,15 @@ pub trait Magnitudes: Sync {
     fn set(&self, i: usize, spectrum: &mut [Complex32], magnitude: &mut [f32], scratch: &mut Self::Scratch);
 }
 
+/// The phases that are iterated from.
+#[derive(Debug, Clone, Copy)]
+pub enum Phases<'p> {
+    /// The waveform's own.
+    Own,
+    /// Those that the magnitudes ask for, where nothing is emitted yet; of the waveform's own only what they leave open.
+    Integrated(&'p PhaseGradient),
+}
+
 /// Frames that lie in one window, and how they are iterated.
 pub struct FastGriffinLim<'a> {
     stft: &'a Stft,
@@ -58,17 +68,11 @@ pub struct FastGriffinLim<'a> {
     covered: usize,
 }
 
-/// The target magnitude, and the spectrum of the turn before.
-struct Frame {
-    magnitude: Folded,
-    re: Folded,
-    im: Folded,
-}
-
 /// One thread's share of the frames, and what it needs for them.
 struct Share<S> {
     first: usize,
-    frames: Vec<Frame>,
+    /// Target magnitudes.
+    frames: Vec<Folded>,
     buffers: FrameBuffers,
     folded: FoldedBuffers,
     /// `[F]`
@@ -145,21 +149,38 @@ impl<'a> FastGriffinLim<'a> {
     }
 
     /// Overwrites `x` `[n]`.
-    pub fn run<M: Magnitudes>(&self, x: &mut [f32], magnitudes: &M, iterations: usize, threads: &Threads) {
+    pub fn run<M: Magnitudes>(
+        &self,
+        x: &mut [f32],
+        magnitudes: &M,
+        phases: Phases,
+        iterations: usize,
+        threads: &Threads,
+    ) {
         threads.within(|| {
             let mut shares = self.shares(magnitudes, threads.count());
             self.past.pin(x);
-            self.pass(&mut shares, x, threads, |share, x| self.begin(share, magnitudes, x));
+            match phases {
+                Phases::Own => self.pass(&mut shares, x, threads, |share, x| self.begin(share, magnitudes, x)),
+                Phases::Integrated(gradient) => self.integrate(&mut shares, x, magnitudes, gradient, threads),
+            }
+            let inertia = self.momentum / (1.0 + self.momentum);
+            // The transform is linear: what the frames are to be seen ahead by, the waveform is taken ahead by.
+            let (mut ahead, mut last) = (x.to_vec(), x.to_vec());
             for _ in 0..iterations {
-                self.pass(&mut shares, x, threads, |share, x| self.iterate(share, x));
+                self.pass(&mut shares, x, threads, |share, _| self.iterate(share, &ahead));
+                for ((ahead, last), x) in ahead.iter_mut().zip(&mut last).zip(&*x) {
+                    // Ahead by the momentum, over 1 + momentum: as loud as it was, that what is next to nothing stays so.
+                    *ahead = x - inertia * *last;
+                    *last = *x;
+                }
             }
         });
     }
 
     fn shares<M: Magnitudes>(&self, magnitudes: &M, pieces: usize) -> Vec<Share<M::Scratch>> {
         let (bins, hop, n_fft) = (self.stft.bins(), self.stft.hop(), self.stft.n_fft());
-        let zeros = || Folded::zeros(self.stft.folded().folds());
-        let frame = || Frame { magnitude: zeros(), re: zeros(), im: zeros() };
+        let frame = || Folded::zeros(self.stft.folded().folds());
         let size = self.frames.div_ceil(pieces).max(1);
         let share = |first: usize| {
             let frames = size.min(self.frames - first);
@@ -209,24 +230,63 @@ impl<'a> FastGriffinLim<'a> {
             let i = *first + n;
             self.stft.analyse(x, self.frame_start(i), self.edge, buffers);
             magnitudes.set(i, &mut buffers.spectrum, magnitude, scratch);
-            frame.magnitude.set(magnitude);
+            frame.set(magnitude);
             with_phase_of(&mut buffers.spectrum, magnitude);
             self.stft.synthesise(buffers);
             sum.add(n, &buffers.samples);
         }
     }
 
+    /// Sets the target magnitude, with phases by integration.
+    fn integrate<M: Magnitudes>(
+        &self,
+        shares: &mut [Share<M::Scratch>],
+        x: &mut [f32],
+        magnitudes: &M,
+        gradient: &PhaseGradient,
+        threads: &Threads,
+    ) {
+        let bins = self.stft.bins();
+        let (mut magnitude, mut phase) = (vec![0.0; self.frames * bins], vec![0.0; self.frames * bins]);
+        let size = shares.first().map_or(1, |share| share.frames.len()) * bins;
+        let mut parts: Vec<_> = shares.iter_mut().zip(magnitude.chunks_mut(size)).zip(phase.chunks_mut(size)).collect();
+        threads.for_each(&mut parts, |((share, magnitude), phase)| {
+            let rows = magnitude.chunks_exact_mut(bins).zip(phase.chunks_exact_mut(bins));
+            for (n, (frame, (magnitude, phase))) in share.frames.iter_mut().zip(rows).enumerate() {
+                let i = share.first + n;
+                self.stft.analyse(x, self.frame_start(i), self.edge, &mut share.buffers);
+                magnitudes.set(i, &mut share.buffers.spectrum, magnitude, &mut share.scratch);
+                frame.set(magnitude);
+                phase.iter_mut().zip(&share.buffers.spectrum).for_each(|(phase, s)| *phase = s.arg());
+            }
+        });
+        // Frames of which every sample stands.
+        let solid = (self.past.audio.len() - self.past.fade) as isize - self.stft.n_fft() as isize;
+        let known = (0..self.frames).take_while(|i| self.frame_start(*i) <= solid).count();
+        gradient.integrate(&magnitude, &mut phase, known, threads);
+        self.pass(shares, x, threads, |share, _| {
+            share.sum.clear();
+            let rows = magnitude.chunks_exact(bins).zip(phase.chunks_exact(bins)).skip(share.first);
+            for (n, (magnitude, phase)) in rows.take(share.frames.len()).enumerate() {
+                for ((s, m), phase) in share.buffers.spectrum.iter_mut().zip(magnitude).zip(phase) {
+                    *s = Complex32::from_polar(*m, *phase);
+                }
+                self.stft.synthesise(&mut share.buffers);
+                share.sum.add(n, &share.buffers.samples);
+            }
+        });
+    }
+
     fn iterate<S>(&self, share: &mut Share<S>, x: &[f32]) {
-        let inertia = self.momentum / (1.0 + self.momentum);
         let Share { first, frames, buffers, folded, sum, .. } = share;
         let (stft, fft) = (self.stft, self.stft.folded());
         sum.clear();
-        for (n, Frame { magnitude, re, im }) in frames.iter_mut().enumerate() {
+        for (n, target) in frames.iter().enumerate() {
             let samples = stft.frame(x, self.frame_start(*first + n), self.edge, &mut buffers.samples);
             fft.analyse(samples, stft.window(), folded);
             let (now_re, now_im) = folded.bins();
-            accelerate([&mut now_re.low, &mut now_im.low, &mut re.low, &mut im.low], &magnitude.low, inertia);
-            accelerate([&mut now_re.high, &mut now_im.high, &mut re.high, &mut im.high], &magnitude.high, inertia);
+            rescale([&mut now_re.low, &mut now_im.low], &target.low);
+            rescale([&mut now_re.high, &mut now_im.high], &target.high);
             if let Some(place) = sum.place(n, stft.n_fft()) {
                 fft.synthesise(stft.synthesis_window(), place, folded);
             } else {
@@ -246,13 +306,11 @@ fn with_phase_of(spectrum: &mut [Complex32], magnitude: &[f32]) {
     }
 }
 
-/// Gives the bins the magnitude, and the phase of themselves less `inertia` times those before, which they then become.
+/// Gives the bins the magnitude and lets them keep their phase.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-fn accelerate([re, im, last_re, last_im]: [&mut [f32]; 4], magnitude: &[f32], inertia: f32) {
-    for ((((re, im), last_re), last_im), m) in re.iter_mut().zip(im).zip(last_re).zip(last_im).zip(magnitude) {
-        let (ahead_re, ahead_im) = (*re - inertia * *last_re, *im - inertia * *last_im);
-        (*last_re, *last_im) = (*re, *im);
-        let scale = m / (ahead_re * ahead_re + ahead_im * ahead_im + 1e-10).sqrt();
-        (*re, *im) = (ahead_re * scale, ahead_im * scale);
+fn rescale([re, im]: [&mut [f32]; 2], magnitude: &[f32]) {
+    for ((re, im), m) in re.iter_mut().zip(im).zip(magnitude) {
+        let scale = m / (*re * *re + *im * *im + 1e-10).sqrt();
+        (*re, *im) = (*re * scale, *im * scale);
     }
 }

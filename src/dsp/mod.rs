@@ -8,6 +8,7 @@ pub mod folded_fft;
 pub mod griffin_lim;
 pub mod kaiser;
 pub mod noise;
+pub mod phase_gradient;
 pub mod resample;
 pub mod stft;
 pub mod threads;

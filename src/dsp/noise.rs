@@ -9,7 +9,7 @@ use rand_chacha::{
 };
 
 /// Where the sampler takes its standard normal numbers from.
-pub trait Noise {
+pub trait Noise: Sync {
     /// Fills `out` (`[2K]` of one denoiser frame: real and imaginary parts in turn) for `step` and absolute frame `frame`.
     fn fill(&self, step: usize, frame: u64, out: &mut [f32]);
 }

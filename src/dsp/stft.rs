@@ -4,10 +4,13 @@
 //! FFT and one row for the network. Frame `t` of a centred transform is centred on sample `t * hop`; what would lie
 //! beyond the ends is the signal reflected about its first and last sample.
 
-use super::folded_fft::FoldedFft;
+use super::{folded_fft::FoldedFft, threads::Threads};
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::num_complex::Complex32;
 use std::sync::Arc;
+
+/// Frames that a thread takes at once where they are shared: enough that asking for them costs nothing.
+pub const FRAMES_A_SHARE: usize = 16;
 
 /// What lies before the first and after the last sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,12 +189,25 @@ impl Stft {
 
     /// The inverse of [`Stft::forward`] by weighted overlap-add: `[T, F]` -> `[n]`.
     pub fn inverse(&self, spectrum: &[Complex32], n: usize) -> Vec<f32> {
-        let (mut buffers, mut out) = (self.buffers(), vec![0.0; n]);
-        let frames = spectrum.len() / self.bins();
-        for (t, frame) in spectrum.chunks_exact(self.bins()).enumerate() {
-            buffers.spectrum.copy_from_slice(frame);
-            self.synthesise(&mut buffers);
-            overlap_add(&mut out, self.centred_start(t), &buffers.samples);
+        self.inverse_by(spectrum, n, &Threads::CALLER)
+    }
+
+    /// [`Self::inverse`], its frames shared between `threads`: the same to the last bit.
+    pub fn inverse_by(&self, spectrum: &[Complex32], n: usize, threads: &Threads) -> Vec<f32> {
+        let (bins, frames) = (self.bins(), spectrum.len() / self.bins());
+        let mut synthesised = vec![0.0; frames * self.n_fft];
+        let shares = spectrum.chunks(FRAMES_A_SHARE * bins).zip(synthesised.chunks_mut(FRAMES_A_SHARE * self.n_fft));
+        threads.for_each(&mut shares.collect::<Vec<_>>(), |(spectrum, synthesised)| {
+            let mut buffers = self.buffers();
+            for (frame, samples) in spectrum.chunks_exact(bins).zip(synthesised.chunks_exact_mut(self.n_fft)) {
+                buffers.spectrum.copy_from_slice(frame);
+                self.synthesise(&mut buffers);
+                samples.copy_from_slice(&buffers.samples);
+            }
+        });
+        let mut out = vec![0.0; n];
+        for (t, samples) in synthesised.chunks_exact(self.n_fft).enumerate() {
+            overlap_add(&mut out, self.centred_start(t), samples);
         }
         for (x, gain) in out.iter_mut().zip(self.overlap_gain(frames, n)) {
             *x *= gain;

@@ -218,7 +218,8 @@ impl Content<'_> {
 }
 
 const READING: [&str; 6] = [
-    "The start is the projection alone, from noise; what is called its estimate is that noise. A step shows the network a \
+    "The start asks no network: it has the magnitudes that are expected, phases that go with them (the noise's in models of older \
+     programs), and the projection; what is called its estimate is the noise that it begins with. A step shows the network a \
      mixture of sound and noise, takes its estimate of the sound, and projects that on the mel: \
      the estimate is changed as little as possible so that its mel becomes the given one.",
     "Spectrograms have one scale of decibels, 80 dB deep; what lies below is black and counts in no number.",

@@ -358,8 +358,14 @@ impl Work {
     ) -> Result<Outcome> {
         let SessionSettings { effort, seed, chunk, refining, .. } = &self.settings;
         let effort = adapter.as_ref().map_or(effort, Adapter::effort).clone();
-        let options =
-            RenderOptions { effort: Some(effort), seed: *seed, chunk: *chunk, start: begin, refining: *refining };
+        let options = RenderOptions {
+            effort: Some(effort),
+            seed: *seed,
+            chunk: *chunk,
+            start: begin,
+            refining: *refining,
+            ..RenderOptions::default()
+        };
         let sample_rate = convention.rendered_rate();
         let mut renderer = Renderer::new(vocoder.clone(), mel, convention, &options)?.at_rate(sample_rate)?;
         let control = self.control.clone();

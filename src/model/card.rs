@@ -3,7 +3,7 @@
 use crate::{
     Fault,
     card::{self, ChunkLayout, Licenses, Provenance, Quality},
-    diffusion::SamplerSettings,
+    diffusion::{SamplerSettings, Start},
     mel::{Framing, MelConvention},
 };
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,9 @@ pub struct SamplerDefaults {
     /// only asked for their phase. 0: the same at every step.
     #[serde(default)]
     pub blend_power: f32,
+    /// What a start begins with; models of older programs say nothing, and begin with the noise.
+    #[serde(default)]
+    pub start: Start,
     /// Where on the path the waveform of a start is at home, 0 to 1.
     #[serde(default)]
     pub entry: f32,
@@ -135,12 +138,13 @@ impl Default for SamplerDefaults {
             final_iterations,
         };
         Self {
-            draft: effort(32, 1, 0, 32),
-            standard: effort(64, 2, 16, 32),
+            draft: effort(16, 1, 0, 16),
+            standard: effort(32, 2, 16, 32),
             best: effort(64, 4, 16, 32),
             blend: 1.0,
             blend_power: 2.0,
-            entry: 0.6,
+            start: Start::PhaseGradient,
+            entry: 0.7,
             momentum: 0.99,
         }
     }
@@ -212,7 +216,7 @@ impl ModelCard {
 
     /// What models of every family say of themselves.
     pub fn common(&self) -> card::ModelCard {
-        let SamplerDefaults { draft, standard, best, blend, blend_power, entry, momentum } = self.sampler;
+        let SamplerDefaults { draft, standard, best, blend, blend_power, start, entry, momentum } = self.sampler;
         let effort = |effort: Effort| effort.settings(0).effort();
         card::ModelCard {
             name: self.name.clone(),
@@ -225,7 +229,7 @@ impl ModelCard {
                 "encoder": self.encoder,
                 "denoiser": self.denoiser,
                 "refiner": self.refiner,
-                "sampler": { "blend": blend, "blend_power": blend_power, "entry": entry, "momentum": momentum },
+                "sampler": { "blend": blend, "blend_power": blend_power, "start": start, "entry": entry, "momentum": momentum },
             }),
             training: self.training.clone(),
             licenses: self.licenses.clone(),
@@ -363,7 +367,7 @@ impl ModelCard {
             )
             .expected(format!("divisors of {} and {} with at least half overlap", self.mel.n_fft, self.mel.hop)));
         }
-        let SamplerDefaults { draft, standard, best, blend, blend_power, entry, momentum } = self.sampler;
+        let SamplerDefaults { draft, standard, best, blend, blend_power, start: _, entry, momentum } = self.sampler;
         for (name, effort) in [("draft", draft), ("standard", standard), ("best", best)] {
             if effort.settings(0).validated().is_err() {
                 return Err(Fault::new(subject, format!("field `sampler.{name}` is out of range")));

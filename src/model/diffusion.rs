@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, Result,
     card::{self, Effort},
-    diffusion::{Encoded, Grid, Network, SamplerSettings, ladder, rendering},
+    diffusion::{Encoded, Grid, Network, SamplerSettings, Start, ladder, rendering},
     dsp::threads::Threads,
     mel::{MelConvention, MelSpectrogram, refinement::Refinement},
     source::MelSource,
@@ -140,6 +140,10 @@ impl Network for Diffusion {
 
     fn entry(&self) -> f32 {
         self.card.sampler.entry
+    }
+
+    fn start(&self) -> Start {
+        self.card.sampler.start
     }
 
     fn momentum(&self) -> f32 {

@@ -6,7 +6,7 @@ use crate::{
     dsp::{
         band_correction::{BandCorrection, BandScratch},
         banded::BandedMatrix,
-        griffin_lim::{FastGriffinLim, Magnitudes, Past},
+        griffin_lim::{FastGriffinLim, Magnitudes, Past, Phases},
         noise::{Noise, SeededNoise},
         stft::{Edge, Stft},
         threads::Threads,
@@ -174,7 +174,7 @@ impl GivenMelPlan {
         let griffin_lim = FastGriffinLim::new(&self.stft, edge, local_start, bounds.len(), x.len(), MOMENTUM, past);
         let noise = self.noise(first_frame, &bounds);
         let target = Target { bands: &self.bands, power: self.convention.power as f32, bounds, noise, free: self.free };
-        griffin_lim.run(x, &target, iterations, threads);
+        griffin_lim.run(x, &target, Phases::Own, iterations, threads);
     }
 }
 

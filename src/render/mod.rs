@@ -76,7 +76,8 @@ impl Renderer {
                 return Err(Error::Mel(fault.expected(format!("{own}, as the model {} has", vocoder.card().name))));
             }
         };
-        let rendering = |source| rendering(vocoder.clone(), source, convention, options);
+        let options = RenderOptions { one_of_several: sources.len() > 1, ..options.clone() };
+        let rendering = |source| rendering(vocoder.clone(), source, convention, &options);
         let channels = sources.len() * model_channels;
         let renderings = sources.into_iter().map(rendering).collect::<Result<_>>()?;
         Self::of(vocoder, renderings, channels, rate)

@@ -4,6 +4,7 @@
 use super::spectra::{TensorStft, power};
 use crate::{
     diffusion::{Grid, PRIOR_GAIN, envelope_weights},
+    dsp::phase_gradient::PhaseGradient,
     mel::filterbank::filterbank,
     model::ModelCard,
 };
@@ -17,6 +18,8 @@ pub struct Acoustics {
     /// The mel's STFT, and the one in which the denoiser sees the waveform.
     pub mel_stft: TensorStft,
     pub grid_stft: TensorStft,
+    /// Of the mel's STFT.
+    pub gradient: PhaseGradient,
     /// `[F, M]`
     pub bank: Tensor,
     /// `[F]`: sum of the bands' weights at each bin.
@@ -44,6 +47,7 @@ impl Acoustics {
         Self {
             mel_stft: TensorStft::new(mel.n_fft, mel.hop, device),
             grid_stft: TensorStft::new(denoiser.n_fft, denoiser.hop, device),
+            gradient: PhaseGradient::new(mel.n_fft, mel.win_length, mel.hop),
             area: bank.sum_dim_intlist([1i64].as_slice(), false, Kind::Float),
             bank,
             linear_bands: matrix(&linear_bands(mel.bins(), LINEAR_BANDS), mel.bins()),

@@ -3,12 +3,16 @@
 //!
 //! Flow matching teaches the mean of all waveforms that a noisy one can come from. With few steps that mean is heard.
 //! Here the network answers for the sound after its estimate was projected: up to a random step without gradients (the
-//! start that the projection makes of the noise is one too), then one step and a few iterations with them. With `repulsion` above 0 two renderings of a mel are pushed apart by that share
-//! of their distance (the energy distance at 1: Székely and Rizzo 2013; for vocoders Gritsenko et al. 2020), which keeps
-//! what the mel leaves open from being averaged away.
+//! start is one too), then one step and a few iterations with them. With `repulsion` above 0 two renderings of a mel are pushed
+//! apart by that share of their distance (the energy distance at 1: Székely and Rizzo 2013; for vocoders Gritsenko et al.
+//! 2020), which keeps what the mel leaves open from being averaged away.
 
 use super::{losses::magnitude_error, multi_mel::MultiMel, objective::Objective, projection::BatchProjection};
-use crate::{diffusion::SamplerSettings, model::VocoderNetwork};
+use crate::{
+    Result,
+    diffusion::{SamplerSettings, Start},
+    model::VocoderNetwork,
+};
 use tch::{Kind, Tensor};
 
 /// How far a batch is unrolled.
@@ -48,7 +52,7 @@ impl Objective {
         x1: &Tensor,
         noises: &[Tensor],
         plan: &Unrolling,
-    ) -> FewStepLosses {
+    ) -> Result<FewStepLosses> {
         let (magnitude, mel, envelope) = tch::no_grad(|| {
             let magnitude = self.acoustics.mel_stft.forward(x1).abs();
             let mel = self.acoustics.log_mel(&magnitude);
@@ -75,18 +79,22 @@ impl Objective {
             let mut x = self.acoustics.prior(&envelopes, &noises[0]);
             for turn in 0..plan.turn {
                 let iterations = plan.path.iterations_of(turn);
-                let projected = projection.project(&estimate(&x, turn, &conditions), blend(turn), iterations, false);
+                let projected = if !plan.path.asks_network(turn) && self.sampler.start == Start::PhaseGradient {
+                    projection.start(&x, iterations)?
+                } else {
+                    projection.project(&estimate(&x, turn, &conditions), blend(turn), iterations, false)
+                };
                 let next = time(turn + 1);
                 x = self.acoustics.prior(&envelopes, &noises[turn + 1]) * (1.0 - next) + projected * next;
             }
-            x
-        });
+            Ok::<_, crate::Error>(x)
+        })?;
         let rendered =
             projection.project(&estimate(&x, plan.turn, &conditions), blend(plan.turn), plan.gradient_iterations, true);
-        FewStepLosses {
+        Ok(FewStepLosses {
             spectral: self.compare(&rendered, x1, plan.renderings as i64),
             magnitude: magnitude_error(&log_magnitude, &magnitude),
-        }
+        })
     }
 
     fn compare(&self, rendered: &Tensor, x1: &Tensor, renderings: i64) -> Tensor {
@@ -108,9 +116,9 @@ impl Objective {
         x1: &Tensor,
         noises: &[Tensor],
         path: SamplerSettings,
-    ) -> Tensor {
+    ) -> Result<Tensor> {
         let plan =
             Unrolling { path, turn: path.turns() - 1, gradient_iterations: path.final_iterations, renderings: 1 };
-        tch::no_grad(|| self.few_step(network, x1, noises, &plan).spectral)
+        Ok(tch::no_grad(|| self.few_step(network, x1, noises, &plan))?.spectral)
     }
 }

@@ -82,7 +82,7 @@ pub struct ModelSizes {
 pub struct FewStepSettings {
     /// Numbers of steps that the model will be used with; a batch takes one of them.
     pub steps: Vec<usize>,
-    /// Projection iterations that make a first waveform of the noise, as the sampler's own; 0: none.
+    /// Projection iterations of a start, as the sampler's own; 0: none.
     pub start_iterations: usize,
     /// Projection iterations after each step that has no gradient.
     pub iterations: usize,
@@ -162,7 +162,7 @@ impl TrainSettings {
             augment: AugmentSettings::default(),
             few_step: FewStepSettings {
                 steps: vec![1, 2, 4],
-                start_iterations: 32,
+                start_iterations: 16,
                 iterations: 12,
                 gradient_iterations: 2,
                 renderings: 1,

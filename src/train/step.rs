@@ -153,7 +153,7 @@ impl Share {
             }
             Phase::FewStep => {
                 let few = &objective.settings.few_step;
-                let losses = objective.few_step(network, &self.x1, &self.noises, plan);
+                let losses = objective.few_step(network, &self.x1, &self.noises, plan)?;
                 parts.push(("spectral", 1.0, losses.spectral));
                 parts.push(("magnitude", few.magnitude_weight, losses.magnitude));
                 if let (true, Some(noise)) = (few.flow_weight > 0.0, self.noises.get(plan.noises())) {

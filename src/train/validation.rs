@@ -196,7 +196,7 @@ fn mean_loss(weights: &Weights, objective: &Objective, windows: &Tensor, stop: &
             Phase::FewStep => {
                 let path = settings.few_step.path(settings.few_step.steps.iter().copied().max().unwrap_or(1));
                 let noises: Vec<_> = (0..path.turns()).map(|_| noise()).collect();
-                objective.whole_path(&weights.network, &x1, &noises, path)
+                objective.whole_path(&weights.network, &x1, &noises, path)?
             }
         };
         sum += f64::try_from(loss).unwrap_or(f64::NAN) * rows as f64;

@@ -322,6 +322,26 @@ fn what_ships_sounds_as_it_did() {
     }
 }
 
+/// Phases that each channel finds for itself have little in common; those of the noise, which both share, have.
+#[test]
+fn channels_of_a_stereo_mel_begin_with_the_noise_that_they_share() {
+    let convention = MelConvention::native();
+    let render = |vocoder: Arc<dyn Vocoder>, mel: MelSpectrogram, channels: usize| {
+        let source = WholeMel::new(mel).of_channels(channels);
+        let renderer =
+            render::Renderer::new(vocoder, Box::new(source), &convention, &RenderOptions::default()).unwrap();
+        let pieces: Vec<_> = renderer.map(|sound| sound.unwrap().channels).collect();
+        (0..channels).map(|c| pieces.iter().flat_map(|piece| piece[c].clone()).collect()).collect::<Vec<Vec<f32>>>()
+    };
+    let quieter = |m: &f32| m - 0.5;
+    let left = mel();
+    let pairs = left.values().chunks_exact(100).flat_map(|f| [f.to_vec(), f.iter().map(quieter).collect()].concat());
+    let stereo = render(Arc::new(vocoder(1)), MelSpectrogram::new(pairs.collect(), 200), 2);
+    let from_noise = Altered { start: |_| Start::Noise, ..Altered::not_at_all(vocoder(1)) };
+    assert_eq!(stereo[0], render(Arc::new(from_noise), mel(), 1)[0]);
+    assert_ne!(stereo[0], render(Arc::new(vocoder(1)), mel(), 1)[0]);
+}
+
 /// That the tolerances are narrow enough: a small change of each number that shapes the sound is beyond them.
 #[test]
 fn a_small_change_of_what_ships_is_seen() {

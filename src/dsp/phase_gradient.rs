@@ -7,7 +7,7 @@
 //! sound, and what is too quiet to have slopes, keeps the phase that it came with.
 
 use super::threads::Threads;
-use std::f32::consts::PI;
+use std::{f32::consts::PI, ops::Range};
 
 /// Variance of the Gaussian nearest to a Hann window, over the square of the window's length (the same, table 1).
 const HANN: f32 = 0.25645;
@@ -58,27 +58,17 @@ impl PhaseGradient {
         }
         let loudest = loudest.ln().max(SILENCE.ln() + REACH);
         let width = self.bins.div_ceil(BANDS);
-        let rows = |x: &[f32], first: usize, width: usize| {
-            x.chunks_exact(self.bins).flat_map(|frame| &frame[first..first + width]).copied().collect()
-        };
-        let band = |first: usize| {
-            let width = width.min(self.bins - first);
-            Band {
-                gradient: self,
-                first,
-                width,
-                log: rows(magnitude, first, width),
-                phase: rows(phase, first, width),
-                levels: vec![],
-                reached: vec![],
-                waiting: Waiting::new(frames * width),
-            }
-        };
-        let mut bands: Vec<_> = (0..self.bins).step_by(width).map(band).collect();
-        threads.for_each(&mut bands, |band| band.integrate(loudest, known));
-        for Band { first, width, phase: found, .. } in bands {
-            for (frame, found) in phase.chunks_exact_mut(self.bins).zip(found.chunks_exact(width)) {
-                frame[first..first + width].copy_from_slice(found);
+        let band = |first: usize| (first..self.bins.min(first + width), vec![]);
+        let mut bands: Vec<(Range<usize>, Vec<f32>)> = (0..self.bins).step_by(width).map(band).collect();
+        let given = &*phase;
+        threads.for_each(&mut bands, |(bins, found)| {
+            let mut band = Band::new(self, bins.clone(), magnitude, given, loudest);
+            band.integrate(known);
+            *found = band.phase;
+        });
+        for (bins, found) in bands {
+            for (frame, found) in phase.chunks_exact_mut(self.bins).zip(found.chunks_exact(bins.len())) {
+                frame[bins.clone()].copy_from_slice(found);
             }
         }
     }
@@ -89,7 +79,7 @@ struct Band<'a> {
     gradient: &'a PhaseGradient,
     first: usize,
     width: usize,
-    /// All `[T, width]`; log magnitudes once the integration is under way.
+    /// Log magnitudes; this and the following `[T, width]`.
     log: Vec<f32>,
     phase: Vec<f32>,
     levels: Vec<u8>,
@@ -97,12 +87,29 @@ struct Band<'a> {
     waiting: Waiting,
 }
 
-impl Band<'_> {
-    fn integrate(&mut self, loudest: f32, known: usize) {
-        self.log.iter_mut().for_each(|m| *m = m.max(1e-9).ln());
+impl<'a> Band<'a> {
+    /// The `bins` of `magnitude` and `phase` `[T, F]`; level 0 is the reach below `loudest`, a log magnitude.
+    fn new(gradient: &'a PhaseGradient, bins: Range<usize>, magnitude: &[f32], phase: &[f32], loudest: f32) -> Self {
+        let rows = |x: &[f32]| -> Vec<f32> {
+            x.chunks_exact(gradient.bins).flat_map(|frame| &frame[bins.clone()]).copied().collect()
+        };
+        let mut log = rows(magnitude);
+        log.iter_mut().for_each(|m| *m = m.max(1e-9).ln());
         let level = |s: &f32| ((s - loudest + REACH) * ((LEVELS - 1) as f32 / REACH)).max(0.0) as u8;
-        self.levels = self.log.iter().map(level).collect();
-        self.reached = self.levels.iter().map(|level| *level == 0).collect();
+        let levels: Vec<u8> = log.iter().map(level).collect();
+        Self {
+            gradient,
+            first: bins.start,
+            width: bins.len(),
+            phase: rows(phase),
+            reached: levels.iter().map(|level| *level == 0).collect(),
+            waiting: Waiting::new(log.len()),
+            log,
+            levels,
+        }
+    }
+
+    fn integrate(&mut self, known: usize) {
         self.reached[..known * self.width].fill(true);
 
         // Seen from the middle of the frame, phases of neighbouring bins are alike; from its beginning they alternate.

@@ -5,7 +5,7 @@
 use audiodiff::{
     dsp::threads::Threads,
     model::{ModelFile, cpu_has_bf16},
-    train::{AdamW, Objective, Phase, TrainSettings, Weights, batch},
+    train::{AdamW, Excerpts, Objective, Phase, TrainSettings, Weights, batch},
 };
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
@@ -23,10 +23,11 @@ fn main() {
             let objective = Objective::new(&model.card, settings.clone(), Device::Cpu, kind);
             let threads = Threads::new(count);
             let x1 = Tensor::randn([settings.batch as i64, settings.window as i64], (Kind::Float, Device::Cpu)) * 0.1;
+            let excerpts = Excerpts::whole(x1);
             let mut times: Vec<f64> = vec![];
             for step in 1..=STEPS {
                 let begin = Instant::now();
-                let result = batch(&weights, &objective, &x1, step, &threads).expect("a gradient");
+                let result = batch(&weights, &objective, &excerpts, step, &threads).expect("a gradient");
                 weights.advance(&result.gradient, 1e-6, &adamw, step, 0.999);
                 times.push(begin.elapsed().as_secs_f64() * 1000.0);
             }

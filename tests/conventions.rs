@@ -148,6 +148,8 @@ struct Tally {
     other_hop: usize,
     /// Not certain, but taken for the built-in model's own: rightly and wrongly.
     own: [usize; 2],
+    /// Not certain, but the only preset that nothing contradicts: what choosing by elimination would get right, and wrong.
+    eliminated: [usize; 2],
 }
 
 impl Tally {
@@ -168,15 +170,20 @@ impl Tally {
                 if let Some(own) = own {
                     self.own[usize::from(!agrees(own.convention, truth))] += 1;
                 }
+                let head = ranking.candidates.first().and_then(|head| ranking.not_contradicted(head.convention));
+                if let Some(last) = head {
+                    self.eliminated[usize::from(!agrees(last.convention, truth))] += 1;
+                }
             }
         }
     }
 
     fn print(&self, of: &str) {
-        let [own, taken] = self.own;
+        let ([own, taken], [rightly, wrongly]) = (self.own, self.eliminated);
         let (right, open, hop, wrong) = (self.right, self.open, self.other_hop, self.wrong.len());
         println!(
-            "{of:34} right {right:4}, open {open:4} (the model's own {own}, taken for it {taken}), wrong {wrong}, the hop alone {hop}"
+            "{of:34} right {right:4}, open {open:4} (the model's own {own}, taken for it {taken}; one preset left: the right one \
+             {rightly}, another {wrongly}), wrong {wrong}, the hop alone {hop}"
         );
     }
 }

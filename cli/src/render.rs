@@ -285,6 +285,7 @@ pub fn run(flags: RenderFlags, terminal: &Terminal) -> Result<Outcome> {
     }
     let inputs = flags.find_inputs(&destination)?;
     terminal.left_out(&inputs.left_out);
+    inputs.notes.iter().for_each(|note| terminal.warn(note));
     match destination {
         Destination::Stream(name) => stream(&flags, inputs, name, terminal),
         Destination::Files(target) => files(&flags, &inputs, &target, terminal),

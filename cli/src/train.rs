@@ -125,7 +125,7 @@ pub fn run(flags: TrainFlags, terminal: &Terminal) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let json = flags.json;
-    let job = flags.job(settings)?;
+    let job = flags.job(settings, terminal)?;
     terminal.left_out(&left_out(job.data.iter().chain(&job.validation_data).map(PathBuf::as_path)));
     let mut report = Report::new(terminal, json);
     let trained = train(&job, interrupt::saving_stop_flag(), &mut |event| report.hear(event))?;
@@ -160,7 +160,7 @@ impl TrainFlags {
         settings.validated()
     }
 
-    fn job(self, settings: TrainSettings) -> Result<TrainJob> {
+    fn job(self, settings: TrainSettings, terminal: &Terminal) -> Result<TrainJob> {
         let init = match self.init {
             None if settings.phase != Phase::Flow => {
                 return Err(wrong(
@@ -185,6 +185,10 @@ impl TrainFlags {
                 Some((bytes, path.display().to_string()))
             }
         };
+        let mel = self.mel.as_deref().map(mel::user_convention::describe).transpose()?.map(|described| {
+            described.notes.iter().for_each(|note| terminal.warn(note));
+            described.convention
+        });
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(TrainJob {
             data: self.data,
@@ -192,7 +196,7 @@ impl TrainFlags {
             out: self.out.unwrap_or_default(),
             overwrite: self.overwrite,
             init,
-            mel: self.mel.as_deref().map(mel::user_convention::resolve_name).transpose()?,
+            mel,
             settings,
             length: self.steps.map_or_else(|| Length::Minutes(self.minutes.unwrap_or(60.0)), Length::Steps),
             device: self.device,
@@ -229,7 +233,7 @@ impl<'a> Report<'a> {
                 self.bar.set_position(WHOLE * done as u64 / files.max(1) as u64);
                 self.bar.set_message(format!("reading recordings, {done} of {files}"));
             }
-            Event::Ready { hours, files, kept_apart, dropped, step, parameters, decoded: (folder, bytes) } => {
+            Event::Ready { hours, files, kept_apart, narrow, dropped, step, parameters, decoded: (folder, bytes) } => {
                 self.kept_apart = kept_apart;
                 for dropped in dropped {
                     self.terminal.warn(format_args!("{}: dropped: {}", dropped.path.display(), dropped.reason));
@@ -239,6 +243,14 @@ impl<'a> Report<'a> {
                     "{hours:.2} h in {files} recordings train, {kept_apart} are kept apart, {:.1} million weights{goes_on}",
                     parameters as f64 / 1e6
                 ));
+                if narrow.files > 0 {
+                    let [low, high] = [narrow.reach_hz.0, narrow.reach_hz.1].map(|hz| f64::from(hz) / 1000.0);
+                    let ends = if high - low < 0.1 { format!("{low:.1}") } else { format!("{low:.1} to {high:.1}") };
+                    self.terminal.note(format_args!(
+                        "{} of them have nothing above {ends} kHz, and of what lies there nothing is learned from them",
+                        narrow.files
+                    ));
+                }
                 self.terminal.note(format_args!(
                     "decoded they take {:.1} MB in {}, which may be removed when the training is done",
                     bytes as f64 / 1e6,

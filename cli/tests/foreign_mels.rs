@@ -413,6 +413,12 @@ fn a_programs_configuration_is_a_convention() {
         .run(&["mel", sample(SPEECH).to_str().unwrap(), "-o", "y.npy", "--convention", "vocoder.yaml"])
         .code(0)
         .says(&said);
+    // In a list, for all of its lines together; and for a training, which goes on to say that there is no data.
+    let line = |output: &str| format!(r#"{{"input": "x.npy", "output": "{output}", "convention": "vocoder.yaml"}}"#);
+    let list = [line("one.wav"), line("two.wav")].join("\n");
+    let listed = program.run_with_input(&["render", "-", "-o", "out", "--quality", "draft"], &list).code(0).says(&said);
+    assert_eq!(listed.stderr.matches("left out: colour").count(), 1, "{}", listed.stderr);
+    program.run(&["train", "--data", "nothing", "-o", "run", "--mel", "vocoder.yaml"]).code(1).says(&said);
     // What is read wrongly is rendered wrongly.
     program.write("vocoder.yaml", format!("{yaml}mel_floor: 0.01\n"));
     program.render(&[&flags[..], &["vocoder.yaml"]].concat()).code(1).says(&["vocoder.yaml: mel_floor", "0.01"]);

@@ -23,7 +23,8 @@ except ImportError as problem:
 
 from . import _given
 from ._given import ConventionLike
-from ._vocoder import Vocoder, _warn
+from ._notes import warn
+from ._vocoder import Vocoder
 from .errors import *  # noqa: F403
 from .errors import AudioError
 from .errors import __all__ as _errors
@@ -55,7 +56,7 @@ def recognise(mel: Array, *, layout: str = "auto", stereo: bool = False) -> dict
     """
     values, _ = _given.floats(mel, "the mel")
     found, notes = _audiodiff.recognise(values, _given.text(layout, "layout"), bool(stereo))
-    _warn(notes)
+    warn(notes)
     return json.loads(found.json())
 
 

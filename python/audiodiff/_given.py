@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 
 from . import _audiodiff
+from ._notes import warn
 from .errors import AudioError, ConventionError, MelError, SettingsError
 
 if TYPE_CHECKING:
@@ -137,9 +138,11 @@ def convention(given: ConventionLike) -> _audiodiff.Convention:
             raise ConventionError(f"convention: cannot be used ({problem}), expected numbers and strings") from None
         return _audiodiff.Convention.of_json(fields)
     try:
-        return _audiodiff.Convention.named(os.fsdecode(given))
+        named, notes = _audiodiff.Convention.named(os.fsdecode(given))
     except (TypeError, UnicodeError):
         raise ConventionError(f"convention: is {shown(given)}, expected a name, a path or the fields of one") from None
+    warn(notes)
+    return named
 
 
 def stated(given: ConventionLike) -> _audiodiff.Convention | None:

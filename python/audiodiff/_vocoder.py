@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +10,8 @@ import numpy as np
 from . import _audiodiff, _given
 from ._given import ConventionLike
 from ._keywords import in_keywords
-from .errors import AudiodiffWarning, MelError, SettingsError
+from ._notes import warn
+from .errors import MelError, SettingsError
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +104,7 @@ class Vocoder:
             predicted=predicted,
             rate=rate,
         )
-        _warn(notes)
+        warn(notes)
         return sound
 
     def _render(
@@ -255,7 +254,7 @@ class Vocoder:
         }
         work = _given.effort(quality, effort, chunk, extend, predicted)
         lines, notes = _audiodiff.render_files(self._vocoder, request, _given.stated(convention), work)
-        _warn(notes)
+        warn(notes)
         items = [json.loads(line) for line in lines]
         for item in items:
             if "error" in item:
@@ -324,9 +323,9 @@ class _Kind:
 def _chunks(stream: _audiodiff.Stream, kind: _Kind) -> Iterator[Any]:
     try:
         for sound in stream:
-            _warn(stream.notes())
+            warn(stream.notes())
             yield kind.back(sound)
-        _warn(stream.notes())
+        warn(stream.notes())
     finally:
         stream.close()
 
@@ -376,19 +375,6 @@ def _padded(sounds: list[np.ndarray]) -> np.ndarray:
     for row, sound in zip(batch, sounds):
         row[..., : sound.shape[-1]] = sound
     return batch
-
-
-def _warn(notes: list[str]) -> None:
-    for note in notes:
-        warnings.warn(in_keywords(note), AudiodiffWarning, stacklevel=_outside())
-
-
-def _outside() -> int:
-    """The stack level of the first caller that is not audiodiff, as seen from `_warn`'s caller's."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "audiodiff":
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def _cores() -> int:

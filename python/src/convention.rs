@@ -14,10 +14,11 @@ pub struct Convention(pub MelConvention);
 
 #[pymethods]
 impl Convention {
-    /// A preset's name, or a file that describes one.
+    /// A preset's name, or a file that describes one; with what of the file was not understood.
     #[staticmethod]
-    fn named(name: &str) -> PyResult<Self> {
-        user_convention::resolve_name(name).map(Self).map_err(exception)
+    fn named(name: &str) -> PyResult<(Self, Vec<String>)> {
+        let described = user_convention::describe(name).map_err(exception)?;
+        Ok((Self(described.convention), described.notes))
     }
 
     /// All fields, as `json` gives them.

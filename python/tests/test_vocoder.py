@@ -67,7 +67,10 @@ def test_two_channels_are_two_mels_of_one_noise(render, mel):
     pair = np.stack([mel, mel[:, ::-1]])
     stereo = render(pair, stereo=True, seed=4)
     assert stereo.shape == (2, 47 * HOP)
-    assert np.array_equal(stereo, render(pair, seed=4))  # as a batch with one seed for all
+    # Each channel is what its mel makes, to the left or to the right, and equal mels stay in the middle.
+    left, right = stereo
+    assert np.array_equal(render(np.stack([mel[:, ::-1], mel]), stereo=True, seed=4), np.stack([right, left]))
+    assert np.array_equal(render(np.stack([mel, mel]), stereo=True, seed=4), np.stack([left, left]))
     assert np.array_equal(render(pair[np.newaxis], stereo=True, seed=4), stereo[np.newaxis])
 
 
@@ -185,6 +188,15 @@ def test_what_is_assumed_is_said_at_the_callers_line(vocoder, mel):
     with pytest.warns(audiodiff.AudiodiffWarning, match='convention="f5-tts" says so') as warned:
         vocoder(mel, quality="draft")
     assert warned[0].filename == __file__
+
+
+def test_what_a_configuration_says_beside_is_said_at_the_callers_line(vocoder, mel, tmp_path):
+    config = tmp_path / "vocoder.yaml"
+    config.write_text("num_mel_bins: 128\nmel_base: e\ncolour: blue\n")
+    with pytest.warns(audiodiff.AudiodiffWarning, match="left out: colour") as warned:
+        fields = audiodiff.convention(config)
+    assert warned[0].filename == __file__
+    assert fields["n_mels"] == 128
 
 
 def test_another_rate_is_resampled(render, mel):

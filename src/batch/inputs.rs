@@ -15,7 +15,7 @@ use crate::{
     Error, Fault, Result,
     audio::format::{self, Format},
     card::Effort,
-    mel::{MelConvention, file, user_convention::resolve_name},
+    mel::{MelConvention, file, user_convention::describe},
     number_range::{GAIN_DB, LOUDNESS_LUFS, NumberRange},
     path_text,
     scratch::Scratch,
@@ -63,6 +63,8 @@ pub struct Inputs {
     pub unreadable: Vec<Error>,
     /// What of the folders is no input.
     pub left_out: LeftOut,
+    /// What was not understood of the conventions that a list names, each once.
+    pub notes: Vec<String>,
     /// A folder or a list was named: there may be many, now or next time.
     pub many: bool,
     /// Holds what came on standard input.
@@ -191,6 +193,11 @@ impl Inputs {
     pub fn add_list(&mut self, lines: Vec<Line>, excluded: Option<&Path>) {
         self.many = true;
         for line in lines {
+            for note in line.notes {
+                if !self.notes.contains(&note) {
+                    self.notes.push(note);
+                }
+            }
             self.add_with(&line.input, line.output, line.overrides, excluded, Wanted::Renderable);
         }
     }
@@ -329,6 +336,7 @@ pub struct Line {
     input: PathBuf,
     output: Option<PathBuf>,
     overrides: Overrides,
+    notes: Vec<String>,
 }
 
 /// A line that is a JSON object.
@@ -404,7 +412,8 @@ fn read_line(list: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 
 fn parse_line(text: &[u8], subject: &str) -> Result<Line> {
     if !text.starts_with(b"{") {
-        return Ok(Line { input: path_text::path_of(text.to_vec()), output: None, overrides: Overrides::default() });
+        let input = path_text::path_of(text.to_vec());
+        return Ok(Line { input, output: None, overrides: Overrides::default(), notes: vec![] });
     }
     let line: JsonLine = serde_json::from_slice(text).map_err(|error| {
         let fault = Fault::new(subject, format!("no usable JSON object ({error})"));
@@ -417,6 +426,11 @@ fn parse_line(text: &[u8], subject: &str) -> Result<Line> {
     if let Some(output) = &line.output {
         check_output(&line.input, output, subject)?;
     }
+    let described = match line.convention.as_deref().map(describe).transpose() {
+        Err(error) => return Err(Error::Manifest(Fault::new(subject, error.to_string()))),
+        Ok(described) => described,
+    };
+    let (convention, notes) = described.map_or_else(Default::default, |d| (Some(d.convention), d.notes));
     let overrides = Overrides {
         seed: line.seed,
         effort: Effort::given([
@@ -427,13 +441,9 @@ fn parse_line(text: &[u8], subject: &str) -> Result<Line> {
         ]),
         gain: in_range(line.gain, "gain", GAIN_DB)?,
         loudness: in_range(line.loudness, "loudness", LOUDNESS_LUFS)?,
-        convention: match line.convention.as_deref().map(resolve_name) {
-            Some(Err(error)) => return Err(Error::Manifest(Fault::new(subject, error.to_string()))),
-            Some(Ok(convention)) => Some(convention),
-            None => None,
-        },
+        convention,
     };
-    Ok(Line { input: line.input, output: line.output, overrides })
+    Ok(Line { input: line.input, output: line.output, overrides, notes })
 }
 
 /// What a line may want of its output is what -o may: the name of a WAV file, for a single input.

@@ -4,18 +4,14 @@ use super::{
     bandwidth::{bandwidth, material_rate},
     clipping::{Clipping, ClippingDetector},
     fingerprint::{Fingerprint, Fingerprinter},
-    frame_cutter::FrameCutter,
     hum::{Hum, HumDetector},
-    level_histogram::LevelHistogram,
     loudness_frames::LoudnessFrames,
+    spectral_frames::SpectralFrames,
 };
 use crate::{
     Error, Fault, Result,
     audio::level::{LevelMeter, from_db, to_db},
-    dsp::{
-        resample::SAMPLE_RATES,
-        stft::{Edge, FrameBuffers, Stft},
-    },
+    dsp::resample::SAMPLE_RATES,
 };
 use serde::Serialize;
 
@@ -78,13 +74,8 @@ pub struct Meter {
     hum: HumDetector,
 }
 
-/// Follows the spectrum at a resolution of about 23 Hz.
 struct SpectrumMeter {
-    stft: Stft,
-    buffers: FrameBuffers,
-    cutter: FrameCutter,
-    powers: Vec<f32>,
-    levels: LevelHistogram,
+    frames: SpectralFrames,
     fingerprinter: Fingerprinter,
     /// Frames in which every sample is 0.
     empty: u32,
@@ -94,8 +85,6 @@ struct SpectrumMeter {
 /// Gaussian noise is distributed exponentially, and a tenth of it lies below -ln 0.9 of its mean.
 const QUIET_MOMENTS: f64 = 0.1;
 const QUIET_TO_MEAN_DB: f64 = 9.77;
-/// Share of the moments below the level that the loud ones reach.
-const LOUD_MOMENTS: f64 = 0.95;
 /// dB in a bin that even 16 bits without dither do not have.
 const DIGITAL_SILENCE_DB: f64 = -120.0;
 
@@ -183,57 +172,37 @@ struct Spectrum {
 
 impl SpectrumMeter {
     fn new(sample_rate: u32) -> Self {
-        let n_fft = (f64::from(sample_rate) / 23.5).ceil() as usize;
-        let n_fft = n_fft.next_power_of_two();
-        let stft = Stft::new(n_fft, n_fft / 2);
-        let bin_hz = f64::from(sample_rate) / n_fft as f64;
-        Self {
-            buffers: stft.buffers(),
-            cutter: FrameCutter::new(n_fft, n_fft / 2),
-            powers: vec![0.0; stft.bins()],
-            levels: LevelHistogram::new(stft.bins()),
-            fingerprinter: Fingerprinter::new(bin_hz, 0.5 / bin_hz),
-            empty: 0,
-            stft,
-        }
+        let frames = SpectralFrames::new(sample_rate);
+        Self { fingerprinter: Fingerprinter::new(frames.bin_hz, 0.5 / frames.bin_hz), empty: 0, frames }
     }
 
-    fn push(&mut self, mut samples: &[f32]) {
-        while self.cutter.fill(&mut samples) {
-            self.frame();
-            self.cutter.advance();
-        }
+    fn push(&mut self, samples: &[f32]) {
+        let Self { frames, fingerprinter, empty } = self;
+        frames.push(samples, |powers| see(powers, fingerprinter, empty));
     }
 
-    fn frame(&mut self) {
-        self.stft.analyse(self.cutter.frame(), 0, Edge::Zero, &mut self.buffers);
-        // A full-scale sine comes to n_fft / 4.
-        let scale = (4.0 / self.stft.n_fft() as f32).powi(2);
-        for (power, s) in self.powers.iter_mut().zip(&self.buffers.spectrum) {
-            *power = s.norm_sqr() * scale;
-        }
-        self.empty += u32::from(self.powers.iter().all(|power| *power == 0.0));
-        self.levels.push(self.powers.iter().map(|power| 10.0 * (power + 1e-18).log10()));
-        self.fingerprinter.push(&self.powers);
-    }
-
-    fn finish(mut self) -> Spectrum {
-        if self.levels.moments() == 0 {
-            self.frame();
-        }
-        let quiet = self.levels.percentile(QUIET_MOMENTS);
+    fn finish(self) -> Spectrum {
+        let Self { mut frames, mut fingerprinter, mut empty } = self;
+        frames.finish(|powers| see(powers, &mut fingerprinter, &mut empty));
+        let levels = &frames.levels;
+        let quiet = levels.percentile(QUIET_MOMENTS);
         let noise: f64 =
             smooth(&quiet).iter().map(|level| 10f64.powf((f64::from(*level) + QUIET_TO_MEAN_DB) / 10.0)).sum();
         // White noise of power 1 has 3/8 n in a bin under a Hann window, so 3 in all bins on this scale.
         let noise = noise / 3.0;
         let noise_db = 10.0 * (noise + 1e-20).log10();
-        let digital = f64::from(self.empty) > QUIET_MOMENTS * f64::from(self.levels.moments());
+        let digital = f64::from(empty) > QUIET_MOMENTS * f64::from(levels.moments());
         Spectrum {
-            loud: self.levels.percentile(LOUD_MOMENTS),
+            loud: frames.loud(),
             noise_floor_dbfs: (!digital && noise_db > DIGITAL_SILENCE_DB).then_some(noise_db),
-            fingerprint: self.fingerprinter.finish(),
+            fingerprint: fingerprinter.finish(),
         }
     }
+}
+
+fn see(powers: &[f32], fingerprinter: &mut Fingerprinter, empty: &mut u32) {
+    *empty += u32::from(powers.iter().all(|power| *power == 0.0));
+    fingerprinter.push(powers);
 }
 
 /// Medians over some 400 Hz: noise has no lines, and what has lines (hum, a note that is held) is no noise.

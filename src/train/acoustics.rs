@@ -26,6 +26,9 @@ pub struct Acoustics {
     pub area: Tensor,
     /// [F, 256]: triangles equally spaced from 0 Hz to half the rate.
     pub linear_bands: Tensor,
+    /// Hz of the bins of the mel's STFT, `[F]`, and of the upper ends of those triangles.
+    pub bins_hz: Vec<f64>,
+    pub linear_tops_hz: Vec<f64>,
     /// `[M, K]`
     envelope: Tensor,
     /// Denoiser frames a mel frame.
@@ -44,7 +47,12 @@ impl Acoustics {
         let bank = matrix(&filterbank(mel), mel.n_mels).transpose(0, 1).contiguous();
         let grid = Grid { n_fft: denoiser.n_fft, hop: denoiser.hop };
         let envelope = matrix(&envelope_weights(mel, grid), denoiser.n_fft / 2 + 1).transpose(0, 1).contiguous();
+        let nyquist = f64::from(mel.sample_rate) / 2.0;
+        let bins_hz = (0..mel.bins()).map(|f| nyquist * f as f64 / (mel.bins() - 1) as f64).collect();
+        let top_hz = |band: usize| nyquist * (band + 2) as f64 / (LINEAR_BANDS + 1) as f64;
         Self {
+            bins_hz,
+            linear_tops_hz: (0..LINEAR_BANDS).map(top_hz).collect(),
             mel_stft: TensorStft::new(mel.n_fft, mel.hop, device),
             grid_stft: TensorStft::new(denoiser.n_fft, denoiser.hop, device),
             gradient: PhaseGradient::new(mel.n_fft, mel.win_length, mel.hop),

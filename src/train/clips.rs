@@ -1,6 +1,9 @@
 //! The recordings of a training: found, told apart, decoded and checked once, then read window by window.
 
-use super::decoded::{Decoded, Place, Refusal};
+use super::{
+    decoded::{Decoded, Place, Refusal},
+    job::Narrow,
+};
 use crate::{Error, Fault, Result, batch::Inputs, data::SHORTEST_S, dsp::threads::in_parallel, eval::name_below};
 use std::{
     collections::{HashMap, HashSet},
@@ -18,6 +21,13 @@ pub struct Clip {
     /// Of the recordings that never train.
     pub is_apart: bool,
     place: Place,
+}
+
+impl Clip {
+    /// Hz up to which it tells of its sound; `None`: all of it.
+    pub fn reach_hz(&self) -> Option<f64> {
+        self.place.reach_hz.map(f64::from)
+    }
 }
 
 /// A file that does not train, and why.
@@ -168,6 +178,16 @@ impl Clips {
             hash.update(clip.name.as_bytes()).update(&clip.samples.to_le_bytes());
         }
         hash.finalize().to_hex()[..16].into()
+    }
+
+    /// Those of `clips` that lack something at the top.
+    pub fn narrow(&self, clips: &[usize]) -> Narrow {
+        let mut narrow = Narrow::default();
+        for reach in clips.iter().filter_map(|&i| self.clips[i].place.reach_hz) {
+            let (low, high) = if narrow.files == 0 { (reach, reach) } else { narrow.reach_hz };
+            narrow = Narrow { files: narrow.files + 1, reach_hz: (low.min(reach), high.max(reach)) };
+        }
+        narrow
     }
 
     pub fn hours(&self, clips: &[usize]) -> f64 {

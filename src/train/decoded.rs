@@ -10,6 +10,7 @@ use crate::{
     Error, Fault, Result,
     audio::{AudioReader, StreamResampler},
     data::{DropReason, SHORTEST_S, drop_reasons},
+    measure::BandMeter,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -24,7 +25,10 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Filters begin to fall at this share of where they end.
+const BELOW_FILTER: f64 = 0.93;
+
 const BYTES: u64 = size_of::<i16>() as u64;
 
 /// Where the samples of a recording lie.
@@ -35,6 +39,8 @@ pub struct Place {
     /// Samples before it in that file.
     start: u64,
     pub samples: u64,
+    /// Hz up to which the recording tells of its sound; above, its rate, its coder or a filter left nothing. `None`: all of it.
+    pub reach_hz: Option<u32>,
     /// Of the samples, in hexadecimal.
     pub hash: String,
 }
@@ -229,6 +235,7 @@ impl Part {
         let resampler = (own_rate != sample_rate).then(|| StreamResampler::new(own_rate, sample_rate));
         let mut resampler = resampler.transpose().map_err(dropped)?;
         let (mut hasher, mut count, mut peak) = (blake3::Hasher::new(), 0u64, 0.0f32);
+        let mut band = BandMeter::new(sample_rate);
         let (mut samples, mut bytes) = (vec![], vec![]);
         loop {
             if stop.load(Ordering::Relaxed) {
@@ -246,6 +253,7 @@ impl Part {
             }
             peak = samples.iter().fold(peak, |peak, sample| peak.max(sample.abs()));
             count += samples.len() as u64;
+            band.push(&samples);
             bytes.clear();
             bytes.extend(samples.drain(..).flat_map(|sample| stored(sample).to_le_bytes()));
             hasher.update(&bytes);
@@ -259,6 +267,7 @@ impl Part {
                 part: self.number,
                 start: self.samples,
                 samples: count,
+                reach_hz: reach(own_rate, sample_rate, band.finish()),
                 hash: hasher.finalize().to_hex().to_string(),
             }),
             Some(DropReason::TooShort) => {
@@ -268,6 +277,13 @@ impl Part {
             Some(reason) => Err(Refusal::Dropped(format!("is {}", reason.name()))),
         }
     }
+}
+
+/// Of a recording of `own_rate` that trains at `sample_rate` and that was `found` to end somewhere, Hz.
+fn reach(own_rate: u32, sample_rate: u32, found: Option<f64>) -> Option<u32> {
+    let by_rate = (own_rate < sample_rate).then(|| f64::from(own_rate) / 2.0);
+    let ends = by_rate.into_iter().chain(found).reduce(f64::min)?;
+    Some((BELOW_FILTER * ends) as u32)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -365,6 +381,40 @@ mod tests {
         OpenOptions::new().write(true).open(cache.join("0.i16")).unwrap().set_len(100).unwrap();
         assert!(Decoded::open(&cache, 24_000).unwrap().known.is_empty());
         assert!(Decoded::open(&cache, 22_050).unwrap().known.is_empty());
+    }
+
+    /// By its rate, or by the filter that it went through at the model's own.
+    #[test]
+    fn what_a_recording_cannot_tell_of_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let [low, resampled, full] = ["low.wav", "resampled.wav", "full.wav"].map(|name| folder.path().join(name));
+        let mut state = 1u32;
+        let noise: Vec<f32> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            0.3 * ((state >> 8) as f32 / (1 << 23) as f32 - 1.0)
+        })
+        .take(32_000)
+        .collect();
+        let write = |path: &Path, rate: u32, samples: &[f32]| {
+            let spec = hound::WavSpec {
+                channels: 1,
+                sample_rate: rate,
+                bits_per_sample: 16,
+                sample_format: hound::SampleFormat::Int,
+            };
+            let mut writer = hound::WavWriter::create(path, spec).unwrap();
+            samples.iter().for_each(|&s| writer.write_sample(stored(s)).unwrap());
+            writer.finalize().unwrap();
+        };
+        write(&low, 8000, &noise);
+        write(&resampled, 24_000, &crate::dsp::resample::resample(&noise, 8000, 24_000).unwrap());
+        write(&full, 24_000, &noise);
+        let decoded = Decoded::open(&folder.path().join("decoded"), 24_000).unwrap();
+        for path in [&low, &resampled] {
+            let reach = place(&decoded, path).reach_hz.unwrap();
+            assert!((3300..=3800).contains(&reach), "{}: {reach} Hz", path.display());
+        }
+        assert_eq!(place(&decoded, &full).reach_hz, None);
     }
 
     #[test]

@@ -7,7 +7,9 @@
 //! apart by that share of their distance (the energy distance at 1: Székely and Rizzo 2013; for vocoders Gritsenko et al.
 //! 2020), which keeps what the mel leaves open from being averaged away.
 
-use super::{losses::magnitude_error, multi_mel::MultiMel, objective::Objective, projection::BatchProjection};
+use super::{
+    excerpts::Excerpts, losses::magnitude_error, multi_mel::MultiMel, objective::Objective, projection::BatchProjection,
+};
 use crate::{
     Result,
     diffusion::{SamplerSettings, Start},
@@ -45,14 +47,15 @@ pub struct FewStepLosses {
 }
 
 impl Objective {
-    /// `x1` `[B, n]`; each of `noises` [R B, T', K, 2], R renderings after one another.
+    /// `excerpts` of `[B, n]`; each of `noises` [R B, T', K, 2], R renderings after one another.
     pub fn few_step(
         &self,
         network: &VocoderNetwork,
-        x1: &Tensor,
+        excerpts: &Excerpts,
         noises: &[Tensor],
         plan: &Unrolling,
     ) -> Result<FewStepLosses> {
+        let x1 = &excerpts.audio;
         let (magnitude, mel, envelope) = tch::no_grad(|| {
             let magnitude = self.acoustics.mel_stft.forward(x1).abs();
             let mel = self.acoustics.log_mel(&magnitude);
@@ -92,33 +95,34 @@ impl Objective {
         let rendered =
             projection.project(&estimate(&x, plan.turn, &conditions), blend(plan.turn), plan.gradient_iterations, true);
         Ok(FewStepLosses {
-            spectral: self.compare(&rendered, x1, plan.renderings as i64),
-            magnitude: magnitude_error(&log_magnitude, &magnitude),
+            spectral: self.compare(&rendered, excerpts, plan.renderings as i64),
+            magnitude: magnitude_error(&log_magnitude, &magnitude, &excerpts.known(&self.acoustics.bins_hz)),
         })
     }
 
-    fn compare(&self, rendered: &Tensor, x1: &Tensor, renderings: i64) -> Tensor {
-        let wanted = tch::no_grad(|| self.multi_mel.spectra(x1));
+    fn compare(&self, rendered: &Tensor, excerpts: &Excerpts, renderings: i64) -> Tensor {
+        let wanted = tch::no_grad(|| self.multi_mel.spectra(&excerpts.audio));
+        let known = self.multi_mel.known(excerpts);
         let spectra: Vec<_> = rendered.chunk(renderings, 0).iter().map(|r| self.multi_mel.spectra(r)).collect();
-        let attraction = spectra.iter().map(|s| MultiMel::between(s, &wanted)).reduce(|a, b| a + b);
+        let attraction = spectra.iter().map(|s| MultiMel::between(s, &wanted, &known)).reduce(|a, b| a + b);
         let mut loss = attraction.unwrap_or_default() / renderings as f64;
         if let (true, [first, second, ..]) = (self.settings.few_step.repulsion > 0.0, spectra.as_slice()) {
-            loss -= MultiMel::between(first, second) * (0.5 * self.settings.few_step.repulsion);
+            loss -= MultiMel::between(first, second, &known) * (0.5 * self.settings.few_step.repulsion);
         }
         loss
     }
 
-    /// The distance of the rendering from the recording after the whole path, without gradients: `x1` `[B, n]`, a noise
+    /// The distance of the rendering from the recording after the whole path, without gradients: `excerpts` of `[B, n]`, a noise
     /// `[B, T', K, 2]` for each turn.
     pub fn whole_path(
         &self,
         network: &VocoderNetwork,
-        x1: &Tensor,
+        excerpts: &Excerpts,
         noises: &[Tensor],
         path: SamplerSettings,
     ) -> Result<Tensor> {
         let plan =
             Unrolling { path, turn: path.turns() - 1, gradient_iterations: path.final_iterations, renderings: 1 };
-        Ok(tch::no_grad(|| self.few_step(network, x1, noises, &plan))?.spectral)
+        Ok(tch::no_grad(|| self.few_step(network, excerpts, noises, &plan))?.spectral)
     }
 }

@@ -56,6 +56,8 @@ pub enum Event<'a> {
         hours: f64,
         files: usize,
         kept_apart: usize,
+        /// Those of the files that train whose sound ends below the model's.
+        narrow: Narrow,
         dropped: &'a [Dropped],
         step: u64,
         parameters: usize,
@@ -70,6 +72,14 @@ pub enum Event<'a> {
     Validated(&'a ValidationFigures),
     /// Something that the user should know.
     Warning(String),
+}
+
+/// Recordings of which nothing is learned above some frequency, as they have nothing there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Narrow {
+    pub files: usize,
+    /// Hz up to which the dullest and the brightest of them are learned from.
+    pub reach_hz: (u32, u32),
 }
 
 /// How a training ended.

@@ -13,6 +13,7 @@ mod clips;
 mod conversion;
 mod curves;
 mod decoded;
+mod excerpts;
 mod few_step;
 mod history;
 mod job;
@@ -33,7 +34,7 @@ mod windows;
 
 pub use clips::{Clip, Clips, Dropped, Folders};
 pub use history::{History, Line, TrainFigures, ValidationFigures};
-pub use job::{Event, Length, TrainJob, Trained};
+pub use job::{Event, Length, Narrow, TrainJob, Trained};
 pub use settings::{FewStepSettings, ModelSizes, Phase, Selection, TrainSettings, ValidationSettings};
 pub use trainer::train;
 
@@ -42,6 +43,7 @@ pub use trainer::train;
 pub use {
     acoustics::Acoustics,
     checkpoint::{Header, Origin, Progress, load as load_checkpoint},
+    excerpts::Excerpts,
     losses::flow_matching,
     objective::Objective,
     step::batch,

@@ -2,6 +2,7 @@
 
 use super::{
     acoustics::Acoustics,
+    excerpts::Excerpts,
     losses::{Losses, flow_matching},
     multi_mel::MultiMel,
     settings::TrainSettings,
@@ -49,7 +50,7 @@ impl Objective {
     }
 
     /// [`flow_matching`] with these constants.
-    pub fn flow(&self, network: &VocoderNetwork, x1: &Tensor, t: &Tensor, noise: &Tensor) -> Losses {
-        flow_matching(network, &self.acoustics, x1, t, noise, self.kind)
+    pub fn flow(&self, network: &VocoderNetwork, excerpts: &Excerpts, t: &Tensor, noise: &Tensor) -> Losses {
+        flow_matching(network, &self.acoustics, excerpts, t, noise, self.kind)
     }
 }

@@ -27,7 +27,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tch::Tensor;
 
 /// Steps between two lines of the history.
 const LINE_STEPS: u64 = 20;
@@ -75,14 +74,12 @@ impl Run<'_> {
         }
         self.checkpoint_s = self.progress.elapsed_s;
         while self.spent() < 1.0 && !stop.load(Ordering::Relaxed) {
-            let (samples, waited) = loader.next_batch()?;
+            let (cut, waited) = loader.next_batch()?;
             self.waited += waited;
-            let x1 = Tensor::from_slice(&samples)
-                .view([-1, self.objective.settings.window as i64])
-                .to_device(self.objective.device());
+            let excerpts = cut.to_device(self.objective.settings.window, self.objective.device());
             let step = self.progress.step + 1;
             let rate = self.rate();
-            let batch = step::batch(&self.weights, &self.objective, &x1, step, &self.threads)?;
+            let batch = step::batch(&self.weights, &self.objective, &excerpts, step, &self.threads)?;
             let norm = f64::try_from(batch.gradient.norm()).unwrap_or(f64::NAN);
             let fine = batch.loss.is_finite()
                 && norm.is_finite()

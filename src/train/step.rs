@@ -5,6 +5,7 @@
 
 use super::{
     conversion::{ConversionPair, refiner},
+    excerpts::Excerpts,
     few_step::Unrolling,
     losses::MAGNITUDE_WEIGHT,
     objective::Objective,
@@ -30,8 +31,8 @@ pub struct Batch {
 
 /// Windows for one thread.
 struct Share {
-    /// [b, n]
-    x1: Tensor,
+    /// Of [b, n].
+    excerpts: Excerpts,
     /// [b]
     t: Tensor,
     /// [r b, T', K, 2] each: for the unrolled path first, the last one for flow matching.
@@ -43,14 +44,20 @@ struct Share {
     result: Result<Batch>,
 }
 
-/// `x1` `[B, n]` of `step` -> means over the batch. All that is random comes from the seed and the step.
+/// `excerpts` of `[B, n]` of `step` -> means over the batch. All that is random comes from the seed and the step.
 ///
 /// # Errors
 /// [`Error::Backend`] where libtorch cannot compute it.
-pub fn batch(weights: &Weights, objective: &Objective, x1: &Tensor, step: u64, threads: &Threads) -> Result<Batch> {
+pub fn batch(
+    weights: &Weights,
+    objective: &Objective,
+    excerpts: &Excerpts,
+    step: u64,
+    threads: &Threads,
+) -> Result<Batch> {
     let plan = unrolling(&objective.settings, step);
-    let mut shares = shares(objective, x1, step, &plan, threads.count() as i64);
-    let on_cpu = x1.device() == Device::Cpu;
+    let mut shares = shares(objective, excerpts, step, &plan, threads.count() as i64);
+    let on_cpu = excerpts.audio.device() == Device::Cpu;
     threads.for_each(&mut shares, |share| {
         if on_cpu {
             compute_alone();
@@ -87,8 +94,9 @@ fn unrolling(settings: &TrainSettings, step: u64) -> Unrolling {
     }
 }
 
-fn shares(objective: &Objective, x1: &Tensor, step: u64, plan: &Unrolling, threads: i64) -> Vec<Share> {
+fn shares(objective: &Objective, excerpts: &Excerpts, step: u64, plan: &Unrolling, threads: i64) -> Vec<Share> {
     let Objective { settings, acoustics, .. } = objective;
+    let x1 = &excerpts.audio;
     let (batch, n) = (x1.size()[0], x1.size()[1]);
     tch::manual_seed((settings.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15)) as i64);
     let t = Tensor::rand([batch], (Kind::Float, x1.device()));
@@ -113,7 +121,7 @@ fn shares(objective: &Objective, x1: &Tensor, step: u64, plan: &Unrolling, threa
         let generator = |item: i64| generator(settings.seed, step, settings.batch + 1 + item as usize);
         Share {
             generators: (start..start + rows).map(generator).collect(),
-            x1: x1.narrow(0, start, rows),
+            excerpts: excerpts.narrow(start, rows),
             t: t.narrow(0, start, rows),
             noises,
             weight: rows as f64 / batch as f64,
@@ -143,21 +151,22 @@ impl Share {
         let mut parts: Vec<(&'static str, f64, Tensor)> = vec![];
         match objective.settings.phase {
             Phase::Flow => {
-                let losses = objective.flow(network, &self.x1, &self.t, &self.noises[0]);
+                let losses = objective.flow(network, &self.excerpts, &self.t, &self.noises[0]);
                 parts.push(("flow", 1.0, losses.flow));
                 parts.push(("magnitude", MAGNITUDE_WEIGHT, losses.magnitude));
             }
             Phase::Conversion => {
-                let pairs = conversion_pairs(&self.x1, objective.native(), self.generators.clone())?;
+                let pairs = conversion_pairs(&self.excerpts.audio, objective.native(), self.generators.clone())?;
                 parts.push(("mel", 1.0, objective.conversion(refiner(network)?, &pairs)));
             }
             Phase::FewStep => {
                 let few = &objective.settings.few_step;
-                let losses = objective.few_step(network, &self.x1, &self.noises, plan)?;
+                let losses = objective.few_step(network, &self.excerpts, &self.noises, plan)?;
                 parts.push(("spectral", 1.0, losses.spectral));
                 parts.push(("magnitude", few.magnitude_weight, losses.magnitude));
                 if let (true, Some(noise)) = (few.flow_weight > 0.0, self.noises.get(plan.noises())) {
-                    parts.push(("flow", few.flow_weight, objective.flow(network, &self.x1, &self.t, noise).flow));
+                    let flow = objective.flow(network, &self.excerpts, &self.t, noise).flow;
+                    parts.push(("flow", few.flow_weight, flow));
                 }
             }
         }

@@ -90,6 +90,7 @@ pub fn train(job: &TrainJob, stop: &AtomicBool, on_event: &mut (dyn FnMut(Event)
         hours: clips.hours(&train),
         files: train.len(),
         kept_apart: apart.len(),
+        narrow: clips.narrow(&train),
         dropped: &dropped,
         step: progress.step,
         parameters: weights.len(),

@@ -4,6 +4,7 @@
 use super::{
     clips::Clips,
     conversion::refiner,
+    excerpts::Excerpts,
     objective::Objective,
     settings::{Phase, TrainSettings},
     step::conversion_pairs,
@@ -45,9 +46,9 @@ const SEED: u64 = 0x5eed;
 const FOREIGN: [&str; 3] = ["hifigan-22k", "pwg-libritts", "magenta"];
 
 pub struct Validation {
-    /// `[V, n]` each; none where no recording is kept apart.
-    apart: Option<Tensor>,
-    trained: Tensor,
+    /// Of `[V, n]` each; none where no recording is kept apart.
+    apart: Option<Excerpts>,
+    trained: Excerpts,
     /// `[n]` each: what is rendered.
     clips: Vec<Vec<f32>>,
 }
@@ -74,7 +75,7 @@ impl Validation {
         };
         let windows = |chosen: &[usize]| {
             let batch = Windows::new(clips.clone(), chosen.to_vec(), &fixed, stop)?.batch(0)?;
-            Ok(Tensor::from_slice(&batch).view([-1, settings.window as i64]).to_device(objective.device()))
+            Ok(batch.to_device(settings.window, objective.device()))
         };
         let rendered = if apart.is_empty() { train } else { apart };
         let scored = rendered.iter().take(settings.validation.clips).map(|&clip| {
@@ -168,27 +169,27 @@ fn go_on(stop: &AtomicBool) -> Result<()> {
     if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
-fn mean_loss(weights: &Weights, objective: &Objective, windows: &Tensor, stop: &AtomicBool) -> Result<f64> {
+fn mean_loss(weights: &Weights, objective: &Objective, windows: &Excerpts, stop: &AtomicBool) -> Result<f64> {
     let settings = &objective.settings;
     let _guard = tch::no_grad_guard();
     tch::manual_seed(SEED as i64);
-    let (count, n) = (windows.size()[0], windows.size()[1]);
+    let (count, n) = (windows.audio.size()[0], windows.audio.size()[1]);
     let mut sum = 0.0;
     let mut at = 0;
     while at < count {
         go_on(stop)?;
-        let x1 = windows.narrow(0, at, AT_ONCE.min(count - at));
-        let rows = x1.size()[0];
+        let rows = AT_ONCE.min(count - at);
+        let excerpts = windows.narrow(at, rows);
         let noise = || objective.acoustics.noise(rows, n);
         let loss = match settings.phase {
             Phase::Flow => {
                 // Times spread evenly, the same ones for the same windows.
-                let t = (Tensor::arange(rows, (Kind::Float, x1.device())) + at as f64 + 0.5) / count as f64;
-                objective.flow(&weights.network, &x1, &t, &noise()).total()
+                let t = (Tensor::arange(rows, (Kind::Float, objective.device())) + at as f64 + 0.5) / count as f64;
+                objective.flow(&weights.network, &excerpts, &t, &noise()).total()
             }
             Phase::Conversion => {
                 let generators = (at..at + rows).map(|item| generator(SEED, 0, item as usize)).collect();
-                let loss = conversion_pairs(&x1, objective.native(), generators)
+                let loss = conversion_pairs(&excerpts.audio, objective.native(), generators)
                     .and_then(|pairs| Ok(objective.conversion(refiner(&weights.network)?, &pairs)));
                 // Not a number stands for a loss that could not be computed.
                 loss.unwrap_or_else(|_| Tensor::from(f32::NAN))
@@ -196,7 +197,7 @@ fn mean_loss(weights: &Weights, objective: &Objective, windows: &Tensor, stop: &
             Phase::FewStep => {
                 let path = settings.few_step.path(settings.few_step.steps.iter().copied().max().unwrap_or(1));
                 let noises: Vec<_> = (0..path.turns()).map(|_| noise()).collect();
-                objective.whole_path(&weights.network, &x1, &noises, path)?
+                objective.whole_path(&weights.network, &excerpts, &noises, path)?
             }
         };
         sum += f64::try_from(loss).unwrap_or(f64::NAN) * rows as f64;

@@ -3,7 +3,7 @@
 //! What is in a batch depends on the seed and the step and on nothing else: a resumed training sees what an
 //! uninterrupted one would have seen, with any number of threads.
 
-use super::{clips::Clips, settings::TrainSettings};
+use super::{clips::Clips, excerpts::Cut, settings::TrainSettings};
 use crate::{
     Error, Fault, Result,
     data::augment::{Augmenter, Pool},
@@ -70,20 +70,22 @@ impl Windows {
         Ok(Self { clips, chosen, ends, settings: settings.clone(), augmenter })
     }
 
-    /// The batch of `step`: `[B, n]`, window after window.
+    /// The batch of `step`.
     ///
     /// # Errors
     /// [`Error::Io`] where the decoded recordings cannot be read any more.
-    pub fn batch(&self, step: u64) -> Result<Vec<f32>> {
+    pub fn batch(&self, step: u64) -> Result<Cut> {
         let TrainSettings { batch, window, .. } = self.settings;
-        let mut out = Vec::with_capacity(batch * window);
+        let mut cut = Cut { samples: Vec::with_capacity(batch * window), reach_hz: Vec::with_capacity(batch) };
         for item in 0..batch {
-            self.window(&mut generator(self.settings.seed, step, item), &mut out)?;
+            let reach_hz = self.window(&mut generator(self.settings.seed, step, item), &mut cut.samples)?;
+            cut.reach_hz.push(reach_hz);
         }
-        Ok(out)
+        Ok(cut)
     }
 
-    fn window(&self, random: &mut ChaCha8Rng, out: &mut Vec<f32>) -> Result<()> {
+    /// Up to where it can be believed, Hz.
+    fn window(&self, random: &mut ChaCha8Rng, out: &mut Vec<f32>) -> Result<Option<f64>> {
         let TrainSettings { window, gain: [low, high], .. } = self.settings;
         let total = self.ends.last().copied().unwrap_or(0);
         let place = (uniform(random) * total as f64) as u64;
@@ -96,18 +98,20 @@ impl Windows {
         let samples = self.clips.samples(clip, start, length)?;
         let scaled = samples.iter().map(|&s| f32::from(s) * gain);
         let end = out.len() + window;
+        let mut reach_hz = self.clips.clips[clip].reach_hz();
         match &self.augmenter {
             None => out.extend(scaled),
             Some(augmenter) => {
                 let seed = u64::from(random.next_u32()) << 32 | u64::from(random.next_u32());
                 let clip: Vec<f32> = scaled.collect();
+                reach_hz = reach_hz.map(|hz| hz * augmenter.pitch(seed));
                 // A louder sum is for a file to hold down; here it would teach clipping.
                 out.extend(augmenter.window(&clip, window, seed).iter().map(|s| s.clamp(-1.0, 1.0)));
             }
         }
         // Silence behind a clip that is shorter than the window.
         out.resize(end, 0.0);
-        Ok(())
+        Ok(reach_hz)
     }
 }
 
@@ -125,7 +129,7 @@ fn own_clips(clips: &Clips, chosen: &[usize]) -> Result<Pool> {
 
 /// The batches from some step on, in order.
 pub struct Loader {
-    queues: Vec<Receiver<Result<Vec<f32>>>>,
+    queues: Vec<Receiver<Result<Cut>>>,
     next: usize,
 }
 
@@ -148,7 +152,7 @@ impl Loader {
     ///
     /// # Errors
     /// Those of [`Windows::batch`].
-    pub fn next_batch(&mut self) -> Result<(Vec<f32>, Duration)> {
+    pub fn next_batch(&mut self) -> Result<(Cut, Duration)> {
         let start = Instant::now();
         let gone = |_| Error::Data(Fault::new("training data", "the thread that reads it is gone").remedy("run again"));
         let batch = self.queues[self.next].recv().map_err(gone)??;
@@ -157,7 +161,7 @@ impl Loader {
     }
 }
 
-fn fill(queue: &SyncSender<Result<Vec<f32>>>, windows: &Windows, steps: impl Iterator<Item = u64>) {
+fn fill(queue: &SyncSender<Result<Cut>>, windows: &Windows, steps: impl Iterator<Item = u64>) {
     for step in steps {
         // The trainer is gone once nobody receives.
         if queue.send(windows.batch(step)).is_err() {

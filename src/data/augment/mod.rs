@@ -124,6 +124,11 @@ impl Augmenter {
         out
     }
 
+    /// By how much `seed` raises all frequencies of a clip.
+    pub fn pitch(&self, seed: u64) -> f64 {
+        self.plan(seed, None).pitch_cents.map_or(1.0, |cents| 2f64.powf(f64::from(cents) / 1200.0))
+    }
+
     /// Samples of a clip of which a `window` of `length` can be made at every tempo.
     pub fn input_for(&self, length: usize) -> usize {
         let fastest = self.settings.tempo.map_or(1.0, |tempo| tempo.factor.high.max(1.0));

@@ -246,8 +246,9 @@ impl<'a> Report<'a> {
                 if narrow.files > 0 {
                     let [low, high] = [narrow.reach_hz.0, narrow.reach_hz.1].map(|hz| f64::from(hz) / 1000.0);
                     let ends = if high - low < 0.1 { format!("{low:.1}") } else { format!("{low:.1} to {high:.1}") };
+                    let (have, them) = if narrow.files == 1 { ("has", "it") } else { ("have", "them") };
                     self.terminal.note(format_args!(
-                        "{} of them have nothing above {ends} kHz, and of what lies there nothing is learned from them",
+                        "{} of them {have} nothing above {ends} kHz, and of what lies there nothing is learned from {them}",
                         narrow.files
                     ));
                 }

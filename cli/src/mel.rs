@@ -47,6 +47,13 @@ pub struct MelFlags {
     overwrite: bool,
 }
 
+/// The convention that a flag names, a preset or a file; what of the file was not understood is said.
+pub fn named_convention(name: &str, terminal: &Terminal) -> Result<MelConvention> {
+    let Described { convention, notes } = describe(name)?;
+    notes.iter().for_each(|note| terminal.warn(note));
+    Ok(convention)
+}
+
 #[derive(Subcommand, Debug)]
 enum Action {
     /// Say what a mel file is: shape, range, silence, band profile, likely conventions with the reasons
@@ -103,8 +110,7 @@ fn extract(
 ) -> Result<Outcome> {
     let inputs = [Some(input), convention.map(Path::new)];
     Existing::overwritten(overwrite).admits(output, inputs.into_iter().flatten())?;
-    let Described { convention, notes } = convention.map_or_else(|| Ok(MelConvention::native().into()), describe)?;
-    notes.iter().for_each(|note| terminal.warn(note));
+    let convention = convention.map_or_else(|| Ok(MelConvention::native()), |name| named_convention(name, terminal))?;
     let recording = audio::read_at(input, convention.sample_rate)?;
     let mel = mel::extract(&recording.samples, &convention)?;
     if convention.samples(mel.frames()) == 0 {

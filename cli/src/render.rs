@@ -21,6 +21,7 @@ use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use crate::{
     Outcome, interrupt,
     items::{ItemsRun, raw_format, show},
+    mel::named_convention,
     play::{InputFormatChoice, LIVE_LATENCY_MS, chunk_for},
     progress::Progress,
     render_live,
@@ -123,11 +124,7 @@ impl InputFlags {
     pub fn source(&self, terminal: &Terminal) -> Result<SourceSettings> {
         let mut convention = match self.convention.as_str() {
             "auto" => None,
-            name => {
-                let described = mel::user_convention::describe(name)?;
-                described.notes.iter().for_each(|note| terminal.warn(note));
-                Some(described.convention)
-            }
+            name => Some(named_convention(name, terminal)?),
         };
         if let Some(file) = &self.stats {
             let Some(convention) = &mut convention else {

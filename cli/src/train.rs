@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use audiodiff::{
     Error, Result,
     batch::left_out,
-    mel,
     model::DeviceChoice,
     number_range::NumberRange,
     output::keep_off_inputs,
@@ -17,6 +16,7 @@ use serde_json::json;
 
 use crate::{
     Outcome, interrupt,
+    mel::named_convention,
     settings::{ModelChoice, PrecisionChoice, wrong},
     terminal::{Terminal, print},
 };
@@ -185,10 +185,7 @@ impl TrainFlags {
                 Some((bytes, path.display().to_string()))
             }
         };
-        let mel = self.mel.as_deref().map(mel::user_convention::describe).transpose()?.map(|described| {
-            described.notes.iter().for_each(|note| terminal.warn(note));
-            described.convention
-        });
+        let mel = self.mel.as_deref().map(|name| named_convention(name, terminal)).transpose()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(TrainJob {
             data: self.data,

@@ -419,17 +419,14 @@ fn parse_line(text: &[u8], subject: &str) -> Result<Line> {
         let fault = Fault::new(subject, format!("no usable JSON object ({error})"));
         Error::Manifest(fault.remedy(r#"an example: {"input": "a.npy", "output": "a.wav", "seed": 1}"#))
     })?;
+    let in_line = |error: Error| Error::Manifest(Fault::new(subject, error.to_string()));
     let in_range = |given: Option<f64>, column, range: NumberRange| {
-        let checked = given.map(|given| range.check(column, given)).transpose();
-        checked.map_err(|error| Error::Manifest(Fault::new(subject, error.to_string())))
+        given.map(|given| range.check(column, given)).transpose().map_err(in_line)
     };
     if let Some(output) = &line.output {
         check_output(&line.input, output, subject)?;
     }
-    let described = match line.convention.as_deref().map(describe).transpose() {
-        Err(error) => return Err(Error::Manifest(Fault::new(subject, error.to_string()))),
-        Ok(described) => described,
-    };
+    let described = line.convention.as_deref().map(describe).transpose().map_err(in_line)?;
     let (convention, notes) = described.map_or_else(Default::default, |d| (Some(d.convention), d.notes));
     let overrides = Overrides {
         seed: line.seed,

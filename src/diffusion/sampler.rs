@@ -40,6 +40,11 @@ impl SamplerSettings {
         turn > 0 || self.start_iterations == 0
     }
 
+    /// Whether `turn` is a start whose phases are integrated.
+    pub fn integrates(&self, turn: usize, start: Start) -> bool {
+        !self.asks_network(turn) && start == Start::PhaseGradient
+    }
+
     /// The time of `turn`. From noise the path has equal parts: 0, 1/steps, 2/steps and so on. The waveform that a start makes
     /// knows more than noise: from it the steps stand in the middles of equal parts of what is left after `entry`.
     pub fn time(&self, turn: usize, entry: f32) -> f32 {
@@ -178,7 +183,7 @@ impl Sampler {
                 x = self.colour(&estimate, &window.envelope, window.n, threads);
             }
             observer.see(turn, t, Stage::Estimate, &x);
-            if !settings.asks_network(turn) && window.first_phases == Start::PhaseGradient {
+            if settings.integrates(turn, window.first_phases) {
                 window.projection.start(&mut x, settings.iterations_of(turn), threads);
             } else {
                 window.projection.project(&mut x, network.blend(t), settings.iterations_of(turn), threads);

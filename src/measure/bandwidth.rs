@@ -3,6 +3,8 @@
 //! Sound that was resampled or coded ends at a cliff, with nothing above; sound that is dull by itself fades. So a cliff
 //! is looked for in the levels that the loud moments reach.
 
+use super::spectral_frames::SpectralFrames;
+
 /// Sample rates that recordings are made at, Hz, with the ones of telephones and old sound cards.
 const RATES: [u32; 7] = [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000];
 /// dB that a cliff falls at least. Speech and music fade by up to 12 dB over the same stretch.
@@ -57,6 +59,30 @@ pub fn material_rate(bandwidth_hz: f64, sample_rate: u32) -> Option<u32> {
     let fits = |rate: &&u32| **rate < sample_rate && (0.9..1.035).contains(&(bandwidth_hz / (f64::from(**rate) / 2.0)));
     let distance = |rate: &&u32| (bandwidth_hz / (f64::from(**rate) / 2.0) - 0.97).abs();
     RATES.iter().filter(fits).min_by(|a, b| distance(a).total_cmp(&distance(b))).copied()
+}
+
+/// Up to where a recording has anything, and nothing else of it: quick enough to ask of every file of a training.
+pub struct BandMeter {
+    sample_rate: u32,
+    frames: SpectralFrames,
+}
+
+impl BandMeter {
+    /// For mono samples at `sample_rate` Hz.
+    pub fn new(sample_rate: u32) -> Self {
+        Self { sample_rate, frames: SpectralFrames::new(sample_rate) }
+    }
+
+    pub fn push(&mut self, samples: &[f32]) {
+        self.frames.push(samples, |_| ());
+    }
+
+    /// Hz; `None` where nothing is missing at the top.
+    pub fn finish(mut self) -> Option<f64> {
+        self.frames.finish(|_| ());
+        let hz = bandwidth(&self.frames.loud(), self.sample_rate);
+        (hz < f64::from(self.sample_rate) / 2.0).then_some(hz)
+    }
 }
 
 #[cfg(test)]

@@ -13,12 +13,11 @@ mod meter;
 mod spectral_frames;
 mod training_use;
 
-pub use bandwidth::material_rate;
+pub use bandwidth::{BandMeter, material_rate};
 pub use clipping::Clipping;
 pub use finding::{Concern, Finding, explanations, findings};
 pub use fingerprint::{Fingerprint, duplicates};
 pub use hum::Hum;
 pub use meter::{Measures, Meter, measure};
-pub use spectral_frames::BandMeter;
 use training_use::is_too_short;
 pub use training_use::{DropReason, SHORTEST_S, SHORTEST_SAMPLES, drop_reasons};

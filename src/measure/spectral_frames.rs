@@ -1,6 +1,6 @@
 //! The power spectra of a recording at a resolution of about 23 Hz, and the levels that each bin reaches.
 
-use super::{bandwidth::bandwidth, frame_cutter::FrameCutter, level_histogram::LevelHistogram};
+use super::{frame_cutter::FrameCutter, level_histogram::LevelHistogram};
 use crate::dsp::stft::{Edge, FrameBuffers, Stft};
 
 /// Share of the moments below the level that the loud ones reach.
@@ -59,29 +59,5 @@ impl SpectralFrames {
     /// dB of each bin in the loud moments.
     pub fn loud(&self) -> Vec<f32> {
         self.levels.percentile(LOUD_MOMENTS)
-    }
-}
-
-/// Up to where a recording has anything, and nothing else of it: quick enough to ask of every file of a training.
-pub struct BandMeter {
-    sample_rate: u32,
-    frames: SpectralFrames,
-}
-
-impl BandMeter {
-    /// For mono samples at `sample_rate` Hz.
-    pub fn new(sample_rate: u32) -> Self {
-        Self { sample_rate, frames: SpectralFrames::new(sample_rate) }
-    }
-
-    pub fn push(&mut self, samples: &[f32]) {
-        self.frames.push(samples, |_| ());
-    }
-
-    /// Hz; `None` where nothing is missing at the top.
-    pub fn finish(mut self) -> Option<f64> {
-        self.frames.finish(|_| ());
-        let hz = bandwidth(&self.frames.loud(), self.sample_rate);
-        (hz < f64::from(self.sample_rate) / 2.0).then_some(hz)
     }
 }

@@ -182,12 +182,11 @@ impl Clips {
 
     /// Those of `clips` that lack something at the top.
     pub fn narrow(&self, clips: &[usize]) -> Narrow {
-        let mut narrow = Narrow::default();
-        for reach in clips.iter().filter_map(|&i| self.clips[i].place.reach_hz) {
-            let (low, high) = if narrow.files == 0 { (reach, reach) } else { narrow.reach_hz };
-            narrow = Narrow { files: narrow.files + 1, reach_hz: (low.min(reach), high.max(reach)) };
+        let reaches = || clips.iter().filter_map(|&i| self.clips[i].place.reach_hz);
+        Narrow {
+            files: reaches().count(),
+            reach_hz: (reaches().min().unwrap_or_default(), reaches().max().unwrap_or_default()),
         }
-        narrow
     }
 
     pub fn hours(&self, clips: &[usize]) -> f64 {

@@ -328,18 +328,16 @@ fn identity(path: &Path, metadata: &Metadata) -> String {
 mod tests {
     use super::*;
 
-    fn write(path: &Path, seconds: u32, of: impl Fn(f32) -> f32) {
-        let spec = hound::WavSpec {
-            channels: 1,
-            sample_rate: 24_000,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
+    fn write_at(path: &Path, sample_rate: u32, samples: impl Iterator<Item = i16>) {
+        let spec =
+            hound::WavSpec { channels: 1, sample_rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
         let mut writer = hound::WavWriter::create(path, spec).unwrap();
-        for i in 0..24_000 * seconds {
-            writer.write_sample((of(i as f32 * 0.05) * 10_000.0) as i16).unwrap();
-        }
+        samples.for_each(|s| writer.write_sample(s).unwrap());
         writer.finalize().unwrap();
+    }
+
+    fn write(path: &Path, seconds: u32, of: impl Fn(f32) -> f32) {
+        write_at(path, 24_000, (0..24_000 * seconds).map(|i| (of(i as f32 * 0.05) * 10_000.0) as i16));
     }
 
     fn place(decoded: &Decoded, path: &Path) -> Place {
@@ -395,17 +393,7 @@ mod tests {
         })
         .take(32_000)
         .collect();
-        let write = |path: &Path, rate: u32, samples: &[f32]| {
-            let spec = hound::WavSpec {
-                channels: 1,
-                sample_rate: rate,
-                bits_per_sample: 16,
-                sample_format: hound::SampleFormat::Int,
-            };
-            let mut writer = hound::WavWriter::create(path, spec).unwrap();
-            samples.iter().for_each(|&s| writer.write_sample(stored(s)).unwrap());
-            writer.finalize().unwrap();
-        };
+        let write = |path: &Path, rate: u32, samples: &[f32]| write_at(path, rate, samples.iter().map(|&s| stored(s)));
         write(&low, 8000, &noise);
         write(&resampled, 24_000, &crate::dsp::resample::resample(&noise, 8000, 24_000).unwrap());
         write(&full, 24_000, &noise);

@@ -10,11 +10,7 @@
 use super::{
     excerpts::Excerpts, losses::magnitude_error, multi_mel::MultiMel, objective::Objective, projection::BatchProjection,
 };
-use crate::{
-    Result,
-    diffusion::{SamplerSettings, Start},
-    model::VocoderNetwork,
-};
+use crate::{Result, diffusion::SamplerSettings, model::VocoderNetwork};
 use tch::{Kind, Tensor};
 
 /// How far a batch is unrolled.
@@ -82,7 +78,7 @@ impl Objective {
             let mut x = self.acoustics.prior(&envelopes, &noises[0]);
             for turn in 0..plan.turn {
                 let iterations = plan.path.iterations_of(turn);
-                let projected = if !plan.path.asks_network(turn) && self.sampler.start == Start::PhaseGradient {
+                let projected = if plan.path.integrates(turn, self.sampler.start) {
                     projection.start(&x, iterations)?
                 } else {
                     projection.project(&estimate(&x, turn, &conditions), blend(turn), iterations, false)

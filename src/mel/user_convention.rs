@@ -18,18 +18,11 @@ const LONGEST_TEXT: u64 = 1 << 20;
 /// Two numbers a band, or ESPnet's three arrays.
 const LONGEST_STATISTICS: u64 = 16 << 20;
 
-/// A preset's name or, where no preset has it, the path of a convention file.
+/// A preset's name or, where no preset has it, the path of a convention file; with what of a program's configuration was not
+/// understood.
 ///
 /// # Errors
 /// `Error::Convention` where it is neither, or where the file names no valid convention.
-pub fn resolve_name(name: &str) -> Result<MelConvention> {
-    describe(name).map(|described| described.convention)
-}
-
-/// As [`resolve_name`], with what of a program's configuration was not understood.
-///
-/// # Errors
-/// As [`resolve_name`].
 pub fn describe(name: &str) -> Result<Described> {
     if let Some(preset) = presets::find(name) {
         return Ok(preset.convention.clone().into());

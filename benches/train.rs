@@ -4,7 +4,7 @@
 
 use audiodiff::{
     dsp::threads::Threads,
-    model::{ModelFile, cpu_has_bf16},
+    model::{ModelFile, cpu_gains_by_bf16},
     train::{AdamW, Excerpts, Objective, Phase, TrainSettings, Weights, batch},
 };
 use std::time::Instant;
@@ -15,7 +15,7 @@ const STEPS: u64 = 15;
 fn main() {
     let model = ModelFile::builtin().expect("the built-in model");
     let adamw = AdamW { betas: (0.9, 0.98), epsilon: 1e-8, weight_decay: 0.01 };
-    let kind = if cpu_has_bf16() { Kind::BFloat16 } else { Kind::Float };
+    let kind = if cpu_gains_by_bf16() { Kind::BFloat16 } else { Kind::Float };
     for phase in [Phase::Flow, Phase::FewStep] {
         for count in [1, 2] {
             let settings = TrainSettings::of(phase);

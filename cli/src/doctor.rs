@@ -7,7 +7,7 @@ use audiodiff::{
     audio::device,
     families,
     mel::MelSpectrogram,
-    model::{Builtin, LIBTORCH_VERSION, Library, Precision, RuntimeOptions, cpu_has_bf16},
+    model::{Builtin, LIBTORCH_VERSION, Library, Precision, RuntimeOptions, cpu_gains_by_bf16},
     render::Renderer,
     source::WholeMel,
     vocoder::{RenderOptions, Vocoder},
@@ -110,7 +110,7 @@ fn look_at_libtorch(findings: &mut Findings) {
 fn look_at_processor(findings: &mut Findings) {
     let features = processor_features();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let precision = if cpu_has_bf16() { Precision::Bf16 } else { Precision::F32 };
+    let precision = if cpu_gains_by_bf16() { Precision::Bf16 } else { Precision::F32 };
     let listed = if features.is_empty() { "none of those looked for".into() } else { features.join(" ") };
     findings.add(
         "processor",

@@ -33,7 +33,7 @@ pub struct Encoded<C> {
     pub log_magnitude: Vec<f32>,
 }
 
-pub trait Network {
+pub trait Network: Send + Sync {
     type Condition;
 
     /// The mel that the network takes.

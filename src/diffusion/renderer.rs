@@ -141,19 +141,23 @@ impl<N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<N, S, Z, O> {
         let end = last.min(state.start + layout.chunk);
         let mel = MelSpectrogram::new(state.mel[..(stop - state.first_frame + 1) * n_mels].to_vec(), n_mels);
 
-        let Encoded { condition, log_magnitude } = self.network.encode(&mel)?;
         let fade = layout.fade.min(state.known.len());
         let past = Past { audio: &state.known, fade };
-        let window = Window {
-            condition,
-            envelope: self.sampler.envelope.of(&mel),
-            projection: Projection::new(&self.plan, &mel, &log_magnitude, self.network.momentum(), past),
-            first_frame: (state.first_frame * self.up) as u64,
-            n: (mel.frames() - 1) * hop,
-            first_phases: self.first_phases,
-        };
-        let x = self.sampler.sample(&self.network, &window, &self.noise, &self.settings, &mut self.observer)?;
-        drop(window);
+        let (first_frame, n) = ((state.first_frame * self.up) as u64, (mel.frames() - 1) * hop);
+        let Self { network, sampler, plan, noise, settings, observer, first_phases, .. } = self;
+        // All of it on the pool: its threads would else fall asleep between any two parts, and be waited for.
+        let x = network.threads().within(|| {
+            let Encoded { condition, log_magnitude } = network.encode(&mel)?;
+            let window = Window {
+                condition,
+                envelope: sampler.envelope.of(&mel),
+                projection: Projection::new(plan, &mel, &log_magnitude, network.momentum(), past),
+                first_frame,
+                n,
+                first_phases: *first_phases,
+            };
+            sampler.sample(&*network, &window, &*noise, settings, observer)
+        })?;
 
         let begin = state.known.len() - state.tail;
         if stop == last {

@@ -121,7 +121,7 @@ pub enum Stage {
 }
 
 /// Looks at the trajectory while it is made.
-pub trait Observer {
+pub trait Observer: Send {
     /// `turn` counts from 0, the start included; `t` is the time that the network was told, `x` is `[n]`. The estimate of a
     /// start is the noise itself.
     fn see(&mut self, turn: usize, t: f32, stage: Stage, x: &[f32]);

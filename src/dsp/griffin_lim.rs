@@ -22,8 +22,13 @@ pub struct Past<'a> {
 }
 
 impl Past<'_> {
+    /// Samples that stand as they are.
+    fn solid(&self) -> usize {
+        self.audio.len() - self.fade
+    }
+
     fn pin(&self, x: &mut [f32]) {
-        let solid = self.audio.len() - self.fade;
+        let solid = self.solid();
         x[..solid].copy_from_slice(&self.audio[..solid]);
         for (i, (x, p)) in x[solid..].iter_mut().zip(&self.audio[solid..]).enumerate() {
             let w = 1.0 - (i + 1) as f32 / (self.fade + 1) as f32;
@@ -60,6 +65,8 @@ pub struct FastGriffinLim<'a> {
     /// First sample of frame 0; before the window where negative.
     start: isize,
     frames: usize,
+    /// Frames before this one lie wholly in what is emitted: whatever they are, they change nothing.
+    first: usize,
     /// 0 is plain Griffin-Lim.
     momentum: f32,
     past: Past<'a>,
@@ -145,7 +152,9 @@ impl<'a> FastGriffinLim<'a> {
         sum.truncate(end);
         sum.drain(..covered.min(end));
         let gain = sum.into_iter().map(|s| if s > 1e-11 { 1.0 / s } else { 0.0 }).collect();
-        Self { stft, edge, start, frames, momentum, past, gain, covered }
+        let ends = (0..frames).map(|i| start + (i * stft.hop() + stft.n_fft()) as isize);
+        let first = ends.take_while(|end| *end <= past.solid() as isize).count();
+        Self { stft, edge, start, frames, first, momentum, past, gain, covered }
     }
 
     /// Overwrites `x` `[n]`.
@@ -181,10 +190,10 @@ impl<'a> FastGriffinLim<'a> {
     fn shares<M: Magnitudes>(&self, magnitudes: &M, pieces: usize) -> Vec<Share<M::Scratch>> {
         let (bins, hop, n_fft) = (self.stft.bins(), self.stft.hop(), self.stft.n_fft());
         let frame = || Folded::zeros(self.stft.folded().folds());
-        let size = self.frames.div_ceil(pieces).max(1);
+        let size = (self.frames - self.first).div_ceil(pieces).max(1);
         let share = |first: usize| {
             let frames = size.min(self.frames - first);
-            let reach = if first == 0 { 0 } else { n_fft.saturating_sub(hop) };
+            let reach = if first == self.first { 0 } else { n_fft.saturating_sub(hop) };
             Share {
                 first,
                 frames: std::iter::repeat_with(frame).take(frames).collect(),
@@ -195,7 +204,7 @@ impl<'a> FastGriffinLim<'a> {
                 sum: FrameSum::new(frames, hop, n_fft, reach),
             }
         };
-        (0..self.frames).step_by(size).map(share).collect()
+        (self.first..self.frames).step_by(size).map(share).collect()
     }
 
     fn frame_start(&self, i: usize) -> isize {
@@ -248,22 +257,30 @@ impl<'a> FastGriffinLim<'a> {
     ) {
         let bins = self.stft.bins();
         let (mut magnitude, mut phase) = (vec![0.0; self.frames * bins], vec![0.0; self.frames * bins]);
+        let (magnitude_before, magnitude_after) = magnitude.split_at_mut(self.first * bins);
+        let (phase_before, phase_after) = phase.split_at_mut(self.first * bins);
+        let look =
+            |i, magnitude: &mut [f32], phase: &mut [f32], buffers: &mut FrameBuffers, scratch: &mut M::Scratch| {
+                self.stft.analyse(x, self.frame_start(i), self.edge, buffers);
+                magnitudes.set(i, &mut buffers.spectrum, magnitude, scratch);
+                phase.iter_mut().zip(&buffers.spectrum).for_each(|(phase, s)| *phase = s.arg());
+            };
+        let (mut buffers, mut scratch) = (self.stft.buffers(), magnitudes.scratch());
+        let rows = magnitude_before.chunks_exact_mut(bins).zip(phase_before.chunks_exact_mut(bins));
+        for (i, (magnitude, phase)) in rows.enumerate() {
+            look(i, magnitude, phase, &mut buffers, &mut scratch);
+        }
         let size = shares.first().map_or(1, |share| share.frames.len()) * bins;
-        let mut parts: Vec<_> = shares.iter_mut().zip(magnitude.chunks_mut(size)).zip(phase.chunks_mut(size)).collect();
-        threads.for_each(&mut parts, |((share, magnitude), phase)| {
+        let parts = shares.iter_mut().zip(magnitude_after.chunks_mut(size)).zip(phase_after.chunks_mut(size));
+        threads.for_each(&mut parts.collect::<Vec<_>>(), |((share, magnitude), phase)| {
+            let Share { first, frames, buffers, scratch, .. } = &mut **share;
             let rows = magnitude.chunks_exact_mut(bins).zip(phase.chunks_exact_mut(bins));
-            for (n, (frame, (magnitude, phase))) in share.frames.iter_mut().zip(rows).enumerate() {
-                let i = share.first + n;
-                self.stft.analyse(x, self.frame_start(i), self.edge, &mut share.buffers);
-                magnitudes.set(i, &mut share.buffers.spectrum, magnitude, &mut share.scratch);
+            for (n, (frame, (magnitude, phase))) in frames.iter_mut().zip(rows).enumerate() {
+                look(*first + n, magnitude, phase, buffers, scratch);
                 frame.set(magnitude);
-                phase.iter_mut().zip(&share.buffers.spectrum).for_each(|(phase, s)| *phase = s.arg());
             }
         });
-        // Frames of which every sample stands.
-        let solid = (self.past.audio.len() - self.past.fade) as isize - self.stft.n_fft() as isize;
-        let known = (0..self.frames).take_while(|i| self.frame_start(*i) <= solid).count();
-        gradient.integrate(&magnitude, &mut phase, known, threads);
+        gradient.integrate(&magnitude, &mut phase, self.first, threads);
         self.pass(shares, x, threads, |share, _| {
             share.sum.clear();
             let rows = magnitude.chunks_exact(bins).zip(phase.chunks_exact(bins)).skip(share.first);

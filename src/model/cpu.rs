@@ -6,7 +6,7 @@
 //! product. Rows are shared between threads, block by block.
 
 use super::{
-    network::{Block, Denoiser, Encoder, KERNEL, LayerNorm, Linear, VocoderNetwork},
+    network::{self, Block, Denoiser, KERNEL, LayerNorm, Linear, VocoderNetwork},
     refiner::Refiner,
 };
 use crate::{Error, Result, diffusion::upsample, dsp::threads::Threads};
@@ -29,8 +29,12 @@ struct Product {
     bias: Tensor,
 }
 
+/// `[M, F]`, see [`network::coarse`].
+struct PseudoInverse(Tensor);
+
 // SAFETY: libtorch allows any number of threads to read a tensor at once, and nobody writes these after `new`.
 unsafe impl Sync for Product {}
+unsafe impl Sync for PseudoInverse {}
 
 impl Product {
     fn new(linear: &Linear, kind: Kind) -> Self {
@@ -112,6 +116,7 @@ struct Modulations {
 /// Encoder and denoiser with their weights laid out for the passes over rows.
 pub(super) struct CpuNetwork {
     threads: Arc<Threads>,
+    pseudo_inverse: PseudoInverse,
     mel_in: Product,
     magnitude_in: Product,
     encoder_norms: [Norm; 2],
@@ -170,6 +175,7 @@ impl CpuNetwork {
         };
         Ok(Self {
             threads,
+            pseudo_inverse: PseudoInverse(encoder.pseudo_inverse.shallow_clone()),
             mel_in: Product::new(&mel_in, kind),
             magnitude_in: Product::new(&encoder.magnitude_in, kind),
             encoder_norms: [Norm::new(&encoder.norm_in)?, Norm::new(&encoder.norm_out)?],
@@ -185,17 +191,15 @@ impl CpuNetwork {
     }
 
     /// Log mel `[T, M]` -> each denoiser block's conditioning `[T', C]` and the log magnitude `[T, F]`.
-    pub fn encode(
-        &self,
-        encoder: &Encoder,
-        mel: &[f32],
-        n_mels: usize,
-        up: usize,
-    ) -> Result<(Vec<Vec<f32>>, Vec<f32>)> {
-        compute_alone();
-        let coarse = floats(&encoder.coarse(&Tensor::from_slice(mel).view([1, -1, n_mels as i64])))?;
+    pub fn encode(&self, mel: &[f32], n_mels: usize, up: usize) -> Result<(Vec<Vec<f32>>, Vec<f32>)> {
         let frames = mel.len() / n_mels;
-        let bins = coarse.len() / frames;
+        let bins = self.magnitude_out.bias.size()[0] as usize;
+        let mut coarse = vec![0.0; frames * bins];
+        self.share(&mut coarse, bins, |share| {
+            let (from, rows) = (share.first * n_mels, share.rows.len() / bins);
+            let mel = Tensor::f_from_slice(&mel[from..from + rows * n_mels])?.f_view([1, -1, n_mels as i64])?;
+            copy(&network::coarse(&mel, &self.pseudo_inverse.0), share.rows)
+        })?;
         let channels = self.encoder_norms[0].weight.len();
         let mut x = vec![0.0; frames * channels];
         self.share(&mut x, channels, |share| {
@@ -521,7 +525,7 @@ mod tests {
         let want = floats(&network.denoise(&shown, &conditions, &time, Kind::Float)).unwrap();
         for threads in [1, 3] {
             let cpu = CpuNetwork::new(&network, Kind::Float, Threads::new(threads).into()).unwrap();
-            let (conditions, _) = cpu.encode(&network.encoder, &floats(&mel).unwrap(), 100, 2).unwrap();
+            let (conditions, _) = cpu.encode(&floats(&mel).unwrap(), 100, 2).unwrap();
             let got = cpu.denoise(&network.denoiser, &floats(&shown).unwrap(), &conditions, 0.7).unwrap();
             let worst = got.iter().zip(&want).fold(0.0f32, |a, (g, w)| a.max((g - w).abs()));
             assert!(got.len() == want.len() && worst < 1e-5, "{worst}");

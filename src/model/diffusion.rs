@@ -155,7 +155,7 @@ impl Network for Diffusion {
         mel.require_bands_of(&self.card.mel, 1)?;
         let up = self.card.mel.hop / self.card.denoiser.hop;
         if let Some(cpu) = &self.cpu {
-            let (blocks, log_magnitude) = cpu.encode(&self.network.encoder, mel.values(), mel.n_mels(), up)?;
+            let (blocks, log_magnitude) = cpu.encode(mel.values(), mel.n_mels(), up)?;
             return Ok(Encoded { condition: Condition(Blocks::Cpu(blocks)), log_magnitude });
         }
         let shape = [1, mel.frames() as i64, mel.n_mels() as i64];

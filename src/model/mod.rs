@@ -29,4 +29,4 @@ pub(crate) use network::REFINER;
 pub use network::VocoderNetwork;
 #[cfg(feature = "lab")]
 pub(crate) use refiner::Refiner;
-pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_has_bf16};
+pub use runtime::{DeviceChoice, Precision, RuntimeOptions, cpu_gains_by_bf16};

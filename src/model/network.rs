@@ -211,16 +211,9 @@ impl Encoder {
         }
     }
 
-    /// Natural log of the least-squares magnitude under the filter bank: `[B, T, M]` -> `[B, T, F]`. The sums cancel almost
-    /// to nothing beside loud bins, hence double precision.
-    pub fn coarse(&self, mel: &Tensor) -> Tensor {
-        let magnitude = mel.to_kind(Kind::Double).exp().matmul(&self.pseudo_inverse).clamp_min(1e-5);
-        magnitude.log().to_kind(Kind::Float)
-    }
-
     /// Products are in `kind`; the results come in f32.
     pub fn forward(&self, mel: &Tensor, kind: Kind) -> (Tensor, Tensor) {
-        let coarse = self.coarse(mel);
+        let coarse = coarse(mel, &self.pseudo_inverse);
         let h = self.mel_in.forward(&(mel * 0.25), kind) + self.magnitude_in.forward(&(&coarse * 0.25), kind);
         let mut h = self.norm_in.forward(&h.to_kind(Kind::Float));
         for block in &self.blocks {
@@ -230,6 +223,12 @@ impl Encoder {
         let log_magnitude = coarse + self.magnitude_out.forward(&h, kind).to_kind(Kind::Float);
         (h, log_magnitude)
     }
+}
+
+/// Natural log of the least-squares magnitude under the filter bank: `[.., M]` -> `[.., F]`. The sums cancel almost to nothing
+/// beside loud bins, hence double precision.
+pub(super) fn coarse(mel: &Tensor, pseudo_inverse: &Tensor) -> Tensor {
+    mel.to_kind(Kind::Double).exp().matmul(pseudo_inverse).clamp_min(1e-5).log().to_kind(Kind::Float)
 }
 
 /// The Moore-Penrose inverse of the filter bank, `[M, F]`, in double precision: its products cancel almost to nothing

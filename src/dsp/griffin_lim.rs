@@ -27,11 +27,14 @@ impl Past<'_> {
         self.audio.len() - self.fade
     }
 
-    fn pin(&self, x: &mut [f32]) {
+    /// Of `x` from sample `at` of the window on.
+    fn pin(&self, x: &mut [f32], at: usize) {
         let solid = self.solid();
-        x[..solid].copy_from_slice(&self.audio[..solid]);
-        for (i, (x, p)) in x[solid..].iter_mut().zip(&self.audio[solid..]).enumerate() {
-            let w = 1.0 - (i + 1) as f32 / (self.fade + 1) as f32;
+        let (stands, rest) = x.split_at_mut(solid.saturating_sub(at).min(x.len()));
+        let from = at + stands.len();
+        stands.copy_from_slice(&self.audio[at.min(solid)..from.min(solid)]);
+        for ((i, p), x) in self.audio.iter().enumerate().skip(from).zip(rest) {
+            let w = 1.0 - (i - solid + 1) as f32 / (self.fade + 1) as f32;
             *x = w * p + (1.0 - w) * *x;
         }
     }
@@ -86,6 +89,31 @@ struct Share<S> {
     magnitude: Vec<f32>,
     scratch: S,
     sum: FrameSum,
+}
+
+/// The window's waveform from turn to turn, `[n]` each.
+struct Wave<'x> {
+    now: &'x mut [f32],
+    /// The transform is linear: what the frames are to be seen ahead by, the waveform is taken ahead by.
+    ahead: Vec<f32>,
+    /// A turn ago.
+    last: Vec<f32>,
+}
+
+/// One thread's part of it, from sample `at` on.
+struct Segment<'w> {
+    at: usize,
+    now: &'w mut [f32],
+    ahead: &'w mut [f32],
+    last: &'w mut [f32],
+}
+
+impl Wave<'_> {
+    fn segments(&mut self, pieces: usize) -> Vec<Segment<'_>> {
+        let size = self.now.len().div_ceil(pieces).max(1);
+        let parts = self.now.chunks_mut(size).zip(self.ahead.chunks_mut(size)).zip(self.last.chunks_mut(size));
+        parts.enumerate().map(|(i, ((now, ahead), last))| Segment { at: i * size, now, ahead, last }).collect()
+    }
 }
 
 /// The sum of a share's frames. Where the share before reaches into this one its sum has to come first, so that every sample
@@ -168,21 +196,17 @@ impl<'a> FastGriffinLim<'a> {
     ) {
         threads.within(|| {
             let mut shares = self.shares(magnitudes, threads.count());
-            self.past.pin(x);
+            self.past.pin(x, 0);
+            let mut wave = Wave { ahead: vec![0.0; x.len()], last: vec![0.0; x.len()], now: x };
             match phases {
-                Phases::Own => self.pass(&mut shares, x, threads, |share, x| self.begin(share, magnitudes, x)),
-                Phases::Integrated(gradient) => self.integrate(&mut shares, x, magnitudes, gradient, threads),
+                Phases::Own => self.pass(&mut shares, &mut wave, 0.0, threads, |share, wave| {
+                    self.begin(share, magnitudes, wave.now);
+                }),
+                Phases::Integrated(gradient) => self.integrate(&mut shares, &mut wave, magnitudes, gradient, threads),
             }
             let inertia = self.momentum / (1.0 + self.momentum);
-            // The transform is linear: what the frames are to be seen ahead by, the waveform is taken ahead by.
-            let (mut ahead, mut last) = (x.to_vec(), x.to_vec());
             for _ in 0..iterations {
-                self.pass(&mut shares, x, threads, |share, _| self.iterate(share, &ahead));
-                for ((ahead, last), x) in ahead.iter_mut().zip(&mut last).zip(&*x) {
-                    // Ahead by the momentum, over 1 + momentum: as loud as it was, that what is next to nothing stays so.
-                    *ahead = x - inertia * *last;
-                    *last = *x;
-                }
+                self.pass(&mut shares, &mut wave, inertia, threads, |share, wave| self.iterate(share, &wave.ahead));
             }
         });
     }
@@ -211,24 +235,40 @@ impl<'a> FastGriffinLim<'a> {
         self.start + (i * self.stft.hop()) as isize
     }
 
-    /// One inverse transform: each share turns `x` into its frames' sum, which together are the new `x`.
+    /// One inverse transform: each share turns the waveform into its frames' sum, which together are the new one.
     fn pass<S: Send>(
         &self,
         shares: &mut [Share<S>],
-        x: &mut [f32],
+        wave: &mut Wave,
+        inertia: f32,
         threads: &Threads,
-        turn: impl Fn(&mut Share<S>, &[f32]) + Sync + Send,
+        turn: impl Fn(&mut Share<S>, &Wave) + Sync + Send,
     ) {
-        threads.for_each(shares, |share| turn(share, x));
-        let seen = &mut x[self.covered..self.covered + self.gain.len()];
-        seen.fill(0.0);
-        for share in shares {
-            share.sum.add_to(seen, self.frame_start(share.first) - self.covered as isize);
+        threads.for_each(shares, |share| turn(share, wave));
+        let sums: Vec<_> = shares.iter().map(|share| (&share.sum, self.frame_start(share.first))).collect();
+        threads.for_each(&mut wave.segments(threads.count()), |segment| self.add_up(segment, &sums, inertia));
+    }
+
+    /// `sums` with the sample that each begins at.
+    fn add_up(&self, segment: &mut Segment, sums: &[(&FrameSum, isize)], inertia: f32) {
+        let Segment { at, now, ahead, last } = segment;
+        let (from, to) = (self.covered.max(*at), (self.covered + self.gain.len()).min(*at + now.len()));
+        if from < to {
+            let seen = &mut now[from - *at..to - *at];
+            seen.fill(0.0);
+            for (sum, start) in sums {
+                sum.add_to(seen, start - from as isize);
+            }
+            for (x, gain) in seen.iter_mut().zip(&self.gain[from - self.covered..]) {
+                *x *= gain;
+            }
         }
-        for (x, gain) in seen.iter_mut().zip(&self.gain) {
-            *x *= gain;
+        self.past.pin(now, *at);
+        for ((ahead, last), x) in ahead.iter_mut().zip(last.iter_mut()).zip(&**now) {
+            // Ahead by the momentum, over 1 + momentum: as loud as it was, that what is next to nothing stays so.
+            *ahead = x - inertia * *last;
+            *last = *x;
         }
-        self.past.pin(x);
     }
 
     /// Sets the target magnitude and keeps the waveform's phase.
@@ -250,7 +290,7 @@ impl<'a> FastGriffinLim<'a> {
     fn integrate<M: Magnitudes>(
         &self,
         shares: &mut [Share<M::Scratch>],
-        x: &mut [f32],
+        wave: &mut Wave,
         magnitudes: &M,
         gradient: &PhaseGradient,
         threads: &Threads,
@@ -261,7 +301,7 @@ impl<'a> FastGriffinLim<'a> {
         let (phase_before, phase_after) = phase.split_at_mut(self.first * bins);
         let look =
             |i, magnitude: &mut [f32], phase: &mut [f32], buffers: &mut FrameBuffers, scratch: &mut M::Scratch| {
-                self.stft.analyse(x, self.frame_start(i), self.edge, buffers);
+                self.stft.analyse(wave.now, self.frame_start(i), self.edge, buffers);
                 magnitudes.set(i, &mut buffers.spectrum, magnitude, scratch);
                 phase.iter_mut().zip(&buffers.spectrum).for_each(|(phase, s)| *phase = s.arg());
             };
@@ -281,7 +321,7 @@ impl<'a> FastGriffinLim<'a> {
             }
         });
         gradient.integrate(&magnitude, &mut phase, self.first, threads);
-        self.pass(shares, x, threads, |share, _| {
+        self.pass(shares, wave, 0.0, threads, |share, _| {
             share.sum.clear();
             let rows = magnitude.chunks_exact(bins).zip(phase.chunks_exact(bins)).skip(share.first);
             for (n, (magnitude, phase)) in rows.take(share.frames.len()).enumerate() {

@@ -140,7 +140,7 @@ fn main() {
         }
         for chunk in [12, 24, 96] {
             let Some(name) = named(&format!("first sound of {chunk:<2} frames")) else { continue };
-            let layout = ChunkLayout { chunk, ..ChunkLayout::default() };
+            let layout = ChunkLayout::default().of_chunk(Some(chunk));
             println!("{name}: {:.1} ms", 1000.0 * first_sound(&vocoder, &mel, layout));
         }
     }

@@ -33,11 +33,15 @@ pub enum Channels {
     MidSide,
 }
 
-/// How the mel is cut. Chunks of 12 to 96 frames sound alike; longer ones cost less, shorter ones answer sooner.
+/// How the mel is cut. Chunks of 12 frames or hundreds sound alike; longer ones cost less, shorter ones answer sooner: a rendering
+/// begins with short ones, and each is twice as long as the one before until they are as long as they get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChunkLayout {
-    /// Mel frames of new audio in a window.
+    /// Mel frames of new audio in the first window.
     pub chunk: usize,
+    /// Those that it grows to in the following ones; where it is no more than `chunk`, all are alike.
+    #[serde(default)]
+    pub longest: usize,
     /// Mel frames of emitted audio before it.
     pub past: usize,
     /// Mel frames of look-ahead after it.
@@ -48,14 +52,19 @@ pub struct ChunkLayout {
 
 impl Default for ChunkLayout {
     fn default() -> Self {
-        Self { chunk: 96, past: 16, ahead: 12, fade: 256 }
+        Self { chunk: 96, longest: 192, past: 16, ahead: 12, fade: 256 }
     }
 }
 
 impl ChunkLayout {
-    /// With chunks of `chunk` frames, where another length is wanted.
+    /// With chunks of `chunk` frames, all of them, where another length is wanted.
     pub fn of_chunk(self, chunk: Option<usize>) -> Self {
-        Self { chunk: chunk.unwrap_or(self.chunk), ..self }
+        chunk.map_or(self, |chunk| Self { chunk, longest: chunk, ..self })
+    }
+
+    /// The layout of the chunk after one of this.
+    pub(crate) fn grown(self) -> Self {
+        Self { chunk: self.chunk.max(self.longest.min(2 * self.chunk)), ..self }
     }
 
     /// As [`Self::validated`], for the layout in a card of `subject`, whose mel has this hop.
@@ -71,7 +80,7 @@ impl ChunkLayout {
     pub fn validated(self, hop: usize) -> Result<Self> {
         let fault =
             |found: String, expected: &str| Err(Error::Settings(Fault::new("chunk layout", found).expected(expected)));
-        if !(2..=4096).contains(&self.chunk) || self.past > 1024 || self.ahead > 1024 {
+        if !(2..=4096).contains(&self.chunk) || self.longest > 4096 || self.past > 1024 || self.ahead > 1024 {
             return fault(format!("{self:?}"), "2 to 4096 frames a chunk, at most 1024 of past and of look-ahead");
         }
         if self.fade > hop * (self.chunk - 1) || (self.fade > 0 && self.past == 0) {

@@ -118,7 +118,8 @@ pub struct RenderOptions {
     /// The card's standard where `None`.
     pub effort: Option<Effort>,
     pub seed: u64,
-    /// Mel frames of new sound in a chunk; the card's where `None`.
+    /// Mel frames of new sound in every chunk; those of the card where `None`, which may grow. A mel that comes no faster than it
+    /// plays needs them alike.
     pub chunk: Option<usize>,
     /// Absolute frame that the source begins with. The noise is the one that the frame has in the whole.
     pub start: usize,

@@ -225,7 +225,7 @@ fn encode() {
 
 #[test]
 fn prior_and_whole_sample() {
-    let (audio, seen) = render(ChunkLayout { chunk: 96, ..ChunkLayout::default() }, 1);
+    let (audio, seen) = render(ChunkLayout::default().of_chunk(Some(96)), 1);
     assert_eq!((seen.0[0].0, seen.0[0].1), (0, Stage::Noisy));
     assert_near(&seen.0[0].2, &values("prior/x0"), 1e-4);
     assert_near(&audio, &values("sample/audio"), 1e-2);
@@ -269,7 +269,7 @@ fn project() {
 
 #[test]
 fn chunks() {
-    let (audio, _) = render(ChunkLayout { chunk: 24, past: 16, ahead: 8, fade: 256 }, 1);
+    let (audio, _) = render(ChunkLayout { chunk: 24, longest: 24, past: 16, ahead: 8, fade: 256 }, 1);
     let want = values("render/audio");
     assert_near(&audio[..4096], &want[..4096], 1e-3);
     // A frame near the seam is a fork: 1e-7 on the mel moves 500 samples by 0.08.

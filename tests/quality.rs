@@ -147,7 +147,7 @@ fn chunks_cost_no_quality() {
     println!("| frames a chunk | 12 | 24 | 48 | 96 | one window |\n|---|---|---|---|---|---|");
     for (name, clips) in speech_sets() {
         let mean = |chunk| {
-            let layout = ChunkLayout { chunk, ..ChunkLayout::default() };
+            let layout = ChunkLayout::default().of_chunk(Some(chunk));
             let of_clip = |clip: &Vec<f32>| SEEDS.map(|seed| scores(&vocoder, clip, settings(seed), layout).0);
             clips.iter().flat_map(of_clip).sum::<f64>() / (clips.len() * SEEDS.len()) as f64
         };

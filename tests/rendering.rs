@@ -25,7 +25,7 @@ fn mel(frames: usize) -> MelSpectrogram {
 /// Little work, but all kinds of it.
 const QUICK: SamplerSettings =
     SamplerSettings { start_iterations: 2, steps: 2, iterations: 1, final_iterations: 2, seed: 5 };
-const LAYOUT: ChunkLayout = ChunkLayout { chunk: 24, past: 16, ahead: 8, fade: 256 };
+const LAYOUT: ChunkLayout = ChunkLayout { chunk: 24, longest: 24, past: 16, ahead: 8, fade: 256 };
 
 fn vocoder() -> Diffusion {
     Diffusion::builtin(&RuntimeOptions { precision: Precision::F32, ..RuntimeOptions::default() }).unwrap()
@@ -138,6 +138,19 @@ fn the_first_chunk_does_not_wait_for_the_rest() {
     let network = vocoder();
     let mut renderer = Renderer::new(&network, Guarded(WholeMel::new(mel(90)), 0), QUICK, LAYOUT).unwrap();
     assert_eq!(renderer.next().unwrap().unwrap().len(), LAYOUT.chunk * 256 - LAYOUT.fade);
+}
+
+/// The first sound is there as soon, and a long mel costs less: each chunk has its past and its look-ahead beside it.
+#[test]
+fn chunks_grow_to_the_longest_and_no_further() {
+    let network = GriffinLim::new(1).unwrap();
+    // One hop of the first waits for the second, to be faded into it.
+    let hops = |layout| -> Vec<usize> {
+        let renderer = Renderer::new(&network, WholeMel::new(mel(161)), QUICK, layout).unwrap();
+        renderer.map(|piece| piece.unwrap().len() / 256).collect()
+    };
+    assert_eq!(hops(ChunkLayout { longest: 40, ..LAYOUT }), [23, 40, 40, 40, 17]);
+    assert_eq!(hops(LAYOUT), [23, 24, 24, 24, 24, 24, 17]);
 }
 
 #[test]

@@ -172,8 +172,8 @@ class Vocoder:
 
         :param frames: gives ``[M]``, one frame, or ``[M, t]``, any number of frames
         :param convention: as of a call, but ``"auto"`` is the model's own
-        :param chunk: mel frames of the model in a chunk: fewer bring the first sound sooner and cost more; the model's own
-            where ``None``
+        :param chunk: mel frames of the model in every chunk: fewer bring the first sound sooner and cost more; the model's own
+            where ``None``, of which the first is the shortest: frames that come no faster than they play need a number
         :param extend: go on above the mel's highest band, up to the rate's end, with what the model takes for likely; else there is
             nothing
         :param predicted: the mel was predicted by a network: the model makes what that has blurred sharp again, as far as it knows

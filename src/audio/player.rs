@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{Error, Fault, Result, sound::Sound};
 
-/// Seconds of sound that may lie between rendering and device. Two chunks of the default layout and a half.
-const RING_S: f64 = 2.6;
+/// Seconds of sound that may lie between rendering and device. Two chunks of the default layout, when they are long, and a half.
+const RING_S: f64 = 5.2;
 
 /// Seconds of the fade where playing stops, pauses, or starts again.
 const FADE_S: f64 = 0.010;

@@ -70,16 +70,18 @@ pub(crate) fn ladder(from: &Effort) -> Vec<(Effort, f64)> {
     rungs(wanted).into_iter().skip(1).map(|rung| (rung.effort(), cost(rung) / cost(wanted))).collect()
 }
 
-/// Relative cost of a second of sound: the encoder, a denoiser step and a projection iteration as measured on two cores
-/// with AVX512-BF16. Only ratios between rungs are used, and each rung is measured afresh.
+/// Relative cost of a second of sound: the encoder, a start beside its iterations, a denoiser step and a projection iteration,
+/// by the qualities' speeds in f32 on one core with AVX-512. Only ratios between rungs are used, and each rung is measured afresh.
 fn cost(settings: SamplerSettings) -> f64 {
-    const ENCODER: f64 = 0.4;
+    const ENCODER: f64 = 0.65;
+    const START: f64 = 0.6;
     const STEP: f64 = 1.0;
-    const ITERATION: f64 = 0.02;
-    ENCODER + STEP * settings.steps as f64 + ITERATION * settings.total_iterations() as f64
+    const ITERATION: f64 = 0.01;
+    let start = if settings.start_iterations > 0 { START } else { 0.0 };
+    ENCODER + start + STEP * settings.steps as f64 + ITERATION * settings.total_iterations() as f64
 }
 
-/// After a start, fewer steps first and then fewer iterations: a step costs as much as 50 iterations, and what is heard comes
+/// After a start, fewer steps first and then fewer iterations: a step costs as much as 100 iterations, and what is heard comes
 /// from those. From noise the steps make the sound, and are given up last.
 fn rungs(wanted: SamplerSettings) -> Vec<SamplerSettings> {
     let mut rungs = vec![wanted];

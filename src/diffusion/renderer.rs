@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{Result, card::ChunkLayout, mel::MelSpectrogram, source::MelSource};
 
-/// An iterator over pieces of waveform: 1 to `chunk` hops of `f32` samples each, (T - 1) hop in all. After an error it
+/// An iterator over pieces of waveform: 1 to `longest` hops of `f32` samples each, (T - 1) hop in all. After an error it
 /// ends.
 pub struct Renderer<N: Network, S, Z = SeededNoise, O = Silent> {
     network: N,
@@ -20,6 +20,7 @@ pub struct Renderer<N: Network, S, Z = SeededNoise, O = Silent> {
     noise: Z,
     observer: O,
     settings: SamplerSettings,
+    /// Of the chunk that comes next.
     layout: ChunkLayout,
     sampler: Sampler,
     first_phases: Start,
@@ -170,6 +171,7 @@ impl<N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<N, S, Z, O> {
         state.known.extend_from_slice(&x[begin..known_end]);
         state.tail = layout.fade;
         state.start = end;
+        self.layout = layout.grown();
         let first = end.saturating_sub(layout.past).max(state.first_frame);
         state.known.drain(..(first - state.first_frame) * hop);
         state.mel.drain(..(first - state.first_frame) * n_mels);

@@ -92,7 +92,7 @@ impl<N: Network> OnePass<N> {
             let fault = Fault::new(subject, format!("its network looks {} frames around", past.max(ahead)));
             return Err(Error::Model(fault.expected(format!("at most {LONGEST_REACH}"))));
         }
-        card.streaming.chunk = CHUNK;
+        card.streaming = card.streaming.of_chunk(Some(CHUNK));
         (card.streaming.past, card.streaming.ahead, card.streaming.fade) = (past as usize, ahead as usize, 0);
         let identity = Identity {
             weights: format!("{}-{hash}", card.name),

@@ -203,12 +203,14 @@ proptest! {
 fn how_the_mel_is_cut_is_the_cards() {
     let bytes = tiny();
     let card = |streaming: &str| {
-        let plain = r#""streaming":{"chunk":96,"past":16,"ahead":12,"fade":256}"#;
+        let plain = r#""streaming":{"chunk":96,"longest":192,"past":16,"ahead":12,"fade":256}"#;
         with_header(&bytes, &plain.replace('"', "\\\""), &streaming.replace('"', "\\\""))
     };
     let shorter = card(r#""streaming":{"chunk":24,"past":16,"ahead":12,"fade":128}"#);
     let file = ModelFile::parse(&shorter, "x").unwrap();
-    assert_eq!((file.card.common().streaming.chunk, file.card.common().streaming.fade), (24, 128));
+    let streaming = file.card.common().streaming;
+    assert_eq!((streaming.chunk, streaming.fade), (24, 128));
+    assert_eq!(streaming.longest, 0, "cards that name a chunk alone are of programs whose chunks were all alike");
     let impossible = card(r#""streaming":{"chunk":1,"past":16,"ahead":12,"fade":0}"#);
     let told = ModelFile::parse(&impossible, "x.safetensors").err().unwrap().to_string();
     assert!(told.starts_with("x.safetensors: field `streaming`: ") && told.contains("2 to 4096 frames"), "{told}");

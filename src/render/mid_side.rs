@@ -48,9 +48,12 @@ pub fn left_and_right(
         floor: crate::mel::bounds::Bounds::new(own).silence().to_vec(),
         silent: silent.clone(),
     };
+    // Of chunks that grow, the treble of two rendered parts adds up to 0.1 dB more.
+    let chunk = options.chunk.unwrap_or(vocoder.card().streaming.chunk);
+    let alike = RenderOptions { chunk: Some(chunk), ..options.clone() };
     let decoder = Arc::new(Mutex::new(Decoder {
-        mid: vocoder.clone().render(mid, options)?,
-        side: vocoder.clone().render(Box::new(side), options)?,
+        mid: vocoder.clone().render(mid, &alike)?,
+        side: vocoder.clone().render(Box::new(side), &alike)?,
         silent,
         pending: [vec![], vec![]],
         waiting: [vec![], vec![]],

@@ -11,8 +11,8 @@ use audiodiff::{
     model::{Builtin, Diffusion, GriffinLim, Precision, Quality, RuntimeOptions},
 };
 use std::{
-    cell::Cell,
     path::Path,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -21,7 +21,7 @@ const RUNS: usize = 5;
 /// A network that keeps count of the time spent in it.
 struct Timed<'n, N> {
     network: &'n N,
-    spent: Cell<Duration>,
+    spent: Mutex<Duration>,
 }
 
 impl<N: Network> Network for Timed<'_, N> {
@@ -47,6 +47,14 @@ impl<N: Network> Network for Timed<'_, N> {
         self.network.blend(t)
     }
 
+    fn entry(&self) -> f32 {
+        self.network.entry()
+    }
+
+    fn momentum(&self) -> f32 {
+        self.network.momentum()
+    }
+
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<N::Condition>> {
         self.count(|| self.network.encode(mel))
     }
@@ -60,14 +68,14 @@ impl<N> Timed<'_, N> {
     fn count<T>(&self, work: impl FnOnce() -> T) -> T {
         let begin = Instant::now();
         let out = work();
-        self.spent.set(self.spent.get() + begin.elapsed());
+        *self.spent.lock().expect("nobody panicked") += begin.elapsed();
         out
     }
 }
 
 /// One run: total, network, file.
 fn run<N: Network>(network: &N, mel: &MelSpectrogram, settings: SamplerSettings, file: &Path) -> [Duration; 3] {
-    let timed = Timed { network, spent: Cell::default() };
+    let timed = Timed { network, spent: Mutex::default() };
     let begin = Instant::now();
     let source = WholeMel::new(mel.clone());
     let renderer = Renderer::new(&timed, source, settings, ChunkLayout::default()).expect("valid settings");
@@ -77,7 +85,7 @@ fn run<N: Network>(network: &N, mel: &MelSpectrogram, settings: SamplerSettings,
         .expect("a file");
     chunks.iter().for_each(|chunk| sink.write(chunk).expect("written"));
     sink.finish().expect("finished");
-    [begin.elapsed(), timed.spent.get(), written.elapsed()]
+    [begin.elapsed(), *timed.spent.lock().expect("nobody panicked"), written.elapsed()]
 }
 
 fn median(mut runs: Vec<[Duration; 3]>) -> [f64; 3] {

@@ -121,7 +121,7 @@ pub enum QualityChoice {
     Draft,
     /// A start of 32 iterations, 2 steps with 16, 32 in the last: PESQ 4.22, 28 x real time on two cores
     Standard,
-    /// A start of 64 iterations, 4 steps with 16, 32 in the last: PESQ 4.25, 17 x real time on two cores
+    /// A start of 64 iterations, 4 steps with 16, 32 in the last: PESQ 4.24, 17 x real time on two cores
     Best,
 }
 

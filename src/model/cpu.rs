@@ -254,63 +254,63 @@ impl CpuNetwork {
         let modulations = self.modulations(denoiser, t)?;
         let width = self.spectrum_out.bias.size()[0] as usize;
         let channels = self.denoiser_norms[0].weight.len();
-        self.threads.within(|| {
-            let mut x = vec![0.0; whitened.len() / width * channels];
-            self.share(&mut x, channels, |share| {
-                let (from, rows) = (share.first * width, share.rows.len() / channels);
-                let mut clipped = whitened[from..from + rows * width].to_vec();
-                soft_clip(&mut clipped);
-                copy(&self.spectrum_in.apply_rows(&clipped)?, share.rows)?;
-                normalise(share.rows, &self.denoiser_norms[0].weight, &self.denoiser_norms[0].bias);
-                Ok(())
-            })?;
-            for ((block, rows), (scale, shift)) in self.denoiser_blocks.iter().zip(conditions).zip(&modulations.blocks)
-            {
-                x = self.block(block, &x, channels, Some(Conditioning { rows, scale, shift }))?;
-            }
-            let mut out = vec![0.0; whitened.len()];
-            self.share(&mut out, width, |share| {
-                let (from, rows) = (share.first * channels, share.rows.len() / width);
-                let mut rows = x[from..from + rows * channels].to_vec();
-                normalise(&mut rows, &self.denoiser_norms[1].weight, &self.denoiser_norms[1].bias);
-                copy(&self.spectrum_out.apply_rows(&rows)?, share.rows)?;
-                if let Some(skipped) = &modulations.skipped {
-                    let shown = whitened[share.first * width..].chunks_exact(width);
-                    for (row, shown) in share.rows.chunks_exact_mut(width).zip(shown) {
-                        row.iter_mut().zip(shown).zip(skipped).for_each(|((y, x), share)| *y += x * share);
-                    }
+        let mut x = vec![0.0; whitened.len() / width * channels];
+        self.share(&mut x, channels, |share| {
+            let (from, rows) = (share.first * width, share.rows.len() / channels);
+            let mut clipped = whitened[from..from + rows * width].to_vec();
+            soft_clip(&mut clipped);
+            copy(&self.spectrum_in.apply_rows(&clipped)?, share.rows)?;
+            normalise(share.rows, &self.denoiser_norms[0].weight, &self.denoiser_norms[0].bias);
+            Ok(())
+        })?;
+        for ((block, rows), (scale, shift)) in self.denoiser_blocks.iter().zip(conditions).zip(&modulations.blocks) {
+            x = self.block(block, &x, channels, Some(Conditioning { rows, scale, shift }))?;
+        }
+        let mut out = vec![0.0; whitened.len()];
+        self.share(&mut out, width, |share| {
+            let (from, rows) = (share.first * channels, share.rows.len() / width);
+            let mut rows = x[from..from + rows * channels].to_vec();
+            normalise(&mut rows, &self.denoiser_norms[1].weight, &self.denoiser_norms[1].bias);
+            copy(&self.spectrum_out.apply_rows(&rows)?, share.rows)?;
+            if let Some(skipped) = &modulations.skipped {
+                let shown = whitened[share.first * width..].chunks_exact(width);
+                for (row, shown) in share.rows.chunks_exact_mut(width).zip(shown) {
+                    row.iter_mut().zip(shown).zip(skipped).for_each(|((y, x), share)| *y += x * share);
                 }
-                Ok(())
-            })?;
-            Ok(out)
-        })
+            }
+            Ok(())
+        })?;
+        Ok(out)
     }
 
     /// Rows of a converted mel `[T, W]` -> what is to be added to it `[T, M]`; `None` without a refiner.
     pub fn refine(&self, rows: &[f32]) -> Result<Option<Vec<f32>>> {
         let Some(CpuRefiner { rows_in, norms, blocks, mel_out, rows_out }) = &self.refiner else { return Ok(None) };
-        let width = rows_in.weight.size()[1] as usize;
-        let (channels, n_mels) = (norms[0].weight.len(), mel_out.bias.size()[0] as usize);
-        let frames = rows.len() / width;
-        let mut x = vec![0.0; frames * channels];
-        self.share(&mut x, channels, |share| {
-            let (from, count) = (share.first * width, share.rows.len() / channels);
-            copy(&rows_in.apply_rows(&rows[from..from + count * width])?, share.rows)?;
-            normalise(share.rows, &norms[0].weight, &norms[0].bias);
-            Ok(())
-        })?;
-        for block in blocks {
-            x = self.block(block, &x, channels, None)?;
-        }
-        let mut out = vec![0.0; frames * n_mels];
-        self.share(&mut out, n_mels, |share| {
-            let (first, count) = (share.first, share.rows.len() / n_mels);
-            let mut h = x[first * channels..(first + count) * channels].to_vec();
-            normalise(&mut h, &norms[1].weight, &norms[1].bias);
-            let straight = rows_out.apply_rows(&rows[first * width..(first + count) * width])?;
-            copy(&(mel_out.apply_rows(&h)? + straight), share.rows)
-        })?;
-        Ok(Some(out))
+        // On the pool as a window's work is: its threads would else fall asleep between any two blocks.
+        self.threads.within(|| {
+            let width = rows_in.weight.size()[1] as usize;
+            let (channels, n_mels) = (norms[0].weight.len(), mel_out.bias.size()[0] as usize);
+            let frames = rows.len() / width;
+            let mut x = vec![0.0; frames * channels];
+            self.share(&mut x, channels, |share| {
+                let (from, count) = (share.first * width, share.rows.len() / channels);
+                copy(&rows_in.apply_rows(&rows[from..from + count * width])?, share.rows)?;
+                normalise(share.rows, &norms[0].weight, &norms[0].bias);
+                Ok(())
+            })?;
+            for block in blocks {
+                x = self.block(block, &x, channels, None)?;
+            }
+            let mut out = vec![0.0; frames * n_mels];
+            self.share(&mut out, n_mels, |share| {
+                let (first, count) = (share.first, share.rows.len() / n_mels);
+                let mut h = x[first * channels..(first + count) * channels].to_vec();
+                normalise(&mut h, &norms[1].weight, &norms[1].bias);
+                let straight = rows_out.apply_rows(&rows[first * width..(first + count) * width])?;
+                copy(&(mel_out.apply_rows(&h)? + straight), share.rows)
+            })?;
+            Ok(Some(out))
+        })
     }
 
     fn block(

@@ -1,11 +1,9 @@
 //! Mel spectrograms: what their numbers mean, how they are made from audio, and how they are kept in files.
 
-mod bank_evidence;
 pub mod bounds;
 pub mod check;
 mod convention;
 pub mod convert;
-mod excerpt;
 pub mod extract;
 pub mod file;
 pub mod filterbank;

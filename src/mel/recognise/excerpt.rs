@@ -1,11 +1,13 @@
 //! The frames of a long array that are enough to tell its convention by, so that an hour takes no longer than a minute.
 
-use super::{
-    Layout,
-    file::{FoundAxes, RawArray, StoredFrames, squeezed},
-    held::Frames,
+use crate::{
+    Result,
+    mel::{
+        Layout,
+        file::{FoundAxes, RawArray, StoredFrames, squeezed},
+        held::Frames,
+    },
 };
-use crate::Result;
 
 /// Frames: a minute and a half.
 const LONGEST: usize = 8192;

@@ -5,8 +5,8 @@
 //! disproves the filters. The second witness is how much neighbouring bands fluctuate against each other in time: its
 //! size tells the logarithm's base.
 
-use super::{MelConvention, filterbank::Filterbank};
 use crate::dsp::{analysis::Analysis, stft::Edge};
+use crate::mel::{MelConvention, filterbank::Filterbank};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},

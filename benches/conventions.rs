@@ -46,7 +46,7 @@ impl Magnitudes for TrueMagnitudes {
 
     fn scratch(&self) {}
 
-    fn set(&self, i: usize, _: &mut [Complex32], magnitude: &mut [f32], (): &mut ()) {
+    fn set(&self, i: usize, _: &mut [Complex32], magnitude: &mut [f32], _again: bool, (): &mut ()) {
         let bins = magnitude.len();
         magnitude.copy_from_slice(&self.0[i * bins..(i + 1) * bins]);
     }

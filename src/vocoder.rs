@@ -127,6 +127,8 @@ pub struct RenderOptions {
     /// The mel is one of several channels that are rendered each for itself. Their first phases are the noise's then, which all of
     /// them share: those that each finds for itself have little in common.
     pub one_of_several: bool,
+    /// The sound is half of a sum, mid or side. What is lost of each for want of a step adds up: 2 dB of a channel's treble.
+    pub one_of_a_sum: bool,
 }
 
 /// What the model adds of its own to the mel that it is given, where it has learned to.

@@ -78,7 +78,7 @@ fn an_entry_of_the_card_is_changed_where_it_makes_sense() {
     let card = ModelFile::parse(&program.read("a"), "a").unwrap().card.clone();
     assert_eq!((card.name.as_str(), card.sampler.draft.steps), ("my voice", 3));
     export("sampler.draft.step=3", "b").code(2).says(&["sampler.draft.step", "in no model card"]);
-    export("sampler.draft.steps=0", "b").code(2).says(&["sampler.draft.steps", "out of range"]);
+    export("sampler.draft.steps=65", "b").code(2).says(&["sampler.draft.steps", "out of range"]);
     export("sampler.entry=far", "b").code(2).says(&["sampler.entry", "cannot be read"]);
     export("name", "b").code(2).says(&["--set", "ENTRY=VALUE"]);
     assert!(!program.exists("b"));
@@ -112,7 +112,7 @@ fn a_model_that_overflows_makes_no_sound() {
     program.mel("in/a.npy", 60);
     program.mel("in/bb.npy", 60);
     let told = ["bad.safetensors: the model makes sound that is not finite", "copy the model again"];
-    let model = ["-m", "bad.safetensors", "--quality", "draft", "-t", "1"];
+    let model = ["-m", "bad.safetensors", "--quality", "standard", "-t", "1"];
     let refused = |arguments: &[&str]| program.run(&[arguments, &model].concat()).code(1).says(&told);
     refused(&["render", "in/a.npy", "-o", "a.wav"]);
     refused(&["render", "in", "-o", "out"]);

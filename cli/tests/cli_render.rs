@@ -183,6 +183,19 @@ fn griffin_lim_renders_without_the_network() {
 }
 
 #[test]
+fn without_a_step_the_start_is_the_sound() {
+    let program = Program::new();
+    program.mel("a.npy", 20);
+    let entry = &program.run(&["render", "a.npy", "--quality", "draft", "--json", "-q"]).code(0).objects()[0];
+    assert_eq!((&entry["settings"]["steps"], &entry["settings"]["final_iterations"]), (&0.into(), &32.into()));
+    assert_eq!(program.wav("a.wav").1.len(), 19 * 256);
+    program
+        .run(&["render", "a.npy", "-o", "b.wav", "--steps", "0", "--start-iterations", "0"])
+        .code(2)
+        .says(&["steps: 0, expected 1 to 64", "without start iterations"]);
+}
+
+#[test]
 fn bad_mels_are_one_clear_line() {
     let program = Program::new();
     let around = |level: f32| move |m: usize, t: usize| level + (m * 7 + t * 3) as f32 % 10.0 * 0.1;

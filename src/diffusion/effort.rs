@@ -50,6 +50,9 @@ pub(crate) fn rendering<N: Network + Vocoder + 'static>(
     if options.one_of_several {
         renderer = renderer.starting_with(Start::Noise);
     }
+    if options.one_of_several || options.one_of_a_sum {
+        renderer = renderer.of_at_least(1);
+    }
     Ok(Box::new(renderer))
 }
 
@@ -64,26 +67,26 @@ impl<N: Network + Send> Rendering for Renderer<N, Box<dyn MelSource>> {
     }
 }
 
-/// Cheaper efforts with their share of `from`'s cost, dearest first.
-pub(crate) fn ladder(from: &Effort) -> Vec<(Effort, f64)> {
+/// Cheaper efforts with their share of `from`'s cost, dearest first. `starts_well`: a start needs no step after it.
+pub(crate) fn ladder(from: &Effort, starts_well: bool) -> Vec<(Effort, f64)> {
     let Ok(wanted) = SamplerSettings::of_effort(from, 0) else { return vec![] };
-    rungs(wanted).into_iter().skip(1).map(|rung| (rung.effort(), cost(rung) / cost(wanted))).collect()
+    rungs(wanted, starts_well).into_iter().skip(1).map(|rung| (rung.effort(), cost(rung) / cost(wanted))).collect()
 }
 
 /// Relative cost of a second of sound: the encoder, a start beside its iterations, a denoiser step and a projection iteration,
-/// by the qualities' speeds in f32 on one core with AVX-512. Only ratios between rungs are used, and each rung is measured afresh.
+/// by the qualities' speeds in f32 on two cores with AVX-512. Only ratios between rungs are used, and each rung is measured afresh.
 fn cost(settings: SamplerSettings) -> f64 {
-    const ENCODER: f64 = 0.65;
-    const START: f64 = 0.6;
+    const ENCODER: f64 = 0.8;
+    const START: f64 = 0.9;
     const STEP: f64 = 1.0;
-    const ITERATION: f64 = 0.01;
+    const ITERATION: f64 = 0.027;
     let start = if settings.start_iterations > 0 { START } else { 0.0 };
     ENCODER + start + STEP * settings.steps as f64 + ITERATION * settings.total_iterations() as f64
 }
 
-/// After a start, fewer steps first and then fewer iterations: a step costs as much as 100 iterations, and what is heard comes
+/// After a start, fewer steps first and then fewer iterations: a step costs as much as 40 iterations, and what is heard comes
 /// from those. From noise the steps make the sound, and are given up last.
-fn rungs(wanted: SamplerSettings) -> Vec<SamplerSettings> {
+fn rungs(wanted: SamplerSettings, starts_well: bool) -> Vec<SamplerSettings> {
     let mut rungs = vec![wanted];
     let mut push = |settings: SamplerSettings| {
         if rungs.last() != Some(&settings) {
@@ -95,6 +98,10 @@ fn rungs(wanted: SamplerSettings) -> Vec<SamplerSettings> {
     let mut settings = wanted;
     while settings.start_iterations > 0 && settings.steps > 1 {
         settings.steps = settings.steps.div_ceil(2);
+        push(settings);
+    }
+    if settings.start_iterations > 0 && starts_well {
+        settings.steps = 0;
         push(settings);
     }
     for divisor in [2, 4] {
@@ -130,30 +137,36 @@ mod tests {
 
     #[test]
     fn the_ladder_says_what_share_each_rung_costs() {
-        let ladder = ladder(&WANTED.effort());
-        assert_eq!(ladder.len(), rungs(WANTED).len() - 1);
+        let ladder = ladder(&WANTED.effort(), true);
+        assert_eq!(ladder.len(), rungs(WANTED, true).len() - 1);
         assert!(ladder.iter().all(|(_, share)| (0.0..1.0).contains(share)));
     }
 
     #[test]
     fn the_ladder_gives_iterations_up_before_steps() {
-        let short: Vec<_> = rungs(WANTED).iter().map(|s| (s.steps, s.iterations, s.final_iterations)).collect();
+        let short: Vec<_> = rungs(WANTED, true).iter().map(|s| (s.steps, s.iterations, s.final_iterations)).collect();
         assert_eq!(short, [(4, 8, 16), (4, 4, 8), (4, 2, 4), (2, 2, 4), (1, 2, 4), (1, 1, 1)]);
-        assert!(rungs(WANTED).windows(2).all(|pair| cost(pair[1]) < cost(pair[0])));
-        assert!(rungs(WANTED).iter().all(|settings| settings.seed == 7));
+        assert!(rungs(WANTED, true).windows(2).all(|pair| cost(pair[1]) < cost(pair[0])));
+        assert!(rungs(WANTED, true).iter().all(|settings| settings.seed == 7));
         let least = SamplerSettings { start_iterations: 0, steps: 1, iterations: 0, final_iterations: 0, seed: 0 };
-        assert_eq!(rungs(least), [least]);
+        assert_eq!(rungs(least, true), [least]);
         let no_projection =
             SamplerSettings { start_iterations: 0, steps: 3, iterations: 0, final_iterations: 0, seed: 0 };
-        assert!(rungs(no_projection).iter().all(|settings| settings.final_iterations == 0));
+        assert!(rungs(no_projection, true).iter().all(|settings| settings.final_iterations == 0));
     }
 
     #[test]
     fn after_a_start_the_ladder_gives_steps_up_before_iterations() {
         let wanted = SamplerSettings { start_iterations: 64, steps: 4, iterations: 16, final_iterations: 32, seed: 0 };
-        let rungs = rungs(wanted);
-        let short: Vec<_> = rungs.iter().map(|s| (s.start_iterations, s.steps, s.final_iterations)).collect();
-        assert_eq!(short, [(64, 4, 32), (64, 2, 32), (64, 1, 32), (32, 1, 16), (16, 1, 8), (1, 1, 1)]);
-        assert!(rungs.windows(2).all(|pair| cost(pair[1]) < cost(pair[0])));
+        let short = |starts_well: bool| -> Vec<_> {
+            let rungs = rungs(wanted, starts_well);
+            assert!(rungs.windows(2).all(|pair| cost(pair[1]) < cost(pair[0])));
+            rungs.iter().map(|s| (s.start_iterations, s.steps, s.final_iterations)).collect()
+        };
+        assert_eq!(short(false), [(64, 4, 32), (64, 2, 32), (64, 1, 32), (32, 1, 16), (16, 1, 8), (1, 1, 1)]);
+        assert_eq!(
+            short(true),
+            [(64, 4, 32), (64, 2, 32), (64, 1, 32), (64, 0, 32), (32, 0, 16), (16, 0, 8), (1, 0, 1)]
+        );
     }
 }

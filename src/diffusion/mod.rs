@@ -25,6 +25,8 @@ pub use envelope::Envelope;
 pub(crate) use envelope::envelope_weights;
 pub(crate) use envelope::upsample;
 pub use network::{Encoded, Grid, Network, Start};
+#[cfg(feature = "lab")]
+pub(crate) use projection::EMPHASIS;
 pub use projection::{Projection, ProjectionPlan};
 
 pub use crate::source::{MelSource, WholeMel};

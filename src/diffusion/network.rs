@@ -66,6 +66,11 @@ pub trait Network: Send + Sync {
         0.99
     }
 
+    /// Iterations of the projection after which its target is set anew; 0: it stays.
+    fn renewal(&self) -> usize {
+        0
+    }
+
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Self::Condition>>;
 
     /// Predicts the clean waveform's spectrum from the spectrum of a point of the path, both divided by the envelope:
@@ -105,6 +110,10 @@ macro_rules! network_behind {
 
             fn momentum(&self) -> f32 {
                 (**self).momentum()
+            }
+
+            fn renewal(&self) -> usize {
+                (**self).renewal()
             }
 
             fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<N::Condition>> {

@@ -24,6 +24,8 @@ pub struct Renderer<N: Network, S, Z = SeededNoise, O = Silent> {
     layout: ChunkLayout,
     sampler: Sampler,
     first_phases: Start,
+    /// Of the network, whatever the settings say.
+    least_steps: usize,
     plan: ProjectionPlan,
     hop: usize,
     /// Denoiser frames a mel frame.
@@ -73,6 +75,7 @@ impl<N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<N, S, Z, O> {
             layout: layout.validated(convention.hop)?,
             sampler: Sampler::new(Envelope::new(convention, grid), grid),
             first_phases: network.start(),
+            least_steps: 0,
             plan: ProjectionPlan::new(convention),
             hop: convention.hop,
             up: convention.hop / grid.hop,
@@ -119,6 +122,12 @@ impl<N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<N, S, Z, O> {
         self
     }
 
+    /// With so many steps at least, whatever the settings say.
+    pub fn of_at_least(mut self, steps: usize) -> Self {
+        self.least_steps = steps;
+        self
+    }
+
     /// The next piece of waveform; empty where there is none.
     fn chunk(&mut self) -> Result<Vec<f32>> {
         let (hop, n_mels, layout) = (self.hop, self.network.convention().n_mels, self.layout);
@@ -145,19 +154,21 @@ impl<N: Network, S: MelSource, Z: Noise, O: Observer> Renderer<N, S, Z, O> {
         let fade = layout.fade.min(state.known.len());
         let past = Past { audio: &state.known, fade };
         let (first_frame, n) = ((state.first_frame * self.up) as u64, (mel.frames() - 1) * hop);
-        let Self { network, sampler, plan, noise, settings, observer, first_phases, .. } = self;
+        let Self { network, sampler, plan, noise, settings, observer, first_phases, least_steps, .. } = self;
+        let settings = SamplerSettings { steps: settings.steps.max(*least_steps), ..*settings };
         // All of it on the pool: its threads would else fall asleep between any two parts, and be waited for.
         let x = network.threads().within(|| {
             let Encoded { condition, log_magnitude } = network.encode(&mel)?;
             let window = Window {
                 condition,
                 envelope: sampler.envelope.of(&mel),
-                projection: Projection::new(plan, &mel, &log_magnitude, network.momentum(), past),
+                projection: Projection::new(plan, &mel, &log_magnitude, network.momentum(), past)
+                    .renewing(network.renewal()),
                 first_frame,
                 n,
                 first_phases: *first_phases,
             };
-            sampler.sample(&*network, &window, &*noise, settings, observer)
+            sampler.sample(&*network, &window, &*noise, &settings, observer)
         })?;
 
         let begin = state.known.len() - state.tail;

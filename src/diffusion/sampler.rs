@@ -17,11 +17,13 @@ pub struct SamplerSettings {
     /// Projection iterations of the start, the first waveform that is made before the network is asked; see [`Start`]. 0: no
     /// start, the network begins with the noise itself.
     pub start_iterations: usize,
-    /// Network evaluations, 1 to 64, at the times that [`SamplerSettings::time`] gives.
+    /// Network evaluations, 1 to 64, at the times that [`SamplerSettings::time`] gives; 0 after a start, whose waveform is the
+    /// sound then, once it was projected. Of several channels each
+    /// takes one step all the same.
     pub steps: usize,
     /// Projection iterations in each step but the last.
     pub iterations: usize,
-    /// Projection iterations in the last step.
+    /// Projection iterations in the last step, or of a start that no step follows.
     pub final_iterations: usize,
     pub seed: u64,
 }
@@ -71,7 +73,8 @@ impl SamplerSettings {
 
     /// Projection iterations of the whole path.
     pub fn total_iterations(&self) -> usize {
-        (0..self.turns()).map(|turn| self.iterations_of(turn)).sum()
+        let after_start = if self.steps == 0 { self.final_iterations } else { 0 };
+        (0..self.turns()).map(|turn| self.iterations_of(turn)).sum::<usize>() + after_start
     }
 
     /// # Errors
@@ -80,8 +83,15 @@ impl SamplerSettings {
         let fault = |name: &str, found: usize, range: String| {
             Err(Error::Settings(Fault::new(name, found.to_string()).expected(range)))
         };
-        if !(1..=Self::MAX_STEPS).contains(&self.steps) {
-            return fault("steps", self.steps, format!("1 to {}", Self::MAX_STEPS));
+        if self.steps > Self::MAX_STEPS {
+            return fault("steps", self.steps, format!("0 to {}", Self::MAX_STEPS));
+        }
+        if self.steps == 0 && self.start_iterations == 0 {
+            return fault(
+                "steps",
+                0,
+                format!("1 to {}, for without start iterations there is no sound yet", Self::MAX_STEPS),
+            );
         }
         for (name, found) in [
             ("start iterations", self.start_iterations),
@@ -103,6 +113,7 @@ impl std::fmt::Display for SamplerSettings {
             write!(f, "a start of {start_iterations} iterations, ")?;
         }
         match steps {
+            0 => write!(f, "no step, {final_iterations} more iterations"),
             1 => write!(f, "1 step with {final_iterations} iterations"),
             _ => write!(f, "{steps} steps with {iterations} iterations, {final_iterations} in the last"),
         }
@@ -187,6 +198,9 @@ impl Sampler {
                 window.projection.start(&mut x, settings.iterations_of(turn), threads);
             } else {
                 window.projection.project(&mut x, network.blend(t), settings.iterations_of(turn), threads);
+            }
+            if settings.steps == 0 {
+                window.projection.project(&mut x, network.blend(1.0), settings.final_iterations, threads);
             }
             observer.see(turn, t, Stage::Projected, &x);
             let next = turn + 1;
@@ -283,5 +297,14 @@ mod tests {
         assert_eq!((0..5).map(|turn| started.iterations_of(turn)).collect::<Vec<_>>(), [32, 8, 8, 8, 16]);
         assert_eq!((0..5).map(|turn| started.asks_network(turn)).collect::<Vec<_>>(), [false, true, true, true, true]);
         assert_eq!(started.total_iterations(), 72);
+    }
+
+    #[test]
+    fn a_start_may_be_all_there_is_but_nothing_may_not() {
+        let alone = SamplerSettings { start_iterations: 16, steps: 0, final_iterations: 32, ..STEPS };
+        assert_eq!((alone.validated().unwrap().turns(), alone.total_iterations()), (1, 48));
+        assert_eq!(alone.to_string(), "a start of 16 iterations, no step, 32 more iterations");
+        let nothing = SamplerSettings { steps: 0, ..STEPS }.validated().unwrap_err().to_string();
+        assert!(nothing.contains("steps: 0, expected 1 to 64"), "{nothing}");
     }
 }

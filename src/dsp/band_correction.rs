@@ -34,13 +34,22 @@ impl BandCorrection {
         BandScratch { bands: vec![0.0; self.bank.rows()], gain: vec![0.0; self.bank.columns()] }
     }
 
-    /// Scales `magnitude` `[F]` of one frame so that band `m`, which is `b` now, comes near `wanted(m, b)`. Bins that no band
-    /// covers are emptied.
-    pub fn correct(&self, magnitude: &mut [f32], wanted: impl Fn(usize, f32) -> f32, scratch: &mut BandScratch) {
+    /// Scales `magnitude` `[F]` of one frame so that band `m`, which is `b` now, comes near `wanted(m, b)`; with an `emphasis`
+    /// other than 1, by the ratio to this power. Bins that no band covers are emptied.
+    pub fn correct(
+        &self,
+        magnitude: &mut [f32],
+        emphasis: f32,
+        wanted: impl Fn(usize, f32) -> f32,
+        scratch: &mut BandScratch,
+    ) {
         let BandScratch { bands, gain } = scratch;
         self.bank.apply(magnitude, bands);
         for (m, b) in bands.iter_mut().enumerate() {
             *b = (wanted(m, *b) / b.max(1e-6)).clamp(1e-3, 1e3);
+        }
+        if emphasis != 1.0 {
+            bands.iter_mut().for_each(|b| *b = b.powf(emphasis));
         }
         self.transposed.apply(bands, gain);
         for ((m, g), a) in magnitude.iter_mut().zip(gain).zip(&self.area) {

@@ -1,5 +1,6 @@
-//! Fast Griffin-Lim (Perraudin, Balazs and Søndergaard 2013) over a window of frames: magnitudes are set once, then the
-//! phase is iterated until the frames agree with each other. What is already emitted stays as it is at every turn.
+//! Fast Griffin-Lim (Perraudin, Balazs and Søndergaard 2013) over a window of frames: magnitudes are set, then the phase is
+//! iterated until the frames agree with each other. Where the magnitudes follow the waveform, they are set anew every few
+//! iterations, and the momentum carries both. What is already emitted stays as it is at every turn.
 
 use super::{
     folded_fft::{Folded, FoldedBuffers},
@@ -47,9 +48,21 @@ pub trait Magnitudes: Sync {
 
     fn scratch(&self) -> Self::Scratch;
 
-    /// The magnitude `[F]` that frame `i` is to have. `spectrum` is the frame as it is; its phase is kept, and may be
-    /// changed.
-    fn set(&self, i: usize, spectrum: &mut [Complex32], magnitude: &mut [f32], scratch: &mut Self::Scratch);
+    /// Whether they are set anew in `iteration`, counted from 0, from the frames as they are then.
+    fn renews(&self, _iteration: usize) -> bool {
+        false
+    }
+
+    /// The magnitude `[F]` that frame `i` is to have, for the first time or `again`. `spectrum` is the frame as it is; its
+    /// phase is kept, and may be changed.
+    fn set(
+        &self,
+        i: usize,
+        spectrum: &mut [Complex32],
+        magnitude: &mut [f32],
+        again: bool,
+        scratch: &mut Self::Scratch,
+    );
 }
 
 /// The phases that are iterated from.
@@ -200,13 +213,17 @@ impl<'a> FastGriffinLim<'a> {
             let mut wave = Wave { ahead: vec![0.0; x.len()], last: vec![0.0; x.len()], now: x };
             match phases {
                 Phases::Own => self.pass(&mut shares, &mut wave, 0.0, threads, |share, wave| {
-                    self.begin(share, magnitudes, wave.now);
+                    self.set(share, magnitudes, wave.now, None);
                 }),
                 Phases::Integrated(gradient) => self.integrate(&mut shares, &mut wave, magnitudes, gradient, threads),
             }
             let inertia = self.momentum / (1.0 + self.momentum);
-            for _ in 0..iterations {
-                self.pass(&mut shares, &mut wave, inertia, threads, |share, wave| self.iterate(share, &wave.ahead));
+            for iteration in 0..iterations {
+                let renews = magnitudes.renews(iteration);
+                self.pass(&mut shares, &mut wave, inertia, threads, |share, wave| match renews {
+                    true => self.set(share, magnitudes, &wave.ahead, Some(1.0 + self.momentum)),
+                    false => self.iterate(share, &wave.ahead),
+                });
             }
         });
     }
@@ -271,14 +288,18 @@ impl<'a> FastGriffinLim<'a> {
         }
     }
 
-    /// Sets the target magnitude and keeps the waveform's phase.
-    fn begin<M: Magnitudes>(&self, share: &mut Share<M::Scratch>, magnitudes: &M, x: &[f32]) {
+    /// Sets the target magnitude and keeps the waveform's phase. `again`: by what a waveform that was taken ahead is to be
+    /// multiplied to be as loud as it was.
+    fn set<M: Magnitudes>(&self, share: &mut Share<M::Scratch>, magnitudes: &M, x: &[f32], again: Option<f32>) {
         let Share { first, frames, buffers, magnitude, scratch, sum, .. } = share;
         sum.clear();
         for (n, frame) in frames.iter_mut().enumerate() {
             let i = *first + n;
             self.stft.analyse(x, self.frame_start(i), self.edge, buffers);
-            magnitudes.set(i, &mut buffers.spectrum, magnitude, scratch);
+            if let Some(gain) = again {
+                buffers.spectrum.iter_mut().for_each(|s| *s *= gain);
+            }
+            magnitudes.set(i, &mut buffers.spectrum, magnitude, again.is_some(), scratch);
             frame.set(magnitude);
             with_phase_of(&mut buffers.spectrum, magnitude);
             self.stft.synthesise(buffers);
@@ -302,7 +323,7 @@ impl<'a> FastGriffinLim<'a> {
         let look =
             |i, magnitude: &mut [f32], phase: &mut [f32], buffers: &mut FrameBuffers, scratch: &mut M::Scratch| {
                 self.stft.analyse(wave.now, self.frame_start(i), self.edge, buffers);
-                magnitudes.set(i, &mut buffers.spectrum, magnitude, scratch);
+                magnitudes.set(i, &mut buffers.spectrum, magnitude, false, scratch);
                 phase.iter_mut().zip(&buffers.spectrum).for_each(|(phase, s)| *phase = s.arg());
             };
         let (mut buffers, mut scratch) = (self.stft.buffers(), magnitudes.scratch());

@@ -127,6 +127,10 @@ pub struct SamplerDefaults {
     pub entry: f32,
     /// Momentum of fast Griffin-Lim.
     pub momentum: f32,
+    /// Its iterations after which the magnitudes are set anew from the waveform as it has become; 0, as in models of older
+    /// programs: they stay.
+    #[serde(default)]
+    pub renewal: usize,
 }
 
 impl Default for SamplerDefaults {
@@ -138,14 +142,15 @@ impl Default for SamplerDefaults {
             final_iterations,
         };
         Self {
-            draft: effort(16, 1, 0, 16),
-            standard: effort(32, 2, 16, 32),
-            best: effort(64, 4, 16, 32),
+            draft: effort(16, 0, 0, 32),
+            standard: effort(32, 1, 0, 96),
+            best: effort(32, 2, 16, 256),
             blend: 1.0,
             blend_power: 2.0,
             start: Start::PhaseGradient,
             entry: 0.7,
             momentum: 0.99,
+            renewal: 4,
         }
     }
 }
@@ -154,6 +159,11 @@ impl SamplerDefaults {
     /// Weight of the estimate's own magnitude in the projection after the step at time `t`.
     pub fn blend_at(&self, t: f32) -> f32 {
         self.blend * t.powf(self.blend_power)
+    }
+
+    /// Whether what a start makes can be heard without a step after it.
+    pub fn starts_well(&self) -> bool {
+        self.start == Start::PhaseGradient && self.renewal > 0
     }
 
     pub fn settings(&self, quality: Quality, seed: u64) -> SamplerSettings {
@@ -216,7 +226,8 @@ impl ModelCard {
 
     /// What models of every family say of themselves.
     pub fn common(&self) -> card::ModelCard {
-        let SamplerDefaults { draft, standard, best, blend, blend_power, start, entry, momentum } = self.sampler;
+        let SamplerDefaults { draft, standard, best, blend, blend_power, start, entry, momentum, renewal } =
+            self.sampler;
         let effort = |effort: Effort| effort.settings(0).effort();
         card::ModelCard {
             name: self.name.clone(),
@@ -229,7 +240,7 @@ impl ModelCard {
                 "encoder": self.encoder,
                 "denoiser": self.denoiser,
                 "refiner": self.refiner,
-                "sampler": { "blend": blend, "blend_power": blend_power, "start": start, "entry": entry, "momentum": momentum },
+                "sampler": { "blend": blend, "blend_power": blend_power, "start": start, "entry": entry, "momentum": momentum, "renewal": renewal },
             }),
             training: self.training.clone(),
             licenses: self.licenses.clone(),
@@ -367,7 +378,8 @@ impl ModelCard {
             )
             .expected(format!("divisors of {} and {} with at least half overlap", self.mel.n_fft, self.mel.hop)));
         }
-        let SamplerDefaults { draft, standard, best, blend, blend_power, start: _, entry, momentum } = self.sampler;
+        let SamplerDefaults { draft, standard, best, blend, blend_power, start: _, entry, momentum, renewal } =
+            self.sampler;
         for (name, effort) in [("draft", draft), ("standard", standard), ("best", best)] {
             if effort.settings(0).validated().is_err() {
                 return Err(Fault::new(subject, format!("field `sampler.{name}` is out of range")));
@@ -377,6 +389,10 @@ impl ModelCard {
             return Err(
                 Fault::new(subject, format!("field `sampler.blend_power` is {blend_power}")).expected("0 to 16")
             );
+        }
+        if renewal > SamplerSettings::MAX_ITERATIONS {
+            let fault = Fault::new(subject, format!("field `sampler.renewal` is {renewal}"));
+            return Err(fault.expected(format!("0 to {}", SamplerSettings::MAX_ITERATIONS)));
         }
         if !(0.0..1.0).contains(&entry) {
             return Err(Fault::new(subject, format!("field `sampler.entry` is {entry}")).expected("0 to less than 1"));

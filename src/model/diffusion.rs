@@ -150,6 +150,10 @@ impl Network for Diffusion {
         self.card.sampler.momentum
     }
 
+    fn renewal(&self) -> usize {
+        self.card.sampler.renewal
+    }
+
     fn encode(&self, mel: &MelSpectrogram) -> Result<Encoded<Condition>> {
         let _guard = tch::no_grad_guard();
         mel.require_bands_of(&self.card.mel, 1)?;
@@ -205,7 +209,7 @@ impl Vocoder for Diffusion {
     }
 
     fn ladder(&self, from: &Effort) -> Vec<(Effort, f64)> {
-        ladder(from)
+        ladder(from, self.card.sampler.starts_well())
     }
 
     fn refiner(&self) -> Option<&dyn MelRefiner> {

@@ -161,7 +161,7 @@ impl Vocoder for GriffinLim {
     }
 
     fn ladder(&self, from: &card::Effort) -> Vec<(card::Effort, f64)> {
-        ladder(from)
+        ladder(from, false)
     }
 
     fn projection_iterations(&self, effort: &card::Effort) -> usize {

@@ -21,6 +21,9 @@ const NOISE_STEP: usize = 1 << 20;
 /// Of fast Griffin-Lim.
 const MOMENTUM: f32 = 0.99;
 
+/// Iterations after which the magnitudes are set anew, from the sound as it has become.
+const RENEWAL: usize = 4;
+
 /// Share of the model's rate up to which its audio can be trusted: the resampler's edge begins there.
 const HEARD: f64 = 0.455;
 
@@ -194,8 +197,12 @@ impl Magnitudes for Target<'_> {
         self.bands.scratch()
     }
 
-    fn set(&self, i: usize, spectrum: &mut [Complex32], magnitude: &mut [f32], scratch: &mut BandScratch) {
-        if let Some(noise) = self.noise.get(i) {
+    fn renews(&self, iteration: usize) -> bool {
+        iteration > 0 && iteration.is_multiple_of(RENEWAL)
+    }
+
+    fn set(&self, i: usize, spectrum: &mut [Complex32], magnitude: &mut [f32], again: bool, scratch: &mut BandScratch) {
+        if let (false, Some(noise)) = (again, self.noise.get(i)) {
             spectrum.iter_mut().zip(noise).for_each(|(s, z)| *s += z);
         }
         for (m, s) in magnitude.iter_mut().zip(spectrum.iter()) {
@@ -205,7 +212,7 @@ impl Magnitudes for Target<'_> {
             magnitude.iter_mut().for_each(|m| *m = m.powf(self.power));
         }
         let bounds = &self.bounds[i];
-        self.bands.correct(magnitude, |m, b| b.clamp(bounds[m].0, bounds[m].1), scratch);
+        self.bands.correct(magnitude, 1.0, |m, b| b.clamp(bounds[m].0, bounds[m].1), scratch);
         if self.power != 1.0 {
             magnitude.iter_mut().for_each(|m| *m = m.powf(1.0 / self.power));
         }

@@ -50,7 +50,7 @@ pub fn left_and_right(
     };
     // Of chunks that grow, the treble of two rendered parts adds up to 0.1 dB more.
     let chunk = options.chunk.unwrap_or(vocoder.card().streaming.chunk);
-    let alike = RenderOptions { chunk: Some(chunk), ..options.clone() };
+    let alike = RenderOptions { chunk: Some(chunk), one_of_a_sum: true, ..options.clone() };
     let decoder = Arc::new(Mutex::new(Decoder {
         mid: vocoder.clone().render(mid, &alike)?,
         side: vocoder.clone().render(Box::new(side), &alike)?,

@@ -10,7 +10,11 @@
 use super::{
     excerpts::Excerpts, losses::magnitude_error, multi_mel::MultiMel, objective::Objective, projection::BatchProjection,
 };
-use crate::{Result, diffusion::SamplerSettings, model::VocoderNetwork};
+use crate::{
+    Result,
+    diffusion::SamplerSettings,
+    model::{SamplerDefaults, VocoderNetwork},
+};
 use tch::{Kind, Tensor};
 
 /// How far a batch is unrolled.
@@ -62,7 +66,8 @@ impl Objective {
         let again = |x: &Tensor| x.repeat([plan.renderings as i64, 1, 1]);
         let conditions: Vec<_> = conditions.iter().map(again).collect();
         let (mels, envelopes, log_magnitudes) = (again(&mel), again(&envelope), again(&log_magnitude));
-        let projection = BatchProjection::new(&self.acoustics, &mels, &log_magnitudes, self.sampler.momentum);
+        let SamplerDefaults { momentum, renewal, .. } = self.sampler;
+        let projection = BatchProjection::new(&self.acoustics, &mels, &log_magnitudes, momentum, renewal);
 
         let time = |turn: usize| f64::from(plan.path.time(turn, self.sampler.entry));
         let blend = |turn: usize| self.sampler.blend_at(time(turn) as f32);

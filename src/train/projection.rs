@@ -1,7 +1,7 @@
 //! `diffusion::Projection` for batches, with gradients: what few-step training unrolls.
 
 use super::{acoustics::Acoustics, spectra::power};
-use crate::{Error, Result, dsp::threads::Threads};
+use crate::{Error, Result, diffusion::EMPHASIS, dsp::threads::Threads};
 use tch::{Device, Tensor};
 
 /// Share of the target magnitude below which a bin's phase no longer steers the gradient. A phase is a division by the
@@ -16,15 +16,17 @@ pub struct BatchProjection<'a> {
     target: Tensor,
     /// momentum / (1 + momentum) of fast Griffin-Lim.
     inertia: f64,
+    /// Iterations after which the magnitudes are set anew; 0: they stay.
+    renewal: usize,
 }
 
 impl<'a> BatchProjection<'a> {
     /// `mel` `[B, T, M]` and `log_magnitude` `[B, T, F]` in natural log.
-    pub fn new(acoustics: &'a Acoustics, mel: &Tensor, log_magnitude: &Tensor, momentum: f32) -> Self {
+    pub fn new(acoustics: &'a Acoustics, mel: &Tensor, log_magnitude: &Tensor, momentum: f32, renewal: usize) -> Self {
         let momentum = f64::from(momentum);
         let mel = mel.exp();
-        let target = corrected(acoustics, &mel, &log_magnitude.exp());
-        Self { acoustics, mel, target, inertia: momentum / (1.0 + momentum) }
+        let target = corrected(acoustics, &mel, &log_magnitude.exp(), 1.0);
+        Self { acoustics, mel, target, inertia: momentum / (1.0 + momentum), renewal }
     }
 
     /// `[B, n]` -> `[B, n]` with the magnitudes that the mel asks for. With `softened` phases near zero magnitude are shortened,
@@ -32,9 +34,9 @@ impl<'a> BatchProjection<'a> {
     pub fn project(&self, x: &Tensor, blend: f32, iterations: usize, softened: bool) -> Tensor {
         let stft = &self.acoustics.mel_stft;
         let spectrum = stft.forward(x);
-        let own = corrected(self.acoustics, &self.mel, &((power(&spectrum) + 1e-10).sqrt() + 1e-6));
+        let own = corrected(self.acoustics, &self.mel, &own_magnitude(&spectrum), 1.0);
         let magnitude = (own.log() * f64::from(blend) + self.target.log() * f64::from(1.0 - blend)).exp();
-        self.iterated(&spectrum, &magnitude, iterations, softened)
+        self.iterated(&spectrum, magnitude, iterations, self.renewal, softened)
     }
 
     /// `[B, n]` -> `[B, n]` of the encoder's magnitude with phases by integration, as the sampler starts; without gradients.
@@ -55,34 +57,56 @@ impl<'a> BatchProjection<'a> {
         }
         let phase = Tensor::from_slice(&phase).view(size.as_slice()).to_device(x.device());
         let spectrum = Tensor::polar(&self.target, &phase);
-        Ok(self.iterated(&spectrum, &self.target, iterations, false))
+        Ok(self.iterated(&spectrum, self.target.shallow_clone(), iterations, 0, false))
     }
 
-    /// Fast Griffin-Lim from the phases of `spectrum` `[B, T, F]`.
-    fn iterated(&self, spectrum: &Tensor, magnitude: &Tensor, iterations: usize, softened: bool) -> Tensor {
+    /// Fast Griffin-Lim from the phases of `spectrum` `[B, T, F]`, its magnitudes set anew after `renewal` iterations each.
+    fn iterated(
+        &self,
+        spectrum: &Tensor,
+        mut magnitude: Tensor,
+        iterations: usize,
+        renewal: usize,
+        softened: bool,
+    ) -> Tensor {
         let stft = &self.acoustics.mel_stft;
-        let floor = if softened { (magnitude.detach() * SOFTNESS).square() + 1e-10 } else { Tensor::from(1e-10f32) };
-        let with_phase_of = |s: &Tensor| {
-            let scale = magnitude * (power(s) + &floor).rsqrt();
+        let with_phase_of = |s: &Tensor, magnitude: &Tensor| {
+            let floor =
+                if softened { (magnitude.detach() * SOFTNESS).square() + 1e-10 } else { Tensor::from(1e-10f32) };
+            let scale = magnitude * (power(s) + floor).rsqrt();
             (s.view_as_real() * scale.unsqueeze(-1)).view_as_complex()
         };
-        let mut unit = with_phase_of(spectrum);
+        let mut unit = with_phase_of(spectrum, &magnitude);
         let mut previous: Option<Tensor> = None;
-        for _ in 0..iterations {
+        for iteration in 0..iterations {
             let s = stft.forward(&stft.inverse(&unit));
-            unit = match &previous {
-                Some(previous) => with_phase_of(&(&s - previous * self.inertia)),
-                None => with_phase_of(&s),
+            let ahead = match &previous {
+                Some(previous) => &s - previous * self.inertia,
+                None => s.shallow_clone(),
             };
+            if renewal > 0 && iteration > 0 && iteration.is_multiple_of(renewal) {
+                let own = own_magnitude(&(&ahead / (1.0 - self.inertia)));
+                magnitude = corrected(self.acoustics, &self.mel, &own, EMPHASIS);
+            }
+            unit = with_phase_of(&ahead, &magnitude);
             previous = Some(s);
         }
         stft.inverse(&unit)
     }
 }
 
-/// Scales `magnitude` `[B, T, F]` so that its mel is `mel` `[B, T, M]` (linear).
-fn corrected(acoustics: &Acoustics, mel: &Tensor, magnitude: &Tensor) -> Tensor {
-    let ratio = (mel / magnitude.matmul(&acoustics.bank).clamp_min(1e-6)).clamp(1e-3, 1e3);
+/// Complex `[B, T, F]` -> `[B, T, F]`, nowhere zero.
+fn own_magnitude(spectrum: &Tensor) -> Tensor {
+    (power(spectrum) + 1e-10).sqrt() + 1e-6
+}
+
+/// Scales `magnitude` `[B, T, F]` so that its mel is `mel` `[B, T, M]` (linear); with an `emphasis` other than 1, by the
+/// bands' ratio to this power.
+fn corrected(acoustics: &Acoustics, mel: &Tensor, magnitude: &Tensor, emphasis: f64) -> Tensor {
+    let mut ratio = (mel / magnitude.matmul(&acoustics.bank).clamp_min(1e-6)).clamp(1e-3, 1e3);
+    if emphasis != 1.0 {
+        ratio = ratio.pow_tensor_scalar(emphasis);
+    }
     magnitude * (ratio.matmul(&acoustics.bank.transpose(0, 1)) / (&acoustics.area + 1e-6) + 1e-8)
 }
 
@@ -110,9 +134,9 @@ mod tests {
 
         let momentum = card.sampler.momentum;
         let plan = ProjectionPlan::new(&card.mel);
-        let one = Projection::new(&plan, &mel, &frames, momentum, Past::default());
+        let one = Projection::new(&plan, &mel, &frames, momentum, Past::default()).renewing(2);
         let mels = Tensor::from_slice(mel.values()).view([1, mel.frames() as i64, -1]);
-        let batch = BatchProjection::new(&acoustics, &mels, &log_magnitude, momentum);
+        let batch = BatchProjection::new(&acoustics, &mels, &log_magnitude, momentum, 2);
         let apart = |wanted: &[f32], got: Tensor| {
             let got: Vec<f32> = Vec::try_from(&got.contiguous().view(-1)).unwrap();
             let energy = |x: &mut dyn Iterator<Item = f32>| x.map(|v| v * v).sum::<f32>();

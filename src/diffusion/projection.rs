@@ -124,8 +124,8 @@ impl Magnitudes for Blended<'_> {
         self.target.bands.scratch()
     }
 
-    fn renews(&self, iteration: usize) -> bool {
-        self.renewal > 0 && iteration > 0 && iteration.is_multiple_of(self.renewal)
+    fn renewal(&self) -> usize {
+        self.renewal
     }
 
     fn set(&self, i: usize, spectrum: &mut [Complex32], magnitude: &mut [f32], again: bool, scratch: &mut BandScratch) {

@@ -18,8 +18,7 @@ pub struct SamplerSettings {
     /// start, the network begins with the noise itself.
     pub start_iterations: usize,
     /// Network evaluations, 1 to 64, at the times that [`SamplerSettings::time`] gives; 0 after a start, whose waveform is the
-    /// sound then, once it was projected. Of several channels each
-    /// takes one step all the same.
+    /// sound then, once it was projected. Of several channels each takes one step all the same.
     pub steps: usize,
     /// Projection iterations in each step but the last.
     pub iterations: usize,

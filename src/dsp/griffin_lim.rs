@@ -48,9 +48,9 @@ pub trait Magnitudes: Sync {
 
     fn scratch(&self) -> Self::Scratch;
 
-    /// Whether they are set anew in `iteration`, counted from 0, from the frames as they are then.
-    fn renews(&self, _iteration: usize) -> bool {
-        false
+    /// Iterations after which they are set anew, from the frames as they are then; 0: they stay.
+    fn renewal(&self) -> usize {
+        0
     }
 
     /// The magnitude `[F]` that frame `i` is to have, for the first time or `again`. `spectrum` is the frame as it is; its
@@ -63,6 +63,11 @@ pub trait Magnitudes: Sync {
         again: bool,
         scratch: &mut Self::Scratch,
     );
+}
+
+/// Whether what is set anew after `renewal` iterations each is so in `iteration`, counted from 0.
+pub fn renews(renewal: usize, iteration: usize) -> bool {
+    renewal > 0 && iteration > 0 && iteration.is_multiple_of(renewal)
 }
 
 /// The phases that are iterated from.
@@ -219,7 +224,7 @@ impl<'a> FastGriffinLim<'a> {
             }
             let inertia = self.momentum / (1.0 + self.momentum);
             for iteration in 0..iterations {
-                let renews = magnitudes.renews(iteration);
+                let renews = renews(magnitudes.renewal(), iteration);
                 self.pass(&mut shares, &mut wave, inertia, threads, |share, wave| match renews {
                     true => self.set(share, magnitudes, &wave.ahead, Some(1.0 + self.momentum)),
                     false => self.iterate(share, &wave.ahead),

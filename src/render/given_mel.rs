@@ -197,8 +197,8 @@ impl Magnitudes for Target<'_> {
         self.bands.scratch()
     }
 
-    fn renews(&self, iteration: usize) -> bool {
-        iteration > 0 && iteration.is_multiple_of(RENEWAL)
+    fn renewal(&self) -> usize {
+        RENEWAL
     }
 
     fn set(&self, i: usize, spectrum: &mut [Complex32], magnitude: &mut [f32], again: bool, scratch: &mut BandScratch) {

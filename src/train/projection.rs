@@ -1,7 +1,11 @@
 //! `diffusion::Projection` for batches, with gradients: what few-step training unrolls.
 
 use super::{acoustics::Acoustics, spectra::power};
-use crate::{Error, Result, diffusion::EMPHASIS, dsp::threads::Threads};
+use crate::{
+    Error, Result,
+    diffusion::EMPHASIS,
+    dsp::{griffin_lim::renews, threads::Threads},
+};
 use tch::{Device, Tensor};
 
 /// Share of the target magnitude below which a bin's phase no longer steers the gradient. A phase is a division by the
@@ -84,7 +88,7 @@ impl<'a> BatchProjection<'a> {
                 Some(previous) => &s - previous * self.inertia,
                 None => s.shallow_clone(),
             };
-            if renewal > 0 && iteration > 0 && iteration.is_multiple_of(renewal) {
+            if renews(renewal, iteration) {
                 let own = own_magnitude(&(&ahead / (1.0 - self.inertia)));
                 magnitude = corrected(self.acoustics, &self.mel, &own, EMPHASIS);
             }

@@ -48,8 +48,7 @@ pub struct PlayerSettings {
     pub cushion_s: f64,
 }
 
-/// What both sides and the keys share. Plain counters and flags; no value depends on the order of two of them, except
-
+/// What was played so far.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlayerStatus {
     /// Seconds of sound given to the device, in all.

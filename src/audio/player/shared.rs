@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+/// What both sides and the keys share. Plain counters and flags; no value depends on the order of two of them, except
 /// `ended`, which is set after the last sample is in the ring.
 #[derive(Debug)]
 pub(super) struct Shared {
